@@ -1,0 +1,59 @@
+"""The feeder: turns a request for a window into its chunks. Reads the span index, nothing of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from agents.faults import PermanentFault
+from app.domain.actions import Status
+from app.domain.csv_spans import Span, SpanIndex
+from app.messages import ByteRange, Chunk, Feed, Source
+from app.platform import Platform
+
+
+async def feed(message: Feed, platform: Platform) -> None:
+    """Send the chunks that are asked for, if the action is to be run at all."""
+    action_id = message.action_id
+    action = await platform.store.actions.get(action_id)
+    if action is None:
+        raise PermanentFault(f"no action {action_id}")
+    if action["status"] == Status.QUEUED:
+        moved = await platform.store.actions.move(action_id, Status.PROCESSING, startedAt=datetime.now(UTC))
+        action = moved or await platform.store.actions.get(action_id) or action
+    if action["status"] != Status.PROCESSING:
+        return
+    source = Source(
+        account_id=action["accountId"],
+        entity_type=action["entityType"],
+        action_type=action["actionType"],
+        storage_key=action["storageKey"],
+        columns=tuple(action["columns"]),
+        delimiter=action["delimiter"],
+        chunk_count=action["chunkCount"],
+    )
+    if message.indexes is None:
+        last = min(message.first + platform.settings.feed_window, source.chunk_count)
+        wanted: Sequence[int] = range(message.first, last)
+    else:
+        wanted = [index for index in message.indexes if 0 <= index < source.chunk_count]
+    spans = await _spans(platform, action["spansKey"], wanted)
+    await platform.topics.chunks.send_all(
+        Chunk(
+            action_id=action_id,
+            index=index,
+            span=ByteRange(start=span.start, end=span.end, first_row=span.first_row),
+            source=source,
+        )
+        for index, span in zip(wanted, spans, strict=True)
+    )
+
+
+async def _spans(platform: Platform, key: str, wanted: Sequence[int]) -> list[Span]:
+    """Look up the spans of chunks (ascending) with one ranged read of the stored index."""
+    if not wanted:
+        return []
+    first, count = wanted[0], wanted[-1] - wanted[0] + 1
+    start, end = SpanIndex.window_range(first, count)
+    window = SpanIndex.spans_from_window(await platform.storage.read(key, start, end))
+    return [window[index - first] for index in wanted]

@@ -1,0 +1,46 @@
+"""The progress agent: counts each chunk once, asks for the next window, and ends the action."""
+
+from __future__ import annotations
+
+from agents.faults import PermanentFault
+from app.domain.actions import ENDED
+from app.domain.progress import Progress
+from app.messages import ChunkResult, Feed
+from app.platform import Platform
+from app.settlement import fold_ledger, settle
+
+
+async def count(result: ChunkResult, platform: Platform) -> None:
+    """Count the result of a chunk, or recount the action when the message asks for that."""
+    action_id, table = result.action_id, platform.progress
+    progress = None if result.index is None else table.get(action_id)
+    if progress is None:
+        action = await platform.store.actions.get(action_id)
+        if action is None:
+            raise PermanentFault(f"no action {action_id}")
+        if action["status"] in ENDED:
+            return
+        # First result of the action, or its entry was lost or is doubted: the ledger knows what has been done.
+        progress = await fold_ledger(platform, action_id, result.chunk_count)
+        progress = progress.advanced(max(platform.settings.feed_window, progress.counted.bit_length()))
+    if result.index is not None:
+        progress = progress.count(result.index, result.read_counts())
+    if progress.complete:
+        settled = await settle(platform, action_id, result.chunk_count)
+        if settled.complete:
+            table.drop(action_id)
+            return
+        progress = settled.advanced(progress.fed)
+    progress = await _feed_on(progress, action_id, platform)
+    table.set(action_id, progress)
+    platform.reporter.note(action_id, progress.counts)
+
+
+async def _feed_on(progress: Progress, action_id: str, platform: Platform) -> Progress:
+    """Ask for the next window when it is time."""
+    window = platform.settings.feed_window
+    first = progress.next_window(window)
+    if first is None:
+        return progress
+    await platform.topics.feed.send(Feed(action_id=action_id, first=first))
+    return progress.advanced(first + window)

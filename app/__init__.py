@@ -1,0 +1,19 @@
+"""The bulk operations platform: an uploaded CSV becomes exact, accounted-for writes.
+
+``app.app``, which ``faust -A app`` asks for, is put together when it is first asked for, so that importing a
+part of the package reads no settings.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    if name != "app":
+        raise AttributeError(name)
+    from app.main import create_app
+    from app.settings import get_settings
+
+    globals()["app"] = made = create_app(get_settings())
+    return made

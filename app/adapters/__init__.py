@@ -1,0 +1,1 @@
+"""Input and output: one module per store, each behind a small interface."""

@@ -1,0 +1,56 @@
+"""Live progress in Redis: the newest counters of an action, readable by every worker, and announced.
+
+A convenience: the database has the truth, so a Redis that is away only makes progress look older.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import orjson
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+log = logging.getLogger(__name__)
+
+#: Seconds a snapshot outlives its last change.
+_TTL = 3600
+
+
+class Snapshots:
+    """The newest counters of actions that are under way."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def publish(self, action_id: str, counters: dict[str, Any]) -> None:
+        """Store and announce the counters of an action; a failure is logged and otherwise ignored."""
+        payload = orjson.dumps(counters)
+        try:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.set(_key(action_id), payload, ex=_TTL)
+                pipe.publish(_key(action_id), payload)
+                await pipe.execute()
+        except (RedisError, OSError) as error:
+            log.warning("live progress of %s not published: %s", action_id, error)
+
+    async def get(self, action_id: str) -> dict[str, Any]:
+        """Return the newest counters, or nothing when there are none or Redis is away."""
+        try:
+            payload = await self._redis.get(_key(action_id))
+        except (RedisError, OSError) as error:
+            log.warning("live progress of %s not read: %s", action_id, error)
+            return {}
+        return dict(orjson.loads(payload)) if payload else {}
+
+    async def drop(self, action_id: str) -> None:
+        """Forget the counters of an action that has ended; its document has them."""
+        try:
+            await self._redis.unlink(_key(action_id))
+        except (RedisError, OSError) as error:
+            log.warning("live progress of %s not dropped: %s", action_id, error)
+
+
+def _key(action_id: str) -> str:
+    return f"progress:{action_id}"

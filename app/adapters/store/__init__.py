@@ -1,0 +1,52 @@
+"""MongoDB, through motor: actions, the ledger and the records, and nothing else of it outside this package.
+
+Every step is one atomic operation on one document, so that any server that speaks the protocol will do: no
+transactions, no update pipelines, no change streams.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from motor.motor_asyncio import AsyncIOMotorClient
+
+from app.adapters.store.actions import Actions
+from app.adapters.store.ledger import Ledger
+from app.adapters.store.records import Records
+
+__all__ = ["Actions", "Ledger", "Records", "Store"]
+
+
+class Store:
+    """The database: one client, one object per concern."""
+
+    def __init__(self, uri: str, *, timeout: float = 5.0) -> None:
+        self._client: Any = AsyncIOMotorClient(
+            uri,
+            tz_aware=True,
+            serverSelectionTimeoutMS=int(timeout * 1000),
+            connectTimeoutMS=int(timeout * 1000),
+            socketTimeoutMS=60_000,
+            appname="bulk-operations",
+        )
+        database = self._client.get_default_database(default="bulk")
+        self._database = database
+        self.actions = Actions(database["bulk_operations"])
+        self.ledger = Ledger(database["chunk_outcomes"])
+        self.records = Records(database)
+
+    async def prepare(self) -> None:
+        """Create the indexes; harmless when they exist."""
+        await self.actions.create_indexes()
+
+    async def check(self) -> None:
+        """Return when the server answers.
+
+        Raises:
+            pymongo.errors.PyMongoError: it does not.
+        """
+        await self._database.command("ping")
+
+    async def close(self) -> None:
+        """Close the client's connections."""
+        self._client.close()

@@ -1,0 +1,94 @@
+"""Actions: one document each in ``bulk_operations``, changed only by atomic, conditional steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from pymongo import DESCENDING, ReturnDocument
+
+from app.domain.actions import ENDED, Status, sources_of
+from app.domain.outcomes import Counts
+
+Document = dict[str, Any]
+
+
+class Actions:
+    """The collection of actions."""
+
+    def __init__(self, collection: Any) -> None:
+        self._collection = collection
+
+    async def create_indexes(self) -> None:
+        """Create what the list of an account and the dispatcher's looks need."""
+        await self._collection.create_index([("accountId", 1), ("createdAt", -1), ("_id", -1)])
+        await self._collection.create_index([("status", 1), ("scheduledAt", 1)])
+
+    async def add(self, action: Document) -> None:
+        """Store a new action."""
+        await self._collection.insert_one(action)
+
+    async def get(self, action_id: str, account_id: str | None = None) -> Document | None:
+        """Return an action; when ``account_id`` is given, only if it belongs to that account."""
+        action: Document | None = await self._collection.find_one({"_id": action_id})
+        if action is None or account_id not in (None, action["accountId"]):
+            return None
+        return action
+
+    async def page(
+        self, query: Mapping[str, Any], limit: int, before: tuple[datetime, str] | None = None
+    ) -> list[Document]:
+        """Return up to ``limit`` actions that match, newest first, older than ``before`` (createdAt, id)."""
+        condition: Document = dict(query)
+        if before is not None:
+            moment, action_id = before
+            condition["$or"] = [
+                {"createdAt": {"$lt": moment}},
+                {"createdAt": moment, "_id": {"$lt": action_id}},
+            ]
+        cursor = self._collection.find(condition).sort([("createdAt", DESCENDING), ("_id", DESCENDING)])
+        found: list[Document] = await cursor.limit(limit).to_list(limit)
+        return found
+
+    async def move(self, action_id: str, target: Status, **changes: Any) -> Document | None:
+        """Change the status if the state machine allows it from the present one.
+
+        Returns the action after the change, or None when it was in another state: somebody else was first.
+        """
+        now = datetime.now(UTC)
+        changes = {"status": target, "updatedAt": now, **changes}
+        if target in ENDED:
+            changes.setdefault("completedAt", now)
+        moved: Document | None = await self._collection.find_one_and_update(
+            {"_id": action_id, "status": {"$in": sources_of(target)}},
+            {"$set": changes},
+            return_document=ReturnDocument.AFTER,
+        )
+        return moved
+
+    async def record_progress(self, action_id: str, counts: Counts) -> None:
+        """Write the counters of an action that has not ended."""
+        await self._collection.update_one(
+            {"_id": action_id, "status": {"$in": [Status.PROCESSING, Status.PAUSED]}},
+            {"$set": {**counts.to_document(), "updatedAt": datetime.now(UTC)}},
+        )
+
+    async def due(self, now: datetime, limit: int) -> list[Document]:
+        """Return scheduled actions whose time has come."""
+        return await self._find({"status": Status.SCHEDULED, "scheduledAt": {"$lte": now}}, limit)
+
+    async def unchanged_since(self, status: Status, moment: datetime, limit: int) -> list[Document]:
+        """Return actions of a status that nothing has touched since ``moment``."""
+        return await self._find({"status": status, "updatedAt": {"$lte": moment}}, limit)
+
+    async def touch(self, action_id: str, seen: datetime) -> bool:
+        """Claim an action for a look by moving ``updatedAt`` from ``seen``; False when another was first."""
+        result = await self._collection.update_one(
+            {"_id": action_id, "updatedAt": seen}, {"$set": {"updatedAt": datetime.now(UTC)}}
+        )
+        return bool(result.matched_count)
+
+    async def _find(self, query: Document, limit: int) -> list[Document]:
+        found: list[Document] = await self._collection.find(query).limit(limit).to_list(limit)
+        return found

@@ -1,0 +1,132 @@
+"""A repair of Faust's consumer, without which records are lost when partitions change hands.
+
+What goes wrong in faust-streaming 0.15 (``faust/transport/consumer.py``):
+
+* After a rebalance ``perform_seek`` moves the client back to the committed offsets and then sets
+  ``_read_offset``. Meanwhile the drain loop goes on with a batch fetched before the seek: a record of the old
+  batch sets ``_read_offset`` high, and the records that are read again are dropped as already read; or a late
+  old record makes ``_add_gap`` mark everything in between as acknowledged. Whole blocks of records vanish.
+* ``_new_offset`` tolerates one missing offset at the head, so that with concurrent agents the record that is
+  still in hand at the head is committed, and lost when the process dies.
+* ``_add_gap`` counts the record behind a gap as a part of it.
+* A commit that fails while the broker is away ends the worker.
+
+The rules of the repair:
+
+1. A seek is an epoch. Forget what has been read before it, and raise the epoch before and after.
+2. A batch belongs to the epoch it was fetched in. When the epoch has changed at a record of it, or at its end
+   after records were delivered, the rest is dropped and the client seeks once more (not while tables recover:
+   recovery positions the changelogs itself, and ends with a seek).
+3. An offset is committed only when everything below it, from the committed offset or from the first record
+   delivered since the seek, has been acknowledged.
+
+Records may come twice, never not at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from faust.transport.drivers import aiokafka as driver
+
+log = logging.getLogger(__name__)
+
+
+class _ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+    """The thread of the Kafka client; a failed commit is repeated by the next one instead of ending the worker."""
+
+    async def _commit(self, offsets: Mapping[Any, int]) -> bool:
+        assignment = self.assignment()
+        wanted = {
+            driver.ensure_aiokafka_TP(tp): driver.OffsetAndMetadata(offset, "")
+            for tp, offset in offsets.items()
+            if tp in assignment
+        }
+        try:
+            await self._ensure_consumer().commit(wanted)
+        except (CommitFailedError, IllegalStateError, KafkaError) as error:
+            log.warning("offsets not committed, the next commit will: %r", error)
+            return False
+        return True
+
+
+class RepairedConsumer(driver.Consumer):  # type: ignore[misc]
+    """The aiokafka driver's consumer under the three rules above."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._epoch = 0
+        self._must_seek = False
+        self._first_delivered: dict[Any, int] = {}
+        super().__init__(*args, **kwargs)
+
+    def _new_consumer_thread(self) -> _ConsumerThread:
+        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def perform_seek(self) -> None:
+        """Go back to the committed offsets, in a new epoch."""
+        self._epoch += 1
+        self._read_offset.clear()
+        self._first_delivered.clear()
+        await super().perform_seek()
+        self._epoch += 1
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[Any, Any]]:
+        """Yield the records of one fetch, as long as no seek makes them stale."""
+        if self._must_seek and not self.app.in_recovery and not await self._seek_again():
+            return
+        epoch, delivered = self._epoch, False
+        batch = super().getmany(timeout)
+        try:
+            async for tp, message in batch:
+                delivered = True
+                if self._epoch != epoch:
+                    break
+                self._first_delivered.setdefault(tp, message.offset)
+                yield tp, message
+        finally:
+            await batch.aclose()
+        if delivered and self._epoch != epoch:
+            self._must_seek = True
+
+    async def _seek_again(self) -> bool:
+        try:
+            await self.perform_seek()
+        except (KafkaError, IllegalStateError, RuntimeError) as error:
+            log.warning("seek after a rebalance failed, trying again: %r", error)
+            await asyncio.sleep(0.2)
+            return False
+        self._must_seek = False
+        return True
+
+    def _new_offset(self, tp: Any) -> int | None:
+        acked = self._acked[tp]
+        if not acked:
+            return None
+        lowest = min(acked)
+        gap = self._gap[tp]
+        if gap:
+            lowest = min(lowest, gap.begin())
+        # What lies between the committed offset and the first record delivered after a seek does not exist.
+        floor = max(self._committed_offset[tp] or 0, self._first_delivered.get(tp, 0))
+        if lowest > floor:
+            return None
+        offset: int | None = super()._new_offset(tp)
+        return offset
+
+    async def _add_gap(self, tp: Any, offset_from: int, offset_to: int) -> None:
+        committed = self._committed_offset[tp]
+        start = offset_from if committed is None else max(offset_from, committed)
+        if start < offset_to:
+            self._gap[tp].addi(start, offset_to)
+            await asyncio.sleep(0)
+            self._gap[tp].merge_overlaps()
+
+
+class RepairedTransport(driver.Transport):  # type: ignore[misc]
+    """The aiokafka transport with the repaired consumer."""
+
+    Consumer = RepairedConsumer

@@ -1,0 +1,94 @@
+"""What became of the rows of a chunk: counts, and an entry for each row that did not plainly succeed.
+
+Row numbers are 1-based and count data rows: the header is not a row, nor is a blank line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, NamedTuple
+
+RowStatus = Literal["SUCCESS", "FAILED", "SKIPPED"]
+
+
+class RowOutcome(NamedTuple):
+    """One row that did not plainly succeed.
+
+    ``owner`` is, for a DUPLICATE, the number of the row of the same action that owns the record.
+    """
+
+    row: int
+    status: RowStatus
+    code: str
+    message: str
+    column: str | None = None
+    owner: int | None = None
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the entry as the ledger stores it, without empty parts."""
+        return {key: value for key, value in self._asdict().items() if value is not None}
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> RowOutcome:
+        """Read an entry of the ledger back."""
+        return cls(**document)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Row counts of a chunk or of a whole action; ``processed = success + failure + skipped``."""
+
+    success: int = 0
+    failure: int = 0
+    skipped: int = 0
+    duplicate: int = 0
+    created: int = 0
+    updated: int = 0
+
+    @property
+    def processed(self) -> int:
+        """Rows with an outcome of any kind."""
+        return self.success + self.failure + self.skipped
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    def __sub__(self, other: Counts) -> Counts:
+        return Counts(*(getattr(self, f.name) - getattr(other, f.name) for f in fields(self)))
+
+    def to_document(self) -> dict[str, int]:
+        """Return the counts under the names that the API and the stores use."""
+        return {
+            "processedCount": self.processed,
+            "successCount": self.success,
+            "failureCount": self.failure,
+            "skippedCount": self.skipped,
+            "duplicateCount": self.duplicate,
+            "createdCount": self.created,
+            "updatedCount": self.updated,
+        }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Counts:
+        """Read counts from an action, a ledger entry or a message; what is missing counts 0."""
+        return cls(
+            success=document.get("successCount", 0),
+            failure=document.get("failureCount", 0),
+            skipped=document.get("skippedCount", 0),
+            duplicate=document.get("duplicateCount", 0),
+            created=document.get("createdCount", 0),
+            updated=document.get("updatedCount", 0),
+        )
+
+    @classmethod
+    def of(cls, exceptions: Iterable[RowOutcome], *, created: int, updated: int) -> Counts:
+        """Count ``created + updated`` plain successes and the exceptions beside them."""
+        failure = skipped = duplicate = 0
+        for outcome in exceptions:
+            if outcome.status == "FAILED":
+                failure += 1
+            else:
+                skipped += 1
+                duplicate += outcome.code == "DUPLICATE"
+        return cls(created + updated, failure, skipped, duplicate, created, updated)

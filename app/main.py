@@ -1,0 +1,91 @@
+"""The Faust app, put together: topics, table, agents, timers and web views, each imported by name.
+
+Nothing is found by autodiscovery, because Faust only warns when a module it discovers fails to import.
+"""
+
+from __future__ import annotations
+
+import faust
+
+from agents.dispatcher import dispatch
+from agents.feeder import feed
+from agents.guard import add_agent, add_timer
+from agents.processor import process
+from agents.progress import count
+from app.delivery import RepairedTransport
+from app.messages import Chunk, ChunkResult, Feed
+from app.platform import Platform
+from app.settings import Settings
+from app.startup import prepare
+from app.topics import Topics
+from tables.progress import ProgressTable
+from web import routes
+from web.middleware import middlewares
+
+
+class BulkApp(faust.App):  # type: ignore[misc]
+    """The Faust app with its platform, which is open from before the first service starts to after the last."""
+
+    platform: Platform
+    channels: Topics
+    progress_table: ProgressTable
+    settings: Settings
+
+    def _new_transport(self) -> RepairedTransport:
+        return RepairedTransport(self.conf.broker_consumer, self)
+
+    async def on_start(self) -> None:
+        """Open the stores before any service starts."""
+        await super().on_start()
+        self.platform = Platform.open(self.settings, self.channels, self.progress_table)
+        await prepare(self.platform)
+
+    async def on_shutdown(self) -> None:
+        """Close the stores after every service has stopped."""
+        await super().on_shutdown()
+        await self.platform.close()
+
+
+def create_app(settings: Settings) -> BulkApp:
+    """Put the application together. Creates no client and touches no service."""
+    app = BulkApp(
+        settings.kafka_topic,
+        broker=settings.kafka_broker,
+        datadir=str(settings.data_dir),
+        store="rocksdb://",
+        autodiscover=False,
+        origin="app",
+        broker_session_timeout=settings.broker_session_timeout,
+        broker_heartbeat_interval=settings.broker_session_timeout / 4,
+        broker_request_timeout=max(30.0, settings.broker_session_timeout * 2),
+        broker_commit_interval=1.0,
+        broker_commit_every=1000,
+        producer_request_timeout=10.0,
+        stream_buffer_maxsize=64,
+        stream_wait_empty=True,
+        # The database is the source of truth: a table that is gone is rebuilt from the ledger.
+        table_standby_replicas=0,
+        topic_partitions=settings.topic_partitions,
+        topic_replication_factor=settings.topic_replication,
+        web_host=settings.host,
+        web_bind=settings.host,
+        web_port=settings.port,
+        web_tables_enabled=False,
+        web_router_enabled=False,
+        web_application_options={"middlewares": middlewares(), "client_max_size": 1024**2},
+        worker_redirect_stdouts=False,
+    )
+    topics = Topics(app, settings)
+    app.settings, app.channels, app.progress_table = settings, topics, ProgressTable(app, settings)
+    add_agent(app, topics.feed, Feed, feed)
+    add_agent(app, topics.chunks, Chunk, process, concurrency=settings.processor_concurrency)
+    add_agent(app, topics.results, ChunkResult, count)
+    add_timer(app, settings.dispatch_interval_ms / 1000, dispatch, on_leader=True)
+    add_timer(app, settings.snapshot_interval, _report)
+    routes.add_to(app)
+    return app
+
+
+async def _report(platform: Platform) -> None:
+    """Write out the live counters."""
+    await platform.reporter.flush()

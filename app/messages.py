@@ -1,0 +1,122 @@
+"""What travels through Kafka: ids and byte ranges, never the file (the claim check pattern).
+
+Every message is JSON in camelCase. Reading one that does not fit raises :class:`Undecodable`.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from app.domain.outcomes import Counts
+
+
+class Undecodable(ValueError):
+    """The bytes of a message are not the message its topic carries."""
+
+
+class Message(BaseModel):
+    """Base of all messages."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+    action_id: str = Field(pattern=r"^[0-9a-f]{24}$")
+
+    @property
+    def key(self) -> str:
+        """The Kafka key: what must stay in order, or be spread evenly."""
+        return self.action_id
+
+    def encode(self) -> bytes:
+        """Return the message as JSON."""
+        return self.model_dump_json(by_alias=True, exclude_none=True).encode()
+
+    @classmethod
+    def decode(cls, value: bytes | None) -> Self:
+        """Read a message.
+
+        Raises:
+            Undecodable: the bytes are not JSON or not this message.
+        """
+        if value is None:
+            raise Undecodable("an empty message")
+        try:
+            return cls.model_validate_json(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise Undecodable(f"{where or 'message'}: {first['msg']}") from None
+
+
+class ByteRange(BaseModel):
+    """Part of an uploaded file: bytes ``start`` to ``end``, beginning with data row ``firstRow``."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+    start: int = Field(ge=0)
+    end: int = Field(ge=0)
+    first_row: int = Field(ge=1)
+
+
+class Source(BaseModel):
+    """What a processor must know of an action to run any of its chunks."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+    account_id: str
+    entity_type: str
+    action_type: str
+    storage_key: str
+    columns: tuple[str, ...]
+    delimiter: str = Field(",", min_length=1, max_length=1)
+    chunk_count: int = Field(ge=1)
+
+
+class Chunk(Message):
+    """One chunk of an action: a span of its file."""
+
+    index: int = Field(ge=0)
+    span: ByteRange
+    source: Source
+    attempt: int = Field(0, ge=0)
+
+    @property
+    def id(self) -> str:
+        """The chunk's name in the ledger."""
+        return chunk_id(self.action_id, self.index)
+
+    @property
+    def key(self) -> str:
+        """Chunks of one action spread over all partitions."""
+        return self.id
+
+
+class Feed(Message):
+    """Ask the feeder for the window that starts at ``first``, or for exactly the chunks ``indexes``."""
+
+    first: int = Field(0, ge=0)
+    indexes: tuple[int, ...] | None = None
+
+
+class ChunkResult(Message):
+    """The counts of a finished chunk; without an index: forget what was counted and fold the ledger anew."""
+
+    index: int | None = Field(None, ge=0)
+    chunk_count: int = Field(ge=1)
+    counts: dict[str, int] = {}
+
+    @classmethod
+    def of(cls, action_id: str, index: int, chunk_count: int, counts: Counts) -> ChunkResult:
+        """Make the result of a chunk from its counts."""
+        return cls(action_id=action_id, index=index, chunk_count=chunk_count, counts=counts.to_document())
+
+    def read_counts(self) -> Counts:
+        """Return the counts as the domain knows them."""
+        return Counts.from_document(self.counts)
+
+
+def chunk_id(action_id: str, index: int) -> str:
+    """Name a chunk: ``actionId:index``, in the ledger and as a Kafka key."""
+    return f"{action_id}:{index}"

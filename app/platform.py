@@ -1,0 +1,56 @@
+"""What the agents and the web views work with: the stores and the topics of this process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from redis.asyncio import Redis
+
+from app.adapters.claims import Claims
+from app.adapters.snapshots import Snapshots
+from app.adapters.storage import Storage, open_storage
+from app.adapters.store import Store
+from app.reporter import Reporter
+from app.settings import Settings
+from app.topics import Topics
+from tables.progress import ProgressTable
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """The open clients. Made once the event loop runs, never at import."""
+
+    settings: Settings
+    topics: Topics
+    progress: ProgressTable
+    store: Store
+    redis: Redis
+    storage: Storage
+    claims: Claims
+    snapshots: Snapshots
+    reporter: Reporter
+
+    @classmethod
+    def open(cls, settings: Settings, topics: Topics, progress: ProgressTable) -> Self:
+        """Create the clients; none of them connects yet."""
+        store = Store(settings.mongo_db_uri)
+        redis = Redis.from_url(settings.redis_uri, socket_timeout=10, socket_connect_timeout=5)
+        snapshots = Snapshots(redis)
+        return cls(
+            settings=settings,
+            topics=topics,
+            progress=progress,
+            store=store,
+            redis=redis,
+            storage=open_storage(settings.storage_uri),
+            claims=Claims(redis, ttl=settings.dedupe_ttl),
+            snapshots=snapshots,
+            reporter=Reporter(store.actions, snapshots, interval=settings.progress_interval),
+        )
+
+    async def close(self) -> None:
+        """Close the clients."""
+        await self.redis.aclose()
+        await self.storage.close()
+        await self.store.close()

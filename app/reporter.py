@@ -1,0 +1,54 @@
+"""Where live counters go: to Redis at every flush, to the action document less often, each only when changed."""
+
+from __future__ import annotations
+
+import time
+
+from app.adapters.snapshots import Snapshots
+from app.adapters.store import Actions
+from app.domain.outcomes import Counts
+
+
+class Reporter:
+    """Collects the newest counters of the actions that this worker counts, and writes them out in step.
+
+    What is pending here may be lost with the process: the next result, or the end of the action, writes
+    newer counters.
+    """
+
+    def __init__(self, actions: Actions, snapshots: Snapshots, *, interval: float) -> None:
+        self._actions = actions
+        self._snapshots = snapshots
+        self._interval = interval
+        self._for_redis: dict[str, Counts] = {}
+        self._for_database: dict[str, Counts] = {}
+        self._written: dict[str, float] = {}
+
+    def note(self, action_id: str, counts: Counts) -> None:
+        """Remember the newest counters of an action."""
+        self._for_redis[action_id] = counts
+        self._for_database[action_id] = counts
+
+    def forget(self, action_id: str) -> None:
+        """Drop what is pending of an action that has ended: its document has the last word."""
+        self._for_redis.pop(action_id, None)
+        self._for_database.pop(action_id, None)
+        self._written.pop(action_id, None)
+
+    async def flush(self) -> None:
+        """Write what has changed since the last flush.
+
+        Raises:
+            pymongo.errors.PyMongoError: the database is away; the counters stay pending.
+        """
+        for action_id, counts in list(self._for_redis.items()):
+            del self._for_redis[action_id]
+            await self._snapshots.publish(action_id, counts.to_document())
+        now = time.monotonic()
+        for action_id, counts in list(self._for_database.items()):
+            if now - self._written.get(action_id, 0.0) < self._interval:
+                continue
+            await self._actions.record_progress(action_id, counts)
+            self._written[action_id] = now
+            if self._for_database.get(action_id) is counts:
+                del self._for_database[action_id]

@@ -1,0 +1,109 @@
+"""Every setting of the platform: its name, its default, and what makes it valid.
+
+Values come from the environment or from a file ``.env`` in the working directory. A wrong value stops the
+start with one line that names the setting.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _broker_url(value: str) -> str:
+    """Accept ``host:port``, ``kafka://host:port`` and lists of them separated by ``,`` or ``;``."""
+    hosts = [part.strip() for part in value.replace(",", ";").split(";") if part.strip()]
+    if not hosts:
+        raise ValueError("at least one host:port is needed")
+    return ";".join(host if "://" in host else f"kafka://{host}" for host in hosts)
+
+
+def _redis_url(value: str) -> str:
+    """Accept ``redis://…``, ``rediss://…``, ``unix://…`` and a bare ``host:port``."""
+    return value if "://" in value else f"redis://{value}"
+
+
+def _storage_uri(value: str) -> str:
+    if not value.startswith("file://"):
+        raise ValueError("must start with file://")
+    return value
+
+
+class Settings(BaseSettings):
+    """The settings, read once at start (see :func:`get_settings`)."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, env_ignore_empty=True
+    )
+
+    # Where things are
+    mongo_db_uri: str = Field("mongodb://127.0.0.1:27017/bulk", description="MongoDB, with the database name")
+    kafka_broker: Annotated[str, AfterValidator(_broker_url)] = Field(
+        "kafka://127.0.0.1:9092", description="one or more brokers"
+    )
+    kafka_topic: str = Field(
+        "bulk-action",
+        pattern=r"^[A-Za-z0-9._-]{1,120}$",
+        description="name of the chunk topic and prefix of the others",
+    )
+    redis_uri: Annotated[str, AfterValidator(_redis_url)] = Field(
+        "redis://127.0.0.1:6379/0", description="Redis; a bare host:port is accepted"
+    )
+    storage_uri: Annotated[str, AfterValidator(_storage_uri)] = Field(
+        default_factory=lambda: (Path.cwd() / "data" / "uploads").as_uri(),
+        description="where uploads are kept; every worker must see the same storage",
+    )
+    data_dir: Path = Field(Path("data/worker"), description="this worker's tables; each worker needs its own")
+
+    # The web server
+    host: str = Field("127.0.0.1", description="address the web server listens on")
+    port: int = Field(3000, ge=1, le=65535, description="port of the web server (or --web-port)")
+    max_upload_bytes: int = Field(5 * 1024**3, ge=1, description="largest accepted file, bytes")
+    max_field_bytes: int = Field(131_072, ge=1, description="largest accepted field of a row, bytes")
+    max_record_bytes: int = Field(1024**2, ge=1, description="largest accepted row, bytes")
+
+    # The way of the rows
+    batch_size: int = Field(1000, ge=1, le=50_000, description="rows of a chunk")
+    chunk_bytes: int = Field(4 * 1024**2, ge=1024, description="a chunk of wide rows ends early at this size, bytes")
+    feed_window: int = Field(32, ge=2, le=10_000, description="chunks of one action sent ahead of their results")
+    processor_concurrency: int = Field(4, ge=1, le=64, description="chunks that one worker has in hand at once")
+    topic_partitions: int = Field(8, ge=1, le=1000, description="partitions of every topic, fixed at creation")
+    topic_replication: int = Field(1, ge=1, le=10, description="replicas of every topic; 3 in production")
+    dedupe_ttl: int = Field(7 * 24 * 3600, ge=60, description="seconds after which de-duplication claims expire")
+
+    # Time
+    dispatch_interval_ms: int = Field(1000, ge=50, description="how often schedules and lost actions are looked at")
+    requeue_after: float = Field(5.0, gt=0, description="seconds after which an action still QUEUED is sent again")
+    stall_timeout: float = Field(
+        20.0, gt=0, description="seconds without a result after which the missing chunks are sent again"
+    )
+    progress_interval: float = Field(0.5, gt=0, description="seconds between two writes of an action's counters")
+    snapshot_interval: float = Field(0.1, gt=0, description="seconds between two live snapshots of an action")
+    broker_session_timeout: float = Field(
+        8.0, gt=0, description="seconds after which a dead worker's partitions move to the others"
+    )
+
+    @property
+    def brokers(self) -> list[str]:
+        """The brokers as host:port."""
+        return [url.partition("://")[2] for url in self.kafka_broker.split(";")]
+
+
+def get_settings() -> Settings:
+    """Read the settings.
+
+    Raises:
+        SystemExit: a value is wrong; the message has one line for each such setting.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [
+            f"Setting {str(e['loc'][0]).upper()} is wrong: {e['msg']} (it is {e.get('input')!r})"
+            for e in error.errors()
+        ]
+        sys.exit("\n".join(lines))

@@ -1,0 +1,75 @@
+"""The Kafka topics: their names, how they are declared, and the one way a message is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from app.messages import Message
+from app.settings import Settings
+
+#: Longest wait for a broker's acknowledgement, seconds.
+SEND_TIMEOUT = 15.0
+
+
+class Channel:
+    """One topic of raw bytes: decoding is the guard's work, so that nothing undecodable reaches Faust."""
+
+    def __init__(self, app: Any, name: str, settings: Settings) -> None:
+        self.name = name
+        self.topic = app.topic(
+            name,
+            key_type=bytes,
+            value_type=bytes,
+            key_serializer="raw",
+            value_serializer="raw",
+            partitions=settings.topic_partitions,
+            replicas=settings.topic_replication,
+            # Created by the worker: Faust ignores a topic that is missing when it starts.
+            internal=True,
+        )
+
+    async def send(
+        self, message: Message, headers: Mapping[str, bytes] | None = None, *, timeout: float = SEND_TIMEOUT
+    ) -> None:
+        """Send a message and wait until the broker has it.
+
+        Raises:
+            TimeoutError, faust.exceptions.FaustError, aiokafka.errors.KafkaError: the broker does not have
+                it, or has it and could not say so.
+        """
+        await self.send_raw(message.key.encode(), message.encode(), headers, timeout=timeout)
+
+    async def send_all(self, messages: Iterable[Message]) -> None:
+        """Send messages together and wait until the broker has them all; raises as :meth:`send`."""
+        async with asyncio.TaskGroup() as group:
+            for message in messages:
+                group.create_task(self.send(message))
+
+    async def send_raw(
+        self,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Mapping[str, bytes] | None = None,
+        *,
+        timeout: float = SEND_TIMEOUT,
+    ) -> None:
+        """Send bytes as they are; raises as :meth:`send`."""
+        async with asyncio.timeout(timeout):
+            # The first await queues, the second waits for the acknowledgement.
+            await (await self.topic.send(key=key, value=value, headers=dict(headers) if headers else None))
+
+
+class Topics:
+    """All topics of the platform."""
+
+    def __init__(self, app: Any, settings: Settings) -> None:
+        base = settings.kafka_topic
+        self.chunks = Channel(app, base, settings)
+        self.feed = Channel(app, f"{base}.feed", settings)
+        self.results = Channel(app, f"{base}.results", settings)
+
+    def all(self) -> list[Channel]:
+        """Return every channel."""
+        return [channel for channel in vars(self).values() if isinstance(channel, Channel)]

@@ -1,0 +1,1 @@
+"""Changelog-backed tables: fast views of what the database knows."""

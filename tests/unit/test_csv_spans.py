@@ -1,0 +1,423 @@
+"""The span scanner against csv.reader, for any file, any blocks and any sizes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import time
+import tracemalloc
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from app.domain import csv_spans
+from app.domain.csv_spans import (
+    BlankLinesError,
+    CsvError,
+    FieldTooLargeError,
+    RecordTooLargeError,
+    Scan,
+    Span,
+    SpanIndex,
+    SpanScanner,
+)
+from app.domain.csv_text import SAMPLE_BYTES, read_records, refuse_reason
+
+HEADER = b"id,name,email,status\n"
+
+# Mostly the bytes that move the state machine; text strategies of their own would hardly ever nest quotes.
+TRICKY = st.text(st.sampled_from('"""",,;\r\n\n ax\0é漢🙂\u2028\x85\ufeff'), max_size=80)
+TABLE = st.lists(
+    st.lists(st.sampled_from(["", "a", "é", '"a,b"', '"x\r\ny"', '"q""q"', '""', 'a"b', '"a"b', '"']), max_size=4),
+    max_size=12,
+).flatmap(lambda rows: st.sampled_from(["\n", "\r\n", "\r"]).map(lambda end: end.join(map(",".join, rows))))
+FILES = st.builds(
+    lambda mark, text: mark + text.encode(), st.sampled_from([b"", b"\xef\xbb\xbf"]), st.one_of(TRICKY, TABLE)
+)
+ANY_BYTES = st.one_of(
+    st.binary(max_size=60),
+    st.lists(st.sampled_from([b'"', b",", b"\r", b"\n", b"a", b"\xff", b"\xef\xbb\xbf"]), max_size=60).map(b"".join),
+)
+CUTS = st.lists(st.integers(0, 90), max_size=8).map(sorted)
+DELIMITERS = st.sampled_from(",;\t a")
+# Small windows and thresholds bring the ways for large and for small input, and the changes between them, to
+# small files.
+SIZES = st.fixed_dictionaries(
+    {
+        "_WINDOW": st.sampled_from([1, 2, 7, 64, 256 * 1024]),
+        "_SMALL": st.sampled_from([0, 8, 1024]),
+        "_CAREFUL": st.sampled_from([1, 5, 8192]),
+    }
+)
+
+
+def patched(sizes: dict[str, int]) -> Any:
+    options: dict[str, Any] = dict(sizes)
+    return patch.multiple(csv_spans, **options)
+
+
+def rows_of(data: bytes, delimiter: str) -> list[list[str]]:
+    """The non-blank records as csv.reader reads them from a file opened with newline=""."""
+    text = data.removeprefix(b"\xef\xbb\xbf").decode(errors="surrogateescape")
+    file = io.StringIO(text, newline="")
+    return [record for record in csv.reader(file, delimiter=delimiter) if record]
+
+
+def scan(data: bytes, cuts: Iterable[int] = (), **options: Any) -> Scan:
+    scanner = SpanScanner(**options)
+    begin = 0
+    for cut in [*cuts, len(data)]:
+        scanner.feed(data[begin:cut])
+        begin = max(begin, cut)
+    return scanner.finish()
+
+
+def spans_of(result: Scan) -> list[Span]:
+    return result.index.spans(0, len(result.index))
+
+
+def check_against_reader(data: bytes, result: Scan, delimiter: str) -> None:
+    """Header, count, tiling, row numbers and the rows of every span."""
+    expected = rows_of(data, delimiter)
+    assert result.size == len(data)
+    assert result.row_count == result.index.row_count == max(0, len(expected) - 1)
+    if not expected:
+        assert result.header is None
+        assert len(result.index) == 0
+        return
+    assert result.header is not None
+    spans = spans_of(result)
+    found: list[list[str]] = []
+    for i, span in enumerate(spans):
+        following = spans[i + 1] if i + 1 < len(spans) else None
+        assert span.end == (following.start if following else len(data))
+        assert span.first_row == len(found) + 1
+        rows = read_records(data[span.start : span.end].decode(errors="surrogateescape"), delimiter)[0]
+        if following:
+            assert rows
+            found += rows
+        else:
+            # The last span may end within a quote; there read_records has more to say than csv.reader.
+            found += rows_of(data[span.start :], delimiter)
+    assert found == expected[1:]
+    if spans:
+        before = data[: spans[0].start]
+        assert rows_of(before, delimiter) == expected[:1]
+        assert before.removeprefix(b"\xef\xbb\xbf").strip(b"\r\n") == result.header.strip(b"\r\n")
+
+
+@given(FILES, CUTS, DELIMITERS, st.integers(1, 5), st.sampled_from([1, 4, 30, 4096]), SIZES)
+@example(b'a\r\n"b\r\n"\r\n', [2, 5, 9], ",", 1, 1, {"_SMALL": 0})
+@example(b'\xef\xbb\xbf"a""', [1, 2], ",", 1, 1, {"_SMALL": 0})
+def test_spans_hold_exactly_the_rows_that_csv_reader_yields(
+    data: bytes, cuts: list[int], delimiter: str, chunk_rows: int, chunk_bytes: int, sizes: dict[str, int]
+) -> None:
+    with patched(sizes):
+        result = scan(data, cuts, delimiter=delimiter, chunk_rows=chunk_rows, chunk_bytes=chunk_bytes)
+    check_against_reader(data, result, delimiter)
+
+
+@given(ANY_BYTES, CUTS, DELIMITERS, SIZES)
+def test_spans_of_any_bytes_hold_what_csv_reader_yields(
+    data: bytes, cuts: list[int], delimiter: str, sizes: dict[str, int]
+) -> None:
+    with patched(sizes):
+        check_against_reader(data, scan(data, cuts, delimiter=delimiter, chunk_rows=2), delimiter)
+
+
+@given(
+    st.one_of(FILES, ANY_BYTES),
+    CUTS,
+    st.integers(1, 12),
+    st.integers(1, 20),
+    st.integers(1, 3),
+    st.sampled_from([1, 9]),
+    SIZES,
+)
+def test_result_and_error_do_not_depend_on_how_the_file_is_cut_into_blocks(
+    data: bytes,
+    cuts: list[int],
+    max_field: int,
+    max_record: int,
+    chunk_rows: int,
+    chunk_bytes: int,
+    sizes: dict[str, int],
+) -> None:
+    def outcome(cuts: Iterable[int]) -> Scan | tuple[type[CsvError], str]:
+        try:
+            return scan(
+                data,
+                cuts,
+                max_field_bytes=max_field,
+                max_record_bytes=max_record,
+                chunk_rows=chunk_rows,
+                chunk_bytes=chunk_bytes,
+            )
+        except CsvError as error:
+            return type(error), str(error)
+
+    whole = outcome([])
+    assert outcome(range(len(data))) == whole
+    with patched(sizes):
+        assert outcome(cuts) == whole
+
+
+@given(FILES, st.integers(1, 5), st.integers(1, 40))
+def test_a_chunk_closes_after_chunk_rows_or_with_the_row_that_reaches_chunk_bytes(
+    data: bytes, chunk_rows: int, chunk_bytes: int
+) -> None:
+    result = scan(data, chunk_rows=chunk_rows, chunk_bytes=chunk_bytes)
+    spans = spans_of(result)
+    rows = spans_of(scan(data, chunk_rows=1))  # every row on its own, with the blank lines before it
+    closing = [span.first_row for span in spans[1:]] + [result.row_count + 1]
+    for span, next_row in zip(spans, closing, strict=True):
+        inside = rows[span.first_row - 1 : next_row - 1]
+        assert 1 <= len(inside) <= chunk_rows
+        assert all(row.end - span.start < chunk_bytes for row in inside[:-1])
+        if next_row <= result.row_count:
+            assert len(inside) == chunk_rows or inside[-1].end - span.start >= chunk_bytes
+
+
+def long_quoted_rows(end: bytes) -> bytes:
+    row = b'%d,"Doe, ""J""' + end + b'x",a%d@example.com,"active"' + end
+    return HEADER + b"".join(row % (i, i) for i in range(20_000))
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("block", [1000, 65_536, 1 << 20])
+def test_files_of_many_windows_agree_with_csv_reader(end: bytes, block: int) -> None:
+    data = long_quoted_rows(end)
+    check_against_reader(data, scan(data, range(block, len(data), block)), ",")
+
+
+def test_the_fast_way_goes_on_behind_a_stray_quote() -> None:
+    plain = b'%d,"Doe, J",a@example.com,active\n'
+    stray = b'%d,5" nail,a@example.com,"active\n"\n'
+    data = HEADER + b"".join((plain if i % 1000 else stray) % i for i in range(20_000))
+    slow_way = SpanScanner._match_records
+    with patch.object(SpanScanner, "_match_records", autospec=True, side_effect=slow_way) as slow:
+        result = scan(data)
+    check_against_reader(data, result, ",")
+    matched = sum(call.args[3] - call.args[2] for call in slow.call_args_list)
+    assert 0 < matched < len(data)
+
+
+EXAMPLES: list[tuple[str, bytes, bytes | None, list[bytes]]] = [
+    ("LF", b"h\na\nb\n", b"h", [b"a\n", b"b\n"]),
+    ("CR LF", b"h\r\na\r\nb\r\n", b"h", [b"a\r\n", b"b\r\n"]),
+    ("lone CR", b"h\ra\rb\r", b"h", [b"a\r", b"b\r"]),
+    ("a missing last newline", b"h\na\nb", b"h", [b"a\n", b"b"]),
+    ("blank lines between rows", b"h\na\n\n\r\nb\n", b"h", [b"a\n", b"\n\r\nb\n"]),
+    ("blank lines before the header", b"\n\r\nh\na\n", b"h", [b"a\n"]),
+    ("blank lines before the first row", b"h\n\n\na\n", b"h", [b"\n\na\n"]),
+    ("blank lines at the end", b"h\na\n\n\r\n\r", b"h", [b"a\n\n\r\n\r"]),
+    ("LF CR is a line end and a blank line", b"h\n\ra\n\r", b"h", [b"\ra\n\r"]),
+    ("a byte-order mark", b"\xef\xbb\xbfh\na\n", b"h", [b"a\n"]),
+    ("half a byte-order mark", b"\xef\xbb", b"\xef\xbb", []),
+    ("only a byte-order mark", b"\xef\xbb\xbf", None, []),
+    ("only a header", b"h,i", b"h,i", []),
+    ("only a header and blank lines", b"h,i\n\n\n", b"h,i", []),
+    ("an empty file", b"", None, []),
+    ("only blank lines", b"\n\r\n\r", None, []),
+    ("a quoted newline", b'h\n"a\nb"\nc\n', b"h", [b'"a\nb"\n', b"c\n"]),
+    ("a quoted CR LF", b'h\n"a\r\nb"\r\nc\n', b"h", [b'"a\r\nb"\r\n', b"c\n"]),
+    ("doubled quotes", b'h\n"a""\n""b"\nc\n', b"h", [b'"a""\n""b"\n', b"c\n"]),
+    ("an empty quoted field", b'h\n"",a\n""\n', b"h", [b'"",a\n', b'""\n']),
+    ("a quote inside a field is literal", b'h\na"b\nc\n', b"h", [b'a"b\n', b"c\n"]),
+    ("a quote behind a blank is literal", b'h\n "a\nc\n', b"h", [b' "a\n', b"c\n"]),
+    ("text behind a closing quote is literal", b'h\n"a"b"\nc\n', b"h", [b'"a"b"\n', b"c\n"]),
+    ("an open quote takes the rest", b'h\na\n"b\nc\n', b"h", [b"a\n", b'"b\nc\n']),
+    ("a quoted header", b'"h\nh"\na\n', b'"h\nh"', [b"a\n"]),
+    ("an open quote in the header", b'"h\na\n', b'"h\na', []),
+    ("a row of nothing but a delimiter", b"h\n,\n", b"h", [b",\n"]),
+]
+
+
+@pytest.mark.parametrize("split", ["whole", "single bytes"])
+@pytest.mark.parametrize(
+    ("data", "header", "rows"), [case[1:] for case in EXAMPLES], ids=[case[0] for case in EXAMPLES]
+)
+def test_records_end_where_csv_reader_ends_them(
+    data: bytes, header: bytes | None, rows: list[bytes], split: str
+) -> None:
+    result = scan(data, range(len(data)) if split == "single bytes" else [], chunk_rows=1)
+    assert result.header == header
+    assert [data[span.start : span.end] for span in spans_of(result)] == rows
+    check_against_reader(data, result, ",")
+
+
+def test_header_is_known_as_soon_as_it_is_complete() -> None:
+    scanner = SpanScanner()
+    for i in range(len(HEADER)):
+        assert scanner.header is None
+        scanner.feed(HEADER[i : i + 1])
+    assert scanner.header == b"id,name,email,status"
+
+
+@pytest.mark.parametrize("delimiter", ["", ",,", '"', "\n", "\r", "\0", "é"])
+def test_impossible_delimiters_are_refused(delimiter: str) -> None:
+    with pytest.raises(ValueError, match="delimiter"):
+        SpanScanner(delimiter=delimiter)
+
+
+@pytest.mark.parametrize("option", ["chunk_rows", "chunk_bytes", "max_field_bytes", "max_record_bytes"])
+def test_impossible_sizes_are_refused(option: str) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        SpanScanner(**{option: 0})  # type: ignore[arg-type]
+
+
+# --- Limits ---
+
+
+def test_a_field_above_the_limit_is_named_by_its_row() -> None:
+    with pytest.raises(FieldTooLargeError, match=r"^Row 2 has a field larger than 128 KiB\.$"):
+        scan(HEADER + b"1,a,b,c\n2," + b"x" * 131_073 + b",b,c\n")
+    assert scan(HEADER + b"1," + b"x" * 131_072 + b",b,c\n").row_count == 1
+
+
+def test_an_open_quote_is_suspected_when_a_quoted_field_is_too_large() -> None:
+    with pytest.raises(FieldTooLargeError, match=r"Row 2 .* 128 KiB; perhaps a quote is not closed in it\."):
+        scan(HEADER + b'1,a,b,c\n2,"x,b,c\n' + b"3,a,b,c\n" * 50_000)
+
+
+def test_a_record_above_the_limit_is_named_by_the_row_where_it_starts() -> None:
+    with pytest.raises(RecordTooLargeError, match=r"Row 2 is larger than 1 MiB; perhaps a quote"):
+        scan(HEADER + b"1,a,b,c\n" + b"2," * 600_000)
+    assert scan(HEADER + b"," * (1 << 20) + b"\n").row_count == 1
+
+
+def test_a_header_above_the_limit_is_named() -> None:
+    with pytest.raises(RecordTooLargeError, match="The header is larger than 1 MiB"):
+        scan(b"h," * 600_000)
+
+
+def test_endless_blank_lines_are_refused() -> None:
+    with pytest.raises(BlankLinesError, match="1 MiB of blank lines after row 1"):
+        scan(HEADER + b"1,a,b,c\n" + b"\n" * 1_100_000 + b"2,a,b,c\n")
+
+
+@pytest.mark.parametrize("body", [b'"', b"x", b",", b"\n", b"\r", b'"a\n'])
+def test_memory_stays_bounded_whatever_is_fed(body: bytes) -> None:
+    block = body * (65_536 // len(body))
+    scanner = SpanScanner()
+    scanner.feed(HEADER)
+    tracemalloc.start()
+    try:
+        with suppress(CsvError):
+            for _ in range(100):
+                scanner.feed(block)
+            scanner.finish()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * 1024 * 1024
+
+
+# --- Linear time ---
+
+
+def seconds(work: Callable[[], object]) -> float:
+    begin = time.process_time()
+    work()
+    return time.process_time() - begin
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'"', b",", b"\r", b"\n", b"x", b'""\n', b'a"\n', b'a",', b'"",', b'"\n', b'"a"b\n', b'"a\n'],
+    ids=repr,
+)
+@pytest.mark.parametrize("block", [1, 1 << 18, 1 << 24])
+def test_time_is_linear_on_hostile_files(body: bytes, block: int) -> None:
+    size = 40_000 if block == 1 else 1_000_000
+
+    def run(size: int) -> None:
+        data = HEADER + body * (size // len(body))
+        scan(data, range(0, len(data), block), max_field_bytes=1 << 30, max_record_bytes=1 << 30)
+
+    # Four times the bytes: 4 when linear, 16 when quadratic. The constant covers timer noise of short runs.
+    assert seconds(lambda: run(4 * size)) < 8 * min(seconds(lambda: run(size)) for _ in range(2)) + 0.2
+
+
+# --- The index ---
+
+
+def test_a_window_of_the_stored_index_is_enough_to_know_its_spans() -> None:
+    result = scan(HEADER + b"".join(b"%d,a,b,c\n" % i for i in range(1000)), chunk_rows=7)
+    stored = result.index.to_bytes()
+    assert len(result.index) == 143
+    assert len(stored) == 16 * 144
+    assert SpanIndex.from_bytes(stored) == result.index
+    assert SpanIndex.from_bytes(stored).row_count == 1000
+    begin, end = SpanIndex.window_range(30, 10)
+    assert SpanIndex.spans_from_window(stored[begin:end]) == [result.index.span(i) for i in range(30, 40)]
+    begin, end = SpanIndex.window_range(140, 10)
+    assert SpanIndex.spans_from_window(stored[begin:end]) == result.index.spans(140, 3)
+
+
+def test_a_chunk_that_is_not_there_is_refused() -> None:
+    index = scan(HEADER + b"1,a,b,c\n").index
+    for i in (-1, 1):
+        with pytest.raises(IndexError):
+            index.span(i)
+
+
+@pytest.mark.parametrize("data", [b"", b"1234567"])
+def test_bytes_that_are_no_index_are_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match="Not a span index"):
+        SpanIndex.from_bytes(data)
+
+
+# --- What cannot be CSV ---
+
+LATIN = "id,name\n" + "".join(f"{i},Jürgen\n" for i in range(10))
+
+
+@pytest.mark.parametrize(
+    ("sample", "reason"),
+    [
+        ("id,name\n".encode("utf-16"), "The file is UTF-16, please save it as UTF-8."),
+        ("\ufeffid,name\n".encode("utf-16-be"), "The file is UTF-16, please save it as UTF-8."),
+        ("id,name\n".encode("utf-32"), "The file is UTF-32, please save it as UTF-8."),
+        ("id,name\n1,é\n".encode("utf-16-le"), "UTF-16"),
+        (b"PK\x03\x04 workbook", "looks like an Excel workbook"),
+        (b"\x1f\x8b\x08", "gzip"),
+        (b"%PDF-1.7", "PDF"),
+        (b"\x89PNG\r\n\x1a\n", "PNG"),
+        (b"id,name\n1,\0\n", "The file is binary .*, not CSV"),
+        (LATIN.encode("latin-1"), "The file is not UTF-8: 10 of its first 10 rows .* with row 1"),
+        ("id,näme\n1,a\n".encode("latin-1"), "its header is not"),
+        ("id,name\n1,a\n2,é".encode("latin-1"), "1 of its first 2 rows .* with row 2"),
+    ],
+)
+def test_what_cannot_be_csv_is_refused_with_its_reason(sample: bytes, reason: str) -> None:
+    found = refuse_reason(sample)
+    assert found
+    assert re.search(reason, found)
+
+
+def test_single_bad_bytes_do_not_refuse_a_file() -> None:
+    assert refuse_reason(b"id,name\n1,a\n2,\xff\n3,c\n") is None
+
+
+@pytest.mark.parametrize("cut", range(12))
+def test_a_character_cut_off_by_the_end_of_the_sample_is_no_reason(cut: int) -> None:
+    row = "1,漢字🙂\n".encode()
+    sample = (b"id,name\n" + row * SAMPLE_BYTES)[cut : SAMPLE_BYTES + cut]
+    assert refuse_reason(b"id,name\n" + sample[8:]) is None
+
+
+@given(ANY_BYTES, DELIMITERS)
+def test_looking_at_a_sample_never_fails(data: bytes, delimiter: str) -> None:
+    refuse_reason(data, delimiter)
+
+
+@given(FILES.filter(lambda data: b"\0" not in data), DELIMITERS)
+def test_utf8_text_is_never_refused(data: bytes, delimiter: str) -> None:
+    assert refuse_reason(data, delimiter) is None

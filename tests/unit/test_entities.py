@@ -1,0 +1,216 @@
+"""The registry of entities, the rules of their fields, and the check of a file's header."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, TypedDict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import StringConstraints
+from pydantic_core import ValidationError
+
+from app.domain.csv_spans import SpanScanner
+from app.domain.entities import (
+    ENTITIES,
+    MAX_HEADER_BYTES,
+    Columns,
+    Entity,
+    HeaderError,
+    check_header,
+    find_entity,
+)
+from app.domain.rows import check_chunk
+
+CONTACT = ENTITIES["Contact"]
+
+
+def value(column: str, text: str) -> str:
+    result = CONTACT.value_validators[CONTACT.columns.index(column)].validate_python(text)
+    assert isinstance(result, str)
+    return result
+
+
+class Deal(TypedDict):
+    code: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+def test_a_contact_is_declared_with_its_columns_in_order() -> None:
+    assert CONTACT.columns == ("id", "name", "email", "status")
+    assert (CONTACT.key, CONTACT.unique, CONTACT.collection) == ("id", "email", "contacts")
+
+
+def test_a_new_entity_is_one_declaration() -> None:
+    deal = Entity(name="Deal", model=Deal, collection="deals", key="code")
+    checked = check_chunk(deal, Columns(("code",)), b" a \n\nb\n", ",", 1)
+    assert checked.records == [{"code": "a"}, {"code": "b"}]
+
+
+@pytest.mark.parametrize("options", [{"key": "id"}, {"key": "code", "unique": "email"}])
+def test_key_and_unique_field_must_be_fields_of_the_model(options: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="must be fields"):
+        Entity(name="Deal", model=Deal, collection="deals", **options)
+
+
+@pytest.mark.parametrize("name", ["Contact", "contact", " CONTACT "])
+def test_entities_are_found_whatever_their_case(name: str) -> None:
+    assert find_entity(name) is CONTACT
+
+
+def test_an_unknown_entity_is_none() -> None:
+    assert find_entity("Spaceship") is None
+
+
+@pytest.mark.parametrize(
+    ("given_text", "normalised"),
+    [
+        (" Ada.Lovelace@Example.COM ", "ada.lovelace@example.com"),
+        ("a+tag@b.co", "a+tag@b.co"),
+        ("a@sub.sub.example.museum", "a@sub.sub.example.museum"),
+        ("o'neill_1@my-host.org", "o'neill_1@my-host.org"),
+        ("jürgen@bücher.de", "jürgen@bücher.de"),
+        ("a@xn--bcher-kva.xn--p1ai", "a@xn--bcher-kva.xn--p1ai"),
+        ("1@2.io", "1@2.io"),
+        ("x" * 242 + "@example.com", "x" * 242 + "@example.com"),
+    ],
+)
+def test_ordinary_addresses_are_accepted_and_lowered(given_text: str, normalised: str) -> None:
+    assert value("email", given_text) == normalised
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a",
+        "@b.co",
+        "a@",
+        "a@b",
+        "a@b.",
+        "a@.co",
+        "a@b..co",
+        "a@-b.co",
+        "a@b-.co",
+        "a@b.c",
+        "a@1.2.3.4",
+        "a@b@c.co",
+        ".a@b.co",
+        "a.@b.co",
+        "a..b@c.co",
+        "a b@c.co",
+        "a@b .co",
+        "a\n@b.co",
+        "a\0@b.co",
+        "a,b@c.co",
+        "<a@b.co>",
+        "x" * 243 + "@example.com",
+    ],
+)
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ValidationError):
+        value("email", text)
+
+
+@pytest.mark.parametrize("text", ["active", " Inactive", "PENDING", "archived "])
+def test_a_status_is_accepted_whatever_its_case(text: str) -> None:
+    assert value("status", text) == text.strip().lower()
+
+
+@pytest.mark.parametrize("text", ["", "activ", "activee", "active\0", "actıve", "a|b"])
+def test_any_other_status_is_refused(text: str) -> None:
+    with pytest.raises(ValidationError):
+        value("status", text)
+
+
+@pytest.mark.parametrize(("column", "limit"), [("id", 128), ("name", 256)])
+def test_texts_have_at_least_one_character_and_no_more_than_the_limit(column: str, limit: int) -> None:
+    assert value(column, " é ") == "é"
+    assert value(column, f" {'é' * limit} ") == "é" * limit
+    for text in ("", "   ", "\u3000\t", "é" * (limit + 1)):
+        with pytest.raises(ValidationError):
+            value(column, text)
+
+
+@given(st.sampled_from(CONTACT.columns), st.text(st.characters(exclude_categories=["Cs"])))
+def test_a_normalised_value_is_valid_and_stays_as_it_is(column: str, text: str) -> None:
+    try:
+        once = value(column, text)
+    except ValidationError:
+        return
+    assert value(column, once) == once
+    assert "\0" not in once
+
+
+@pytest.mark.parametrize("char", ["\0", "\n", "\t", "\x1f", "\x7f", "\x85"])
+def test_an_id_has_no_control_characters(char: str) -> None:
+    with pytest.raises(ValidationError):
+        value("id", f"a{char}b")
+
+
+# --- Headers ---
+
+
+def test_columns_are_found_whatever_their_order_case_blanks_and_quotes() -> None:
+    columns = check_header(CONTACT, b'Status;" E-Mail ";"EMAIL"; Id;"na""me"; name ', ";")
+    assert columns == Columns(("Status", "E-Mail", "EMAIL", "Id", 'na"me', "name"))
+    assert columns.width == 6
+    assert columns.positions(CONTACT) == (3, 5, 2, 0)
+    assert columns.ignored(CONTACT) == ["E-Mail", 'na"me']
+
+
+def test_columns_survive_as_a_list_of_names() -> None:
+    columns = check_header(CONTACT, b"id,name,email,status,x", ",")
+    assert Columns(tuple(json.loads(json.dumps(columns.names)))) == columns
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (b"id,name,mail", r"^Missing columns: email, status\. The file has: id, name, mail\.$"),
+        (b"id;name;email;status", r"Missing columns: .* use \";\" between the columns"),
+        (b"id\tname\temail\tstatus", "a tab between the columns"),
+        (b"id|name|email|status", r'use "\|" between'),
+        (b"id,name,email,status,Email", r"^Columns named twice: email\."),
+        (b'id,"name,email,status\n1,2,3,4', "A quote in the header is not closed"),
+        ("id,näme,email,status".encode("latin-1"), "not UTF-8"),
+        (b"", "Missing columns: id, name, email, status"),
+        (b"1,Ada,ada@example.com,active", "The file has: 1, Ada, ada@example.com, active"),
+        (b"x" * 5000, "The file has: x{39}…"),
+        (b"id," * MAX_HEADER_BYTES, "larger than 32 KiB"),
+    ],
+)
+def test_a_header_that_does_not_fit_is_refused_in_the_words_of_the_uploader(header: bytes, message: str) -> None:
+    with pytest.raises(HeaderError, match=message):
+        check_header(CONTACT, header, ",")
+
+
+def test_a_wrong_comma_is_noticed_when_another_delimiter_was_given() -> None:
+    with pytest.raises(HeaderError, match='use "," between'):
+        check_header(CONTACT, b"id,name,email,status", ";")
+
+
+def test_ignored_columns_may_have_the_same_name() -> None:
+    assert check_header(CONTACT, b"id,name,email,status,,", ",").width == 6
+
+
+def test_a_header_from_a_message_that_lacks_a_column_is_refused() -> None:
+    with pytest.raises(HeaderError, match="Missing columns: status"):
+        Columns(("id", "name", "email")).positions(CONTACT)
+
+
+@given(st.binary(max_size=60), st.sampled_from(",;|\t"))
+def test_any_header_is_taken_or_refused_with_a_message(header: bytes, delimiter: str) -> None:
+    try:
+        check_header(CONTACT, header, delimiter)
+    except HeaderError as error:
+        assert 10 < len(str(error)) < 600
+
+
+@given(st.permutations(["id", "name", "email", "status", 'a "b"', "é\r\nf"]), st.sampled_from(["\n", "\r\n", "\r"]))
+def test_the_header_that_the_scanner_finds_is_read_whole(names: list[str], end: str) -> None:
+    record = ",".join('"' + name.replace('"', '""') + '"' for name in names)
+    scanner = SpanScanner()
+    scanner.feed(f"\ufeff{record}{end}1".encode())
+    assert scanner.header is not None
+    assert check_header(CONTACT, scanner.header, ",").names == tuple(names)

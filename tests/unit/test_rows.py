@@ -1,0 +1,196 @@
+"""Chunks of rows: one outcome for each record, whatever the bytes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.entities import ENTITIES, Columns, check_header
+from app.domain.rows import CheckedChunk, check_chunk, check_rows
+
+CONTACT = ENTITIES["Contact"]
+COLUMNS = Columns(("id", "name", "email", "status"))
+GOOD = "1,Ada,Ada@Example.com,ACTIVE"
+ADA = {"id": "1", "name": "Ada", "email": "ada@example.com", "status": "active"}
+
+FIELDS = st.sampled_from(
+    ["", "1", " 2 ", "Ada", "a@b.co", "A@B.CO", "active", "Archived", "nope", '"q""q"', '"x\ny"', '"', "é", "\0"]
+)
+RECORDS = st.lists(FIELDS, max_size=6).map(",".join)
+DATA = st.one_of(
+    st.binary(max_size=60),
+    st.lists(st.sampled_from([b'"', b",", b"\r", b"\n", b"a", b"\xff", b"\xe2\x82"]), max_size=40).map(b"".join),
+    st.tuples(st.lists(st.one_of(RECORDS, st.just(GOOD)), max_size=8), st.sampled_from(["\n", "\r\n", "\r"])).map(
+        lambda pair: pair[1].join(pair[0]).encode()
+    ),
+)
+
+
+def check(data: str | bytes, columns: Columns = COLUMNS, first_row: int = 1) -> CheckedChunk:
+    return check_chunk(CONTACT, columns, data if isinstance(data, bytes) else data.encode(), ",", first_row)
+
+
+def assert_whole(checked: CheckedChunk, first_row: int, count: int) -> None:
+    """Each row has exactly one entry; valid rows are normalised records; messages stay short."""
+    failed = [failure.row for failure in checked.failures]
+    assert checked.rows == sorted(checked.rows)
+    assert failed == sorted(failed)
+    assert sorted(checked.rows + failed) == list(range(first_row, first_row + count))
+    assert checked.row_count == count
+    assert len(checked.records) == len(checked.rows)
+    for record in checked.records:
+        assert tuple(record) == CONTACT.columns
+        assert check_rows(CONTACT, [record], 1).records == [record]
+    for failure in checked.failures:
+        assert failure.status == "FAILED"
+        assert len(failure.message) <= 200
+        failure.message.encode()
+
+
+@given(DATA, st.integers(1, 10**9), st.sampled_from(",; "))
+def test_every_record_has_exactly_one_outcome(data: bytes, first_row: int, delimiter: str) -> None:
+    text = data.decode(errors="surrogateescape")
+    records = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row]
+    checked = check_chunk(CONTACT, COLUMNS, data, delimiter, first_row)
+    assert_whole(checked, first_row, len(records))
+    wrong = {first_row + i for i, record in enumerate(records) if len(record) != COLUMNS.width}
+    found = {failure.row for failure in checked.failures if failure.code == "WRONG_FIELD_COUNT"}
+    assert wrong - found <= {failure.row for failure in checked.failures if failure.code == "UNTERMINATED_QUOTE"}
+    assert found <= wrong
+
+
+@given(st.lists(st.lists(FIELDS.filter(lambda f: '"' not in f), min_size=4, max_size=4), max_size=8), st.data())
+def test_quotes_around_every_field_change_nothing(rows: list[list[str]], data: st.DataObject) -> None:
+    end = data.draw(st.sampled_from(["\n", "\r\n", "\r"]))
+    plain = "".join(",".join(row) + end for row in rows)
+    quoted = "".join(",".join(f'"{field}"' for field in row) + end for row in rows)
+    assert check(plain) == check(quoted) == check(plain.removesuffix(end))
+
+
+def test_valid_rows_become_normalised_records_in_order() -> None:
+    checked = check(f'{GOOD}\n " 2" ,x,x@b.co,active\n\n"3","C, D",c@d.co, Pending \n', first_row=11)
+    assert checked.rows == [11, 12, 13]
+    assert checked.records[0] == ADA
+    assert checked.records[2] == {"id": "3", "name": "C, D", "email": "c@d.co", "status": "pending"}
+    assert checked.failures == []
+
+
+def test_columns_are_taken_by_name_and_others_ignored() -> None:
+    columns = check_header(CONTACT, b"note,STATUS,Email,name,ID", ",")
+    checked = check(b"\xff,ACTIVE,Ada@Example.com,Ada,1\n", columns)
+    assert checked.records == [ADA]
+
+
+def test_an_empty_chunk_has_no_rows() -> None:
+    for data in ("", "\n", "\r\n\r\n"):
+        assert check(data) == CheckedChunk([], [], [])
+
+
+@pytest.mark.parametrize(
+    ("row", "code", "column", "message"),
+    [
+        ("1,Ada,a@b.co", "WRONG_FIELD_COUNT", None, "3 fields, the header has 4"),
+        ("1,Ada,a@b.co,active,x", "WRONG_FIELD_COUNT", None, "5 fields, the header has 4"),
+        (",Ada,a@b.co,active", "REQUIRED", "id", "id is empty"),
+        ("1,  ,a@b.co,active", "REQUIRED", "name", "name is empty"),
+        ("1,Ada,,active", "REQUIRED", "email", "email is empty"),
+        ("1,Ada,a@b.co,", "REQUIRED", "status", "status is empty"),
+        ("1,Ada,a@b,active", "INVALID_EMAIL", "email", 'not an email address: "a@b"'),
+        ("1,Ada,a@b.co,gone", "INVALID_STATUS", "status", 'active, inactive, pending, archived: "gone"'),
+        ("1" * 129 + ",Ada,a@b.co,active", "TOO_LONG", "id", "more than 128 characters"),
+        ("1," + "n" * 257 + ",a@b.co,active", "TOO_LONG", "name", "more than 256 characters"),
+        ("1,Ada," + "a" * 255 + "@b.co,active", "TOO_LONG", "email", "more than 254 characters"),
+        ("1\x07,Ada,a@b.co,active", "INVALID_CHARACTER", "id", 'control character: "1\ufffd"'),
+        ("1,A\0da,a@b.co,active", "INVALID_CHARACTER", "name", "control character"),
+        ("1,Ada,a\0@b.co,active", "INVALID_CHARACTER", "email", "control character"),
+        ("1,Ada,a@b.co,act\0ive", "INVALID_CHARACTER", "status", "control character"),
+        ("1,,bad,worse", "REQUIRED", "name", "name is empty"),
+    ],
+)
+def test_a_failed_row_says_what_is_wrong_first(row: str, code: str, column: str | None, message: str) -> None:
+    checked = check(f"{GOOD}\n{row}\n{GOOD}\n")
+    assert checked.rows == [1, 3]
+    assert checked.records == [ADA, ADA]
+    [failure] = checked.failures
+    assert (failure.row, failure.status, failure.code, failure.column) == (2, "FAILED", code, column)
+    assert message in failure.message
+
+
+def test_only_the_rows_that_are_not_utf8_fail() -> None:
+    checked = check("1,Jürgen,a@b.co,active\n".encode() + b"2,J\xfcrgen,a@b.co,active\n3,J,\xe2\x82@b.co,active\n")
+    assert [record["name"] for record in checked.records] == ["Jürgen"]
+    assert [(f.row, f.code, f.column) for f in checked.failures] == [
+        (2, "INVALID_UTF8", "name"),
+        (3, "INVALID_UTF8", "email"),
+    ]
+    assert '"J\ufffdrgen"' in checked.failures[0].message
+
+
+@pytest.mark.parametrize("tail", ['2,"Bo,b@c.co,active\n', '2,Bo,b@c.co,"active', '"', f'"{GOOD}\n{GOOD}\n', '2,"a""'])
+def test_a_quote_that_is_open_at_the_end_fails_the_last_row(tail: str) -> None:
+    checked = check(f"{GOOD}\n{tail}")
+    assert checked.records == [ADA]
+    assert [(failure.row, failure.code) for failure in checked.failures] == [(2, "UNTERMINATED_QUOTE")]
+
+
+def test_a_closed_quote_at_the_end_is_no_open_one() -> None:
+    assert check('1,Ada,Ada@Example.com,"ACTIVE"').records == [ADA]
+
+
+def test_fields_above_the_limit_of_the_csv_module_fail_alone() -> None:
+    checked = check(f'{GOOD}\n2,"{"x" * 200_000}",a@b.co,active\n{GOOD}\n')
+    assert [(failure.row, failure.code) for failure in checked.failures] == [(2, "TOO_LONG")]
+
+
+# --- Inline rows ---
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+INLINE = st.one_of(JSON, st.fixed_dictionaries({}, optional=dict.fromkeys(CONTACT.columns, JSON | FIELDS)))
+
+
+@given(st.lists(INLINE, max_size=6), st.integers(1, 10**9))
+def test_every_inline_row_has_exactly_one_outcome(rows: list[Any], first_row: int) -> None:
+    assert_whole(check_rows(CONTACT, rows, first_row), first_row, len(rows))
+
+
+def test_inline_rows_are_validated_as_rows_of_a_file_are() -> None:
+    rows = [{"status": " Active", "id": " 1", "name": "Ada", "email": "Ada@Example.com", "more": [1]}]
+    assert check_rows(CONTACT, rows, 1).records == [ADA]
+
+
+def test_numbers_become_strings() -> None:
+    rows = json.loads('[{"id": 1, "name": 2.5, "email": "a@b.co", "status": "active"}]')
+    assert check_rows(CONTACT, rows, 1).records == [{"id": "1", "name": "2.5", "email": "a@b.co", "status": "active"}]
+
+
+@pytest.mark.parametrize(
+    ("row", "code", "column"),
+    [
+        (None, "INVALID_VALUE", None),
+        ("1,Ada,a@b.co,active", "INVALID_VALUE", None),
+        ([1, 2], "INVALID_VALUE", None),
+        ({}, "REQUIRED", "id"),
+        ({**ADA, "name": None}, "REQUIRED", "name"),
+        ({**ADA, "name": float("nan")}, "REQUIRED", "name"),
+        ({**ADA, "name": ""}, "REQUIRED", "name"),
+        ({**ADA, "name": True}, "INVALID_VALUE", "name"),
+        ({**ADA, "name": {"first": "Ada"}}, "INVALID_VALUE", "name"),
+        ({**ADA, "email": 7}, "INVALID_EMAIL", "email"),
+        ({**ADA, "status": 1}, "INVALID_STATUS", "status"),
+        ({**ADA, "name": "\ud800"}, "INVALID_UTF8", "name"),
+    ],
+)
+def test_an_inline_row_that_cannot_be_taken_fails_alone(row: Any, code: str, column: str | None) -> None:
+    checked = check_rows(CONTACT, [ADA, row, ADA], 5)
+    assert checked.rows == [5, 7]
+    assert [(failure.row, failure.code, failure.column) for failure in checked.failures] == [(6, code, column)]

@@ -1,0 +1,1 @@
+"""The REST API: thin views over the domain and the adapters."""

@@ -1,0 +1,120 @@
+"""Bulk actions: upload one, list them, look at one."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import logging
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from app.domain.actions import ENDED, Status, iso, presented, statistics
+from app.messages import Feed
+from web.errors import bad_request
+from web.paging import read_limit
+from web.uploads import receive
+from web.views import ApiView, json_response
+
+log = logging.getLogger(__name__)
+
+#: Longest that an answer waits for the broker; the dispatcher sends what did not arrive.
+_FEED_TIMEOUT = 1.0
+
+
+class ActionsView(ApiView):
+    """All actions of an account."""
+
+    async def post(self, request: web.Request) -> web.Response:
+        """Take an upload, and queue or schedule it."""
+        action = await receive(request, self.platform, self.account(request))
+        if action["status"] == Status.QUEUED:
+            await self._announce(action["_id"])
+        return json_response(
+            {
+                "actionId": action["_id"],
+                "status": action["status"],
+                "message": "Success! Your bulk action has been queued for processing.",
+                "totalCount": action["totalCount"],
+            },
+            201,
+        )
+
+    async def _announce(self, action_id: str) -> None:
+        """Tell the feeder; a broker that is away costs a moment, the dispatcher will tell it again."""
+        try:
+            await self.platform.topics.feed.send(Feed(action_id=action_id), timeout=_FEED_TIMEOUT)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            log.warning("action %s not announced, the dispatcher will: %r", action_id, error)
+
+    async def get(self, request: web.Request) -> web.Response:
+        """List actions, newest first."""
+        limit = read_limit(request)
+        query = {"accountId": self.account(request), **_filters(request)}
+        cursor = request.query.get("cursor")
+        before = None if cursor is None else _read_cursor(cursor)
+        actions = await self.platform.store.actions.page(query, limit + 1, before)
+        headers = {}
+        if len(actions) > limit:
+            actions = actions[:limit]
+            following = {**request.query, "cursor": _cursor(actions[-1])}
+            headers["Link"] = f'<{request.path}?{urlencode(following)}>; rel="next"'
+        return json_response([presented(action) for action in actions], headers=headers)
+
+
+class ActionView(ApiView):
+    """One action."""
+
+    async def get(self, request: web.Request, action_id: str) -> web.Response:
+        """Show the action with its newest counters."""
+        return json_response(presented(await _newest(self, request, action_id)))
+
+
+class ActionStatisticsView(ApiView):
+    """The counters of one action."""
+
+    async def get(self, request: web.Request, action_id: str) -> web.Response:
+        """Show the counters, the speed and the time left."""
+        return json_response(statistics(await _newest(self, request, action_id), datetime.now(UTC)))
+
+
+async def _newest(view: ApiView, request: web.Request, action_id: str) -> dict[str, Any]:
+    """Return an action, with the live counters where those are ahead of its document."""
+    action = await view.action(request, action_id)
+    if action["status"] in ENDED or action["status"] == Status.SCHEDULED:
+        return action
+    live = await view.platform.snapshots.get(action_id)
+    if live.get("processedCount", 0) > action.get("processedCount", 0):
+        action.update(live)
+    return action
+
+
+def _filters(request: web.Request) -> dict[str, str]:
+    filters: dict[str, str] = {}
+    if "status" in request.query:
+        status = request.query["status"].upper()
+        if status not in Status.__members__:
+            known = ", ".join(Status.__members__)
+            raise bad_request(f"status must be one of {known}.", "INVALID_STATUS")
+        filters["status"] = status
+    if "entityType" in request.query:
+        filters["entityType"] = request.query["entityType"]
+    return filters
+
+
+def _cursor(action: dict[str, Any]) -> str:
+    text = f"{iso(action['createdAt'])}/{action['_id']}"
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, str]:
+    try:
+        moment, action_id = base64.urlsafe_b64decode(cursor.encode()).decode().split("/")
+        return datetime.fromisoformat(moment), action_id
+    except (ValueError, binascii.Error):
+        raise bad_request("cursor must be one that a Link header gave.", "INVALID_CURSOR") from None

@@ -1,0 +1,30 @@
+"""Errors as clients see them: ``{"error": message, "code": code, "requestId": id}``."""
+
+from __future__ import annotations
+
+NOT_FOUND = "Bulk action not found"
+UNEXPECTED = "An unexpected error occurred. Please try again later."
+NO_FILE = "Please upload a CSV file to proceed."
+FIELDS_REQUIRED = "Both entityType and actionType fields are required."
+ACTION_TYPE_UNSUPPORTED = "The specified actionType is not supported."
+ENTITY_TYPE_UNSUPPORTED = "The specified entityType is not supported."
+
+
+class ApiError(Exception):
+    """An answer that is an error: HTTP status, message for a person, code for a program."""
+
+    def __init__(self, status: int, message: str, code: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+
+
+def bad_request(message: str, code: str = "BAD_REQUEST") -> ApiError:
+    """The request cannot be carried out as it is (400)."""
+    return ApiError(400, message, code)
+
+
+def action_not_found() -> ApiError:
+    """There is no such action, or not for this account (404)."""
+    return ApiError(404, NOT_FOUND, "ACTION_NOT_FOUND")

@@ -1,0 +1,68 @@
+"""What every request passes through: a request id, and JSON for whatever goes wrong."""
+
+from __future__ import annotations
+
+import logging
+import re
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+from aiohttp import web
+from pymongo.errors import PyMongoError
+from redis.exceptions import RedisError
+
+from web.errors import UNEXPECTED, ApiError
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+#: A client may name its request; anything else than these characters is replaced by a name of ours.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+REQUEST_ID_HEADER = "X-Request-ID"
+
+
+def middlewares() -> list[Any]:
+    """Return the middlewares, outermost first."""
+    return [request_id, json_errors]
+
+
+@web.middleware
+async def request_id(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give the request an id, the client's own if it sent a usable one, and say it in the answer."""
+    sent = request.headers.get(REQUEST_ID_HEADER, "")
+    request["id"] = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
+    response = await handler(request)
+    if not response.prepared:
+        response.headers[REQUEST_ID_HEADER] = request["id"]
+    return response
+
+
+@web.middleware
+async def json_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn whatever a view raises into the documented error body."""
+    try:
+        return await handler(request)
+    except ApiError as error:
+        return _error(request, error.status, error.message, error.code)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+        return _error(request, error.status, error.reason, error.reason.upper().replace(" ", "_"), headers)
+    except (PyMongoError, RedisError, OSError) as error:
+        log.warning("request %s: a service is away: %r", request["id"], error)
+        return _error(request, 503, UNEXPECTED, "SERVICE_UNAVAILABLE", {"Retry-After": "5"})
+    except Exception:
+        log.exception("request %s: %s %s failed", request["id"], request.method, request.path)
+        return _error(request, 500, UNEXPECTED, "INTERNAL")
+
+
+def _error(
+    request: web.Request, status: int, message: str, code: str, headers: dict[str, str] | None = None
+) -> web.Response:
+    body = orjson.dumps({"error": message, "code": code, "requestId": request["id"]})
+    return web.Response(status=status, body=body, content_type="application/json", headers=headers)

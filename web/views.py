@@ -1,0 +1,49 @@
+"""What all views share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import faust.web
+import orjson
+from aiohttp import web
+
+from app.domain.actions import is_action_id
+from app.platform import Platform
+from web.errors import action_not_found
+
+#: Whose actions a request without credentials sees.
+DEFAULT_ACCOUNT = "default"
+
+
+class ApiView(faust.web.View):  # type: ignore[misc]
+    """A resource of the API."""
+
+    @property
+    def platform(self) -> Platform:
+        """The stores and topics of this worker."""
+        platform: Platform = self.app.platform
+        return platform
+
+    def account(self, request: web.Request) -> str:
+        """Return the account on whose behalf the request is made."""
+        return DEFAULT_ACCOUNT
+
+    async def action(self, request: web.Request, action_id: str) -> dict[str, Any]:
+        """Return the action that the path names.
+
+        Raises:
+            ApiError: 404 when the id is malformed, unknown, or another account's.
+        """
+        if not is_action_id(action_id):
+            raise action_not_found()
+        action = await self.platform.store.actions.get(action_id, self.account(request))
+        if action is None:
+            raise action_not_found()
+        return action
+
+
+def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Return ``value`` as JSON."""
+    return web.Response(status=status, body=orjson.dumps(value), content_type="application/json", headers=headers)
