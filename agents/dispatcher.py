@@ -43,22 +43,37 @@ async def send_lost(platform: Platform) -> None:
 
 
 async def push_stalled(platform: Platform) -> None:
-    """Send exactly the missing chunks of actions that have had no result for a while, a window of them."""
-    for action in await _untouched(platform, Status.PROCESSING, platform.settings.stall_timeout):
-        action_id = action["_id"]
-        progress = await settle(platform, action_id, action["chunkCount"])
+    """Send exactly the missing chunks of actions that have had no result for a while, a window of them.
+
+    An action that stalls too often in a row, without a single new result, is FAILED with the reason.
+    """
+    settings = platform.settings
+    for action in await _untouched(platform, Status.PROCESSING, settings.stall_timeout):
+        action_id, chunk_count = action["_id"], action["chunkCount"]
+        progress = await settle(platform, action_id, chunk_count)
         if progress.complete:
             continue
-        missing = progress.missing(platform.settings.feed_window)
+        done = progress.counted_chunks
+        stalls = action.get("stalls", 0) + 1 if action.get("stalledAt") == done else 1
+        if stalls > settings.action_max_stalls:
+            reason = (
+                f"No progress in {settings.action_max_stalls} attempts: "
+                f"{chunk_count - done} of {chunk_count} chunks have no result."
+            )
+            log.error("action %s: %s", action_id, reason)
+            await platform.store.actions.move(action_id, Status.FAILED, error=reason, **progress.counts.to_document())
+            continue
+        await platform.store.actions.note_stall(action_id, stalls, done)
+        missing = progress.missing(settings.feed_window)
         log.warning(
             "action %s: no result for a while, %d of %d chunks done; sending %d again",
             action_id,
-            progress.counted_chunks,
-            action["chunkCount"],
+            done,
+            chunk_count,
             len(missing),
         )
         await platform.topics.feed.send(Feed(action_id=action_id, indexes=tuple(missing)))
-        await platform.topics.results.send(ChunkResult(action_id=action_id, chunk_count=action["chunkCount"]))
+        await platform.topics.results.send(ChunkResult(action_id=action_id, chunk_count=chunk_count))
 
 
 async def _untouched(platform: Platform, status: Status, seconds: float) -> list[dict[str, Any]]:

@@ -42,7 +42,7 @@ async def feed(message: Feed, platform: Platform) -> None:
         Chunk(
             action_id=action_id,
             index=index,
-            span=ByteRange(start=span.start, end=span.end, first_row=span.first_row),
+            span=ByteRange(start=span.start, end=span.end, first_row=span.first_row, rows=span.rows),
             source=source,
         )
         for index, span in zip(wanted, spans, strict=True)

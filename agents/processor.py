@@ -11,9 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from agents.faults import PermanentFault
-from app.adapters.store.ledger import ChunkOutcome
 from app.domain.entities import Columns, Entity, find_entity
-from app.domain.outcomes import Counts, RowOutcome
+from app.domain.outcomes import WRITE_REFUSED, ChunkOutcome, Counts, RowOutcome
 from app.domain.rows import CheckedChunk, check_chunk
 from app.messages import Chunk, ChunkResult
 from app.platform import Platform
@@ -22,12 +21,16 @@ from app.platform import Platform
 async def process(chunk: Chunk, platform: Platform) -> None:
     """Run a chunk, unless its outcome is known already, and tell the result."""
     entry = await platform.store.ledger.open(chunk.id)
-    counts = entry.counts
-    if counts is None:
+    counts, chunk_count = entry.counts, chunk.source.chunk_count
+    if counts is None or (entry.dead and chunk.replay):
         outcome = await _run(chunk, platform, first_time=entry.first)
-        await platform.store.ledger.close(chunk.id, outcome)
+        before = await platform.store.ledger.close(chunk.id, outcome)
         counts = outcome.counts
-    await platform.topics.results.send(ChunkResult.of(chunk.action_id, chunk.index, chunk.source.chunk_count, counts))
+        if before.dead:
+            # Its rows have been counted as failed: count the whole action again.
+            await platform.topics.results.send(ChunkResult(action_id=chunk.action_id, chunk_count=chunk_count))
+            return
+    await platform.topics.results.send(ChunkResult.of(chunk.action_id, chunk.index, chunk_count, counts))
 
 
 async def _run(chunk: Chunk, platform: Platform, *, first_time: bool) -> ChunkOutcome:
@@ -53,7 +56,7 @@ async def _run(chunk: Chunk, platform: Platform, *, first_time: bool) -> ChunkOu
     rows = [row for position, row in enumerate(checked.rows) if position not in owners]
     records = [record for position, record in enumerate(checked.records) if position not in owners]
     created, refused = await _write(chunk, platform, entity, rows, records, first_time=first_time)
-    failures = [RowOutcome(row, "FAILED", "WRITE_REFUSED", message[:200]) for row, message in refused.items()]
+    failures = [RowOutcome(row, "FAILED", WRITE_REFUSED, message[:200]) for row, message in refused.items()]
     exceptions = sorted([*checked.failures, *duplicates, *failures])
     updated = len(rows) - len(created) - len(refused)
     created_bits = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agents.faults import PermanentFault
-from app.domain.actions import ENDED
+from app.domain.actions import ENDED, Status
 from app.domain.progress import Progress
 from app.messages import ChunkResult, Feed
 from app.platform import Platform
@@ -15,14 +15,9 @@ async def count(result: ChunkResult, platform: Platform) -> None:
     action_id, table = result.action_id, platform.progress
     progress = None if result.index is None else table.get(action_id)
     if progress is None:
-        action = await platform.store.actions.get(action_id)
-        if action is None:
-            raise PermanentFault(f"no action {action_id}")
-        if action["status"] in ENDED:
+        progress = await _recounted(result, platform)
+        if progress is None:
             return
-        # First result of the action, or its entry was lost or is doubted: the ledger knows what has been done.
-        progress = await fold_ledger(platform, action_id, result.chunk_count)
-        progress = progress.advanced(max(platform.settings.feed_window, progress.counted.bit_length()))
     if result.index is not None:
         progress = progress.count(result.index, result.read_counts())
     if progress.complete:
@@ -34,6 +29,20 @@ async def count(result: ChunkResult, platform: Platform) -> None:
     progress = await _feed_on(progress, action_id, platform)
     table.set(action_id, progress)
     platform.reporter.note(action_id, progress.counts)
+
+
+async def _recounted(result: ChunkResult, platform: Platform) -> Progress | None:
+    """Fold the ledger: this is the first result of the action, or its table entry is lost or doubted.
+
+    Returns None when the action has ended and there is nothing to correct.
+    """
+    action = await platform.store.actions.get(result.action_id)
+    if action is None:
+        raise PermanentFault(f"no action {result.action_id}")
+    if action["status"] in ENDED and (result.index is not None or action["status"] != Status.COMPLETED):
+        return None
+    fold = await fold_ledger(platform, result.action_id, action["chunkCount"])
+    return fold.progress.advanced(max(platform.settings.feed_window, fold.progress.counted.bit_length()))
 
 
 async def _feed_on(progress: Progress, action_id: str, platform: Platform) -> Progress:

@@ -5,13 +5,19 @@ Nothing is found by autodiscovery, because Faust only warns when a module it dis
 
 from __future__ import annotations
 
+import logging
+import os
+import threading
+
 import faust
 
+from agents.dead_letters import bury, keep_poison
 from agents.dispatcher import dispatch
 from agents.feeder import feed
-from agents.guard import add_agent, add_timer
+from agents.guard import add_agent, add_raw_agent, add_timer
 from agents.processor import process
 from agents.progress import count
+from agents.retrier import give_back
 from app.delivery import RepairedTransport
 from app.messages import Chunk, ChunkResult, Feed
 from app.platform import Platform
@@ -21,6 +27,8 @@ from app.topics import Topics
 from tables.progress import ProgressTable
 from web import routes
 from web.middleware import middlewares
+
+log = logging.getLogger(__name__)
 
 
 class BulkApp(faust.App):  # type: ignore[misc]
@@ -37,13 +45,28 @@ class BulkApp(faust.App):  # type: ignore[misc]
     async def on_start(self) -> None:
         """Open the stores before any service starts."""
         await super().on_start()
-        self.platform = Platform.open(self.settings, self.channels, self.progress_table)
+        self.platform = Platform.open(
+            self.settings, self.channels, self.progress_table, is_moving=lambda: self.rebalancing or self.should_stop
+        )
         await prepare(self.platform)
+
+    async def on_stop(self) -> None:
+        """Begin to stop: what is in hand is finished, but not for longer than the shutdown timeout."""
+        self._deadline = threading.Timer(self.settings.shutdown_timeout, _end_hard)
+        self._deadline.daemon = True
+        self._deadline.start()
+        await super().on_stop()
 
     async def on_shutdown(self) -> None:
         """Close the stores after every service has stopped."""
         await super().on_shutdown()
         await self.platform.close()
+        self._deadline.cancel()
+
+
+def _end_hard() -> None:
+    log.error("not stopped within the shutdown timeout: ending at once; nothing is lost, others take over")
+    os._exit(1)
 
 
 def create_app(settings: Settings) -> BulkApp:
@@ -51,7 +74,7 @@ def create_app(settings: Settings) -> BulkApp:
     app = BulkApp(
         settings.kafka_topic,
         broker=settings.kafka_broker,
-        datadir=str(settings.data_dir),
+        datadir=str(settings.data_dir / settings.kafka_topic),
         store="rocksdb://",
         autodiscover=False,
         origin="app",
@@ -65,6 +88,7 @@ def create_app(settings: Settings) -> BulkApp:
         stream_wait_empty=True,
         # The database is the source of truth: a table that is gone is rebuilt from the ledger.
         table_standby_replicas=0,
+        recovery_consistency_check=False,
         topic_partitions=settings.topic_partitions,
         topic_replication_factor=settings.topic_replication,
         web_host=settings.host,
@@ -80,9 +104,15 @@ def create_app(settings: Settings) -> BulkApp:
     add_agent(app, topics.feed, Feed, feed)
     add_agent(app, topics.chunks, Chunk, process, concurrency=settings.processor_concurrency)
     add_agent(app, topics.results, ChunkResult, count)
+    for retry in topics.retries:
+        add_raw_agent(app, retry, give_back)
+    add_raw_agent(app, topics.dead, bury)
+    add_raw_agent(app, topics.poison, keep_poison)
     add_timer(app, settings.dispatch_interval_ms / 1000, dispatch, on_leader=True)
     add_timer(app, settings.snapshot_interval, _report)
     routes.add_to(app)
+    # aiohttp waits this long for requests that are under way.
+    app.web.handler_shutdown_timeout = settings.shutdown_timeout / 2
     return app
 
 

@@ -58,6 +58,7 @@ class ByteRange(BaseModel):
     start: int = Field(ge=0)
     end: int = Field(ge=0)
     first_row: int = Field(ge=1)
+    rows: int = Field(ge=0)
 
 
 class Source(BaseModel):
@@ -75,12 +76,12 @@ class Source(BaseModel):
 
 
 class Chunk(Message):
-    """One chunk of an action: a span of its file."""
+    """One chunk of an action: a span of its file. ``replay`` runs it again although it was given up."""
 
     index: int = Field(ge=0)
     span: ByteRange
     source: Source
-    attempt: int = Field(0, ge=0)
+    replay: bool = False
 
     @property
     def id(self) -> str:

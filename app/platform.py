@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -30,9 +31,13 @@ class Platform:
     claims: Claims
     snapshots: Snapshots
     reporter: Reporter
+    #: Whether partitions are about to be given away, or the worker is about to stop.
+    is_moving: Callable[[], bool]
 
     @classmethod
-    def open(cls, settings: Settings, topics: Topics, progress: ProgressTable) -> Self:
+    def open(
+        cls, settings: Settings, topics: Topics, progress: ProgressTable, *, is_moving: Callable[[], bool]
+    ) -> Self:
         """Create the clients; none of them connects yet."""
         store = Store(settings.mongo_db_uri)
         redis = Redis.from_url(settings.redis_uri, socket_timeout=10, socket_connect_timeout=5)
@@ -47,6 +52,7 @@ class Platform:
             claims=Claims(redis, ttl=settings.dedupe_ttl),
             snapshots=snapshots,
             reporter=Reporter(store.actions, snapshots, interval=settings.progress_interval),
+            is_moving=is_moving,
         )
 
     async def close(self) -> None:

@@ -81,6 +81,14 @@ class Settings(BaseSettings):
     stall_timeout: float = Field(
         20.0, gt=0, description="seconds without a result after which the missing chunks are sent again"
     )
+    action_max_stalls: int = Field(
+        30, ge=1, description="stalls in a row, without a single new result, after which an action is FAILED"
+    )
+    retry_moment: float = Field(10.0, gt=0, description="seconds for which a fault is tried again on the spot")
+    retry_delays: tuple[float, float, float] = Field(
+        (15.0, 30.0, 60.0), description="seconds in each of the three retry topics, as a JSON list"
+    )
+    shutdown_timeout: float = Field(30.0, gt=0, description="seconds a stopping worker has for what it has in hand")
     progress_interval: float = Field(0.5, gt=0, description="seconds between two writes of an action's counters")
     snapshot_interval: float = Field(0.1, gt=0, description="seconds between two live snapshots of an action")
     broker_session_timeout: float = Field(

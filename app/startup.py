@@ -26,7 +26,7 @@ async def prepare(platform: Platform) -> None:
     async def kafka() -> None:
         await create_topics(
             settings.brokers,
-            [channel.name for channel in topics.all()],
+            [channel.name for channel in topics.all],
             partitions=settings.topic_partitions,
             replication=settings.topic_replication,
         )

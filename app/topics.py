@@ -69,7 +69,14 @@ class Topics:
         self.chunks = Channel(app, base, settings)
         self.feed = Channel(app, f"{base}.feed", settings)
         self.results = Channel(app, f"{base}.results", settings)
+        self.retries = tuple(
+            Channel(app, f"{base}.retry.{tier}", settings) for tier in range(1, len(settings.retry_delays) + 1)
+        )
+        self.dead = Channel(app, f"{base}.DLQ", settings)
+        self.poison = Channel(app, f"{base}.POISON", settings)
+        self.all = (self.chunks, self.feed, self.results, *self.retries, self.dead, self.poison)
+        self._named = {channel.name: channel for channel in self.all}
 
-    def all(self) -> list[Channel]:
-        """Return every channel."""
-        return [channel for channel in vars(self).values() if isinstance(channel, Channel)]
+    def named(self, name: str) -> Channel | None:
+        """Return the channel of a topic, if it is one of ours."""
+        return self._named.get(name)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import logging
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlencode
 
 from aiohttp import web
 
-from app.domain.actions import ENDED, Status, iso, presented, statistics
+from app.domain.actions import ENDED, Status, presented, statistics
 from app.messages import Feed
 from web.errors import bad_request
-from web.paging import read_limit
+from web.paging import next_link, read_cursor, read_limit
 from web.uploads import receive
 from web.views import ApiView, json_response
 
@@ -56,14 +53,11 @@ class ActionsView(ApiView):
         """List actions, newest first."""
         limit = read_limit(request)
         query = {"accountId": self.account(request), **_filters(request)}
-        cursor = request.query.get("cursor")
-        before = None if cursor is None else _read_cursor(cursor)
-        actions = await self.platform.store.actions.page(query, limit + 1, before)
+        actions = await self.platform.store.actions.page(query, limit + 1, read_cursor(request))
         headers = {}
         if len(actions) > limit:
             actions = actions[:limit]
-            following = {**request.query, "cursor": _cursor(actions[-1])}
-            headers["Link"] = f'<{request.path}?{urlencode(following)}>; rel="next"'
+            headers["Link"] = next_link(request, actions[-1]["createdAt"], actions[-1]["_id"])
         return json_response([presented(action) for action in actions], headers=headers)
 
 
@@ -105,16 +99,3 @@ def _filters(request: web.Request) -> dict[str, str]:
     if "entityType" in request.query:
         filters["entityType"] = request.query["entityType"]
     return filters
-
-
-def _cursor(action: dict[str, Any]) -> str:
-    text = f"{iso(action['createdAt'])}/{action['_id']}"
-    return base64.urlsafe_b64encode(text.encode()).decode()
-
-
-def _read_cursor(cursor: str) -> tuple[datetime, str]:
-    try:
-        moment, action_id = base64.urlsafe_b64decode(cursor.encode()).decode().split("/")
-        return datetime.fromisoformat(moment), action_id
-    except (ValueError, binascii.Error):
-        raise bad_request("cursor must be one that a Link header gave.", "INVALID_CURSOR") from None

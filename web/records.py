@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
-from urllib.parse import urlencode
 
 from aiohttp import web
 
-from app.adapters.store.ledger import ChunkOutcome
+from app.domain.outcomes import ChunkOutcome
 from app.messages import chunk_id
 from app.platform import Platform
 from web.errors import bad_request
-from web.paging import read_limit
+from web.paging import bad_cursor, link_to, read_limit
 from web.views import ApiView, json_response
 
 _STATUSES = ("SUCCESS", "FAILED", "SKIPPED")
@@ -39,8 +38,7 @@ class ActionRecordsView(ApiView):
                 if row["row"] <= after or status not in (None, row["status"]):
                     continue
                 if len(rows) == limit:
-                    following = {**request.query, "cursor": f"{index}-{rows[-1]['row']}"}
-                    headers["Link"] = f'<{request.path}?{urlencode(following)}>; rel="next"'
+                    headers["Link"] = link_to(request, f"{index}-{rows[-1]['row']}")
                     return json_response(rows, headers=headers)
                 rows.append(row)
         return json_response(rows, headers=headers)
@@ -81,5 +79,5 @@ def _read_cursor(request: web.Request) -> tuple[int, int]:
     cursor = request.query.get("cursor", "0-0")
     chunk, _, row = cursor.partition("-")
     if len(cursor) > 40 or not all(part.isascii() and part.isdigit() for part in (chunk, row)):
-        raise bad_request("cursor must be one that a Link header gave.", "INVALID_CURSOR")
+        raise bad_cursor()
     return int(chunk), int(row)

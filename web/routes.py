@@ -7,6 +7,7 @@ from typing import Any
 from faust.web import Blueprint
 
 from web.actions import ActionStatisticsView, ActionsView, ActionView
+from web.dead_letters import DeadLetterReplayView, DeadLettersView
 from web.health import HealthView, ReadyView
 from web.records import ActionRecordsView
 from web.views import ApiView
@@ -16,6 +17,8 @@ ROUTES: tuple[tuple[str, type[ApiView]], ...] = (
     ("/bulk-actions/{action_id}", ActionView),
     ("/bulk-actions/{action_id}/stats", ActionStatisticsView),
     ("/bulk-actions/{action_id}/records", ActionRecordsView),
+    ("/dead-letters", DeadLettersView),
+    ("/dead-letters/{letter_id}/replay", DeadLetterReplayView),
     ("/health", HealthView),
     ("/ready", ReadyView),
 )

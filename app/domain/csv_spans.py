@@ -64,7 +64,7 @@ class BlankLinesError(CsvError):
 
 
 class Span(NamedTuple):
-    """The bytes ``start`` to ``end`` (exclusive) of the file; ``first_row`` is the number of their first row.
+    """The bytes ``start`` to ``end`` (exclusive) of the file: ``rows`` rows, the first of number ``first_row``.
 
     Rows count from 1; neither the header nor a blank line is a row.
     """
@@ -72,6 +72,7 @@ class Span(NamedTuple):
     start: int
     end: int
     first_row: int
+    rows: int
 
 
 class SpanIndex:
@@ -139,7 +140,7 @@ class SpanIndex:
     def spans_from_window(data: bytes) -> list[Span]:
         """Return the chunks between the entries of a window: n + 1 entries are n chunks."""
         entries = list(SpanIndex.ENTRY.iter_unpack(data))
-        return [Span(start, end, row) for (start, row), (end, _) in pairwise(entries)]
+        return [Span(start, end, row, after - row) for (start, row), (end, after) in pairwise(entries)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,12 @@ Row numbers are 1-based and count data rows: the header is not a row, nor is a b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, NamedTuple
+
+#: Code of a row that the database did not take, although it was valid.
+WRITE_REFUSED = "WRITE_REFUSED"
 
 RowStatus = Literal["SUCCESS", "FAILED", "SKIPPED"]
 
@@ -92,3 +95,38 @@ class Counts:
                 skipped += 1
                 duplicate += outcome.code == "DUPLICATE"
         return cls(created + updated, failure, skipped, duplicate, created, updated)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkOutcome:
+    """What became of a chunk.
+
+    ``created`` is a bit set over the chunk's rows: bit *i* is set when row ``first_row + i`` made a new record.
+    """
+
+    first_row: int
+    row_count: int
+    counts: Counts
+    exceptions: Sequence[RowOutcome]
+    created: int
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the fields that close a ledger document."""
+        return {
+            "firstRow": self.first_row,
+            "rowCount": self.row_count,
+            "counts": self.counts.to_document(),
+            "exceptions": [outcome.to_document() for outcome in self.exceptions],
+            "created": self.created.to_bytes((self.row_count + 7) // 8, "little"),
+        }
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> ChunkOutcome:
+        """Read a closed ledger document."""
+        return cls(
+            document["firstRow"],
+            document["rowCount"],
+            Counts.from_document(document["counts"]),
+            [RowOutcome.from_document(entry) for entry in document["exceptions"]],
+            int.from_bytes(document["created"], "little"),
+        )

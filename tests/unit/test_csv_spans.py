@@ -64,8 +64,7 @@ def patched(sizes: dict[str, int]) -> Any:
 
 def rows_of(data: bytes, delimiter: str) -> list[list[str]]:
     """The non-blank records as csv.reader reads them from a file opened with newline=""."""
-    text = data.removeprefix(b"\xef\xbb\xbf").decode(errors="surrogateescape")
-    file = io.StringIO(text, newline="")
+    file = io.StringIO(data.decode(errors="surrogateescape"), newline="")
     return [record for record in csv.reader(file, delimiter=delimiter) if record]
 
 
@@ -84,7 +83,8 @@ def spans_of(result: Scan) -> list[Span]:
 
 def check_against_reader(data: bytes, result: Scan, delimiter: str) -> None:
     """Header, count, tiling, row numbers and the rows of every span."""
-    expected = rows_of(data, delimiter)
+    mark = b"\xef\xbb\xbf"
+    expected = rows_of(data.removeprefix(mark), delimiter)
     assert result.size == len(data)
     assert result.row_count == result.index.row_count == max(0, len(expected) - 1)
     if not expected:
@@ -107,9 +107,9 @@ def check_against_reader(data: bytes, result: Scan, delimiter: str) -> None:
             found += rows_of(data[span.start :], delimiter)
     assert found == expected[1:]
     if spans:
-        before = data[: spans[0].start]
+        before = data[: spans[0].start].removeprefix(mark)
         assert rows_of(before, delimiter) == expected[:1]
-        assert before.removeprefix(b"\xef\xbb\xbf").strip(b"\r\n") == result.header.strip(b"\r\n")
+        assert before.strip(b"\r\n") == result.header.strip(b"\r\n")
 
 
 @given(FILES, CUTS, DELIMITERS, st.integers(1, 5), st.sampled_from([1, 4, 30, 4096]), SIZES)
@@ -140,6 +140,7 @@ def test_spans_of_any_bytes_hold_what_csv_reader_yields(
     st.sampled_from([1, 9]),
     SIZES,
 )
+@example(b"h\na\n\n\n\n\nabcdef\n", [1], 2, 3, 1, 1, {"_SMALL": 0})
 def test_result_and_error_do_not_depend_on_how_the_file_is_cut_into_blocks(
     data: bytes,
     cuts: list[int],
@@ -175,7 +176,7 @@ def test_a_chunk_closes_after_chunk_rows_or_with_the_row_that_reaches_chunk_byte
     result = scan(data, chunk_rows=chunk_rows, chunk_bytes=chunk_bytes)
     spans = spans_of(result)
     rows = spans_of(scan(data, chunk_rows=1))  # every row on its own, with the blank lines before it
-    closing = [span.first_row for span in spans[1:]] + [result.row_count + 1]
+    closing = [*(span.first_row for span in spans), result.row_count + 1][1:]
     for span, next_row in zip(spans, closing, strict=True):
         inside = rows[span.first_row - 1 : next_row - 1]
         assert 1 <= len(inside) <= chunk_rows
@@ -335,7 +336,7 @@ def seconds(work: Callable[[], object]) -> float:
 )
 @pytest.mark.parametrize("block", [1, 1 << 18, 1 << 24])
 def test_time_is_linear_on_hostile_files(body: bytes, block: int) -> None:
-    size = 40_000 if block == 1 else 1_000_000
+    size = 20_000 if block == 1 else 500_000
 
     def run(size: int) -> None:
         data = HEADER + body * (size // len(body))

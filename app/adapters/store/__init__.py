@@ -11,10 +11,11 @@ from typing import Any
 from motor.motor_asyncio import AsyncIOMotorClient
 
 from app.adapters.store.actions import Actions
+from app.adapters.store.dead_letters import DeadLetters
 from app.adapters.store.ledger import Ledger
 from app.adapters.store.records import Records
 
-__all__ = ["Actions", "Ledger", "Records", "Store"]
+__all__ = ["Actions", "DeadLetters", "Ledger", "Records", "Store"]
 
 
 class Store:
@@ -34,10 +35,12 @@ class Store:
         self.actions = Actions(database["bulk_operations"])
         self.ledger = Ledger(database["chunk_outcomes"])
         self.records = Records(database)
+        self.dead_letters = DeadLetters(database["dead_letters"])
 
     async def prepare(self) -> None:
         """Create the indexes; harmless when they exist."""
         await self.actions.create_indexes()
+        await self.dead_letters.create_indexes()
 
     async def check(self) -> None:
         """Return when the server answers.

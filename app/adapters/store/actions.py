@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -73,6 +73,22 @@ class Actions:
             {"_id": action_id, "status": {"$in": [Status.PROCESSING, Status.PAUSED]}},
             {"$set": {**counts.to_document(), "updatedAt": datetime.now(UTC)}},
         )
+
+    async def correct_counts(self, action_id: str, counts: Counts) -> None:
+        """Write the counters of an action that is COMPLETED, after one of its dead chunks was replayed."""
+        await self._collection.update_one(
+            {"_id": action_id, "status": Status.COMPLETED},
+            {"$set": {**counts.to_document(), "updatedAt": datetime.now(UTC)}},
+        )
+
+    async def note_stall(self, action_id: str, stalls: int, counted_chunks: int) -> None:
+        """Remember how often in a row an action has stalled, and how far it was."""
+        await self._collection.update_one({"_id": action_id}, {"$set": {"stalls": stalls, "stalledAt": counted_chunks}})
+
+    async def of_statuses(self, statuses: Sequence[str]) -> AsyncIterator[Document]:
+        """Yield every action of these statuses, oldest first."""
+        async for action in self._collection.find({"status": {"$in": list(statuses)}}).sort("_id", 1):
+            yield action
 
     async def due(self, now: datetime, limit: int) -> list[Document]:
         """Return scheduled actions whose time has come."""

@@ -12,59 +12,26 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError
 
-from app.domain.outcomes import Counts, RowOutcome
+from app.domain.outcomes import ChunkOutcome, Counts
 
 #: Documents asked for in one ``$in`` query: small enough to stay well below a message's limit.
 _IDS_PER_QUERY = 1000
 
-
-@dataclass(frozen=True, slots=True)
-class ChunkOutcome:
-    """What became of a chunk.
-
-    ``created`` is a bit set over the chunk's rows: bit *i* is set when row ``first_row + i`` made a new record.
-    """
-
-    first_row: int
-    row_count: int
-    counts: Counts
-    exceptions: Sequence[RowOutcome]
-    created: int
-
-    def to_document(self) -> dict[str, Any]:
-        """Return the fields that close a ledger document."""
-        return {
-            "firstRow": self.first_row,
-            "rowCount": self.row_count,
-            "counts": self.counts.to_document(),
-            "exceptions": [outcome.to_document() for outcome in self.exceptions],
-            "created": self.created.to_bytes((self.row_count + 7) // 8, "little"),
-        }
-
-    @classmethod
-    def from_document(cls, document: dict[str, Any]) -> ChunkOutcome:
-        """Read a closed ledger document."""
-        return cls(
-            document["firstRow"],
-            document["rowCount"],
-            Counts.from_document(document["counts"]),
-            [RowOutcome.from_document(entry) for entry in document["exceptions"]],
-            int.from_bytes(document["created"], "little"),
-        )
+_SUMMARY = {"counts": 1, "dead": 1}
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A ledger document as the one who opened it found it."""
+    """A ledger document as the one who opened it found it.
+
+    ``counts`` are those of the outcome, None while there is none; ``dead`` says that the chunk was given up.
+    """
 
     first: bool
-    counts: Counts | None
-
-    @property
-    def closed(self) -> bool:
-        """Whether the chunk has its outcome already."""
-        return self.counts is not None
+    counts: Counts | None = None
+    dead: bool = False
 
 
 class Ledger:
@@ -78,32 +45,53 @@ class Ledger:
         before = await self._collection.find_one_and_update(
             {"_id": chunk_id},
             {"$inc": {"openings": 1}, "$set": {"openedAt": datetime.now(UTC)}},
-            projection={"counts": 1},
+            projection=_SUMMARY,
             upsert=True,
             return_document=ReturnDocument.BEFORE,
         )
         if before is None:
-            return Entry(first=True, counts=None)
-        counts = before.get("counts")
-        return Entry(first=False, counts=None if counts is None else Counts.from_document(counts))
+            return Entry(first=True)
+        return Entry(first=False, counts=_counts(before), dead=before.get("dead", False))
 
     async def opened_once(self, chunk_id: str) -> bool:
         """Tell whether nobody has opened the chunk after its first opening."""
         document = await self._collection.find_one({"_id": chunk_id}, {"openings": 1})
         return document is not None and document["openings"] == 1
 
-    async def close(self, chunk_id: str, outcome: ChunkOutcome) -> None:
-        """Store the outcome of a chunk. All who ran the same chunk come to the same outcome."""
-        await self._collection.update_one(
-            {"_id": chunk_id}, {"$set": {**outcome.to_document(), "closedAt": datetime.now(UTC)}}, upsert=True
-        )
+    async def close(self, chunk_id: str, outcome: ChunkOutcome) -> Entry:
+        """Store the outcome of a chunk; return the entry as it was before.
 
-    async def counts(self, chunk_ids: Sequence[str]) -> dict[str, Counts]:
-        """Return the counts of those of the chunks that are closed."""
-        found: dict[str, Counts] = {}
-        async for document in self._read(chunk_ids, {"counts": 1}):
-            if "counts" in document:
-                found[document["_id"]] = Counts.from_document(document["counts"])
+        All who ran the same chunk come to the same outcome, so that closing twice changes nothing.
+        """
+        before = await self._collection.find_one_and_update(
+            {"_id": chunk_id},
+            {"$set": {**outcome.to_document(), "dead": False, "closedAt": datetime.now(UTC)}},
+            projection=_SUMMARY,
+            upsert=True,
+            return_document=ReturnDocument.BEFORE,
+        )
+        before = before or {}
+        return Entry(first=False, counts=_counts(before), dead=before.get("dead", False))
+
+    async def close_as_dead(self, chunk_id: str, outcome: ChunkOutcome) -> Counts:
+        """Store that a chunk was given up, unless it has its outcome; return the counts that stand then."""
+        closing = {**outcome.to_document(), "dead": True, "closedAt": datetime.now(UTC)}
+        try:
+            # Matches an entry that is open; where there is none, makes one; fails on one that is closed.
+            await self._collection.update_one(
+                {"_id": chunk_id, "counts": {"$exists": False}}, {"$set": closing}, upsert=True
+            )
+        except DuplicateKeyError:
+            standing = await self._collection.find_one({"_id": chunk_id}, _SUMMARY)
+            return _counts(standing) or outcome.counts
+        return outcome.counts
+
+    async def summaries(self, chunk_ids: Sequence[str]) -> dict[str, Entry]:
+        """Return the entries of those of the chunks that are closed."""
+        found: dict[str, Entry] = {}
+        async for document in self._read(chunk_ids, _SUMMARY):
+            if (counts := _counts(document)) is not None:
+                found[document["_id"]] = Entry(first=False, counts=counts, dead=document.get("dead", False))
         return found
 
     async def outcomes(self, chunk_ids: Sequence[str]) -> dict[str, ChunkOutcome]:
@@ -119,3 +107,7 @@ class Ledger:
             ids = list(chunk_ids[start : start + _IDS_PER_QUERY])
             async for document in self._collection.find({"_id": {"$in": ids}}, projection):
                 yield document
+
+
+def _counts(document: dict[str, Any]) -> Counts | None:
+    return Counts.from_document(document["counts"]) if "counts" in document else None

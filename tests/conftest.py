@@ -1,0 +1,86 @@
+"""Fixtures: real services for the whole run, and a fresh namespace in them for each test."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.settings import Settings
+from stack import Stack
+from tests.support import Worker
+
+
+@pytest.fixture(scope="session")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Kafka, MongoDB and Redis of this run's own."""
+    with Stack(
+        directory=tmp_path_factory.mktemp("stack"), services=("kafka", "mongo", "redis"), ports="free"
+    ) as stack:
+        yield stack
+
+
+@pytest.fixture
+def environment(services: Stack, tmp_path: Path) -> dict[str, str]:
+    """Where everything is, with a database, topics and a storage that nobody has used."""
+    return namespace(services, tmp_path)
+
+
+def namespace(services: Stack, directory: Path) -> dict[str, str]:
+    """Settings of a fresh namespace in the services."""
+    name = f"t{uuid.uuid4().hex[:10]}"
+    where = services.environment()
+    return {
+        **where,
+        "MONGO_DB_URI": f"{where['MONGO_DB_URI'].rpartition('/')[0]}/{name}",
+        "KAFKA_TOPIC": name,
+        "STORAGE_URI": (directory / "storage").as_uri(),
+        "DATA_DIR": str(directory / "data"),
+        "TOPIC_PARTITIONS": "4",
+    }
+
+
+@pytest.fixture
+def settings(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The settings of a fresh namespace, read as a worker would."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return Settings(_env_file=None)
+
+
+@pytest.fixture
+def start_worker(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Worker]]:
+    """Start workers in this test's namespace; keyword arguments are settings. All are killed at the end."""
+    workers: list[Worker] = []
+
+    def start(*, wait: bool = True, **extra: str) -> Worker:
+        worker = Worker({**environment, **extra}, tmp_path / f"worker{len(workers)}")
+        workers.append(worker)
+        return worker.start() if wait else worker.launch()
+
+    yield start
+    for worker in workers:
+        worker.kill()
+        worker.client.close()
+
+
+@pytest.fixture(scope="session")
+def shared_environment(services: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The namespace of the worker that tests share."""
+    return namespace(services, tmp_path_factory.mktemp("shared"))
+
+
+@pytest.fixture(scope="session")
+def worker(shared_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    """A running worker that tests share; they tell their actions apart by id."""
+    shared = Worker(
+        {**shared_environment, "MAX_UPLOAD_BYTES": "2000000", "MAX_FIELD_BYTES": "2000"},
+        tmp_path_factory.mktemp("worker"),
+    )
+    try:
+        yield shared.start()
+    finally:
+        shared.kill()
+        shared.client.close()

@@ -1,0 +1,185 @@
+"""The main job on the running system: a file goes in, and every row is accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from stack import Stack
+from stack.samples import Sample
+from tests.support import Worker, assert_exact, contacts, wait_for
+
+StartWorker = Callable[..., Worker]
+
+
+def test_every_row_of_a_large_file_is_accounted_for(
+    start_worker: StartWorker, environment: dict[str, str], tmp_path: Path
+) -> None:
+    sample = Sample(100_000, seed=3)
+    expected = sample.write(tmp_path / "contacts.csv")
+    worker = start_worker()
+    action = worker.submit(tmp_path / "contacts.csv")
+    ended = worker.wait_ended(action)
+    assert ended["createdCount"] == expected.success
+    assert_exact(worker, action, sample, expected, environment["MONGO_DB_URI"])
+
+
+def test_a_second_worker_that_joins_in_the_middle_changes_nothing(
+    start_worker: StartWorker, environment: dict[str, str], tmp_path: Path
+) -> None:
+    sample = Sample(100_000, seed=4)
+    expected = sample.write(tmp_path / "contacts.csv")
+    first = start_worker(STALL_TIMEOUT="5")
+    action = first.submit(tmp_path / "contacts.csv")
+    wait_for(lambda: first.action(action)["processedCount"] > 5_000, "the action is under way")
+    second = start_worker(STALL_TIMEOUT="5", wait=False)
+    first.wait_ended(action)
+    wait_for(second.ready, "the second worker is ready")
+    assert_exact(second, action, sample, expected, environment["MONGO_DB_URI"])
+
+
+def test_uploading_the_same_file_again_updates_every_record(worker: Worker, shared_environment: dict[str, str],
+                                                           tmp_path: Path) -> None:
+    first, again = (Sample(3_000, seed=5, prefix="again", name_suffix=suffix) for suffix in ("", " II"))
+    expected = first.write(tmp_path / "first.csv")
+    again.write(tmp_path / "again.csv")
+    assert worker.wait_ended(worker.submit(tmp_path / "first.csv"))["createdCount"] == expected.success
+    action = worker.submit(tmp_path / "again.csv")
+    ended = worker.wait_ended(action)
+    assert (ended["createdCount"], ended["updatedCount"]) == (0, expected.success)
+    assert_exact(worker, action, again, expected, shared_environment["MONGO_DB_URI"])
+
+
+def test_the_answer_to_the_upload_knows_the_exact_total(worker: Worker) -> None:
+    answer = worker.upload(b'id,name,email,status\n1,"two\nlines",a1@example.com,active\n\n2,B,b2@example.com,active')
+    assert answer.status_code == 201
+    assert answer.json()["status"] == "QUEUED"
+    assert answer.json()["message"] == "Success! Your bulk action has been queued for processing."
+    assert worker.action(answer.json()["actionId"])["totalCount"] == 2
+
+
+def test_each_bad_row_fails_by_itself_with_code_column_and_message(worker: Worker) -> None:
+    action = worker.submit(
+        b"id,name,email,status\n"
+        b"bad1,Good,bad1@example.com,active\n"
+        b"bad2,Few,bad2@example.com\n"
+        b"bad3,Many,bad3@example.com,active,more\n"
+        b"bad4,Mail,nobody,active\n"
+        b"bad5,State,bad5@example.com,sleeping\n"
+        b"bad6,Br\xffken,bad6@example.com,active\n"
+        b"bad7,Also Good,bad7@example.com,ACTIVE\n"
+        b'bad8,"Open,bad8@example.com,active\n'
+    )
+    ended = worker.wait_ended(action)
+    assert (ended["successCount"], ended["failureCount"], ended["totalCount"]) == (2, 6, 8)
+    failed = worker.records(action, status="FAILED")
+    assert [(row["row"], row["code"], row.get("column")) for row in failed] == [
+        (2, "WRONG_FIELD_COUNT", None),
+        (3, "WRONG_FIELD_COUNT", None),
+        (4, "INVALID_EMAIL", "email"),
+        (5, "INVALID_STATUS", "status"),
+        (6, "INVALID_UTF8", "name"),
+        (8, "UNTERMINATED_QUOTE", "name"),
+    ]
+    assert all(row["message"] for row in failed)
+
+
+def test_a_later_row_with_the_same_id_or_email_is_skipped_and_names_its_owner(worker: Worker) -> None:
+    action = worker.submit(
+        b"id,name,email,status\n"
+        b"dup1,One,dup1@example.com,active\n"
+        b"dup1,Same id,other@example.com,active\n"
+        b"dup2,Same email,DUP1@example.com,active\n"
+        b"dup2,Free again,dup2@example.com,active\n"
+    )
+    ended = worker.wait_ended(action)
+    assert (ended["successCount"], ended["skippedCount"], ended["duplicateCount"]) == (2, 2, 2)
+    skipped = worker.records(action, status="SKIPPED")
+    assert [(row["row"], row["ownerRow"]) for row in skipped] == [(2, 1), (3, 1)]
+
+
+@pytest.mark.parametrize("order", ["delimiter first", "delimiter last"])
+def test_the_delimiter_may_be_chosen_wherever_the_field_stands_in_the_form(worker: Worker, order: str) -> None:
+    prefix = order.replace(" ", "-")
+    content = f'id;name;email;status\n{prefix};"semi;colon\nand two lines";{prefix}@example.com;active\n'.encode()
+    file = ("file", ("u.csv", content, "text/csv"))
+    field = ("delimiter", (None, ";"))
+    parts = [("entityType", (None, "Contact")), ("actionType", (None, "BULK_UPDATE"))]
+    parts += [field, file] if order == "delimiter first" else [file, field]
+    answer = worker.client.post("/bulk-actions", files=parts)
+    assert answer.status_code == 201, answer.text
+    ended = worker.wait_ended(answer.json()["actionId"])
+    assert (ended["totalCount"], ended["successCount"]) == (1, 1)
+
+
+def test_statistics_tell_what_is_pending_and_how_fast_it_goes(worker: Worker, tmp_path: Path) -> None:
+    expected = Sample(2_000, seed=6, prefix="stat").write(tmp_path / "s.csv")
+    action = worker.submit(tmp_path / "s.csv")
+    worker.wait_ended(action)
+    stats = worker.client.get(f"/bulk-actions/{action}/stats").json()
+    assert {name: stats[name] for name in expected.counts()} == expected.counts()
+    assert (stats["pendingCount"], stats["etaSeconds"]) == (0, 0.0)
+    assert stats["rowsPerSecond"] > 0
+
+
+def test_the_list_is_newest_first_and_goes_on_by_its_link_header(worker: Worker) -> None:
+    made = [worker.submit(f"id,name,email,status\nl{n},N,l{n}@example.com,active\n".encode()) for n in range(3)]
+    answer = worker.client.get("/bulk-actions", params={"limit": 2, "entityType": "Contact"})
+    following = worker.client.get(answer.links["next"]["url"])
+    listed = [entry["actionId"] for entry in [*answer.json(), *following.json()]]
+    assert listed[:3] == made[::-1]
+
+
+def test_an_upload_succeeds_while_the_broker_is_down_and_completes_when_it_is_back(
+    start_worker: StartWorker, environment: dict[str, str], tmp_path: Path, services: Stack
+) -> None:
+    sample = Sample(5_000, seed=7)
+    expected = sample.write(tmp_path / "contacts.csv")
+    worker = start_worker(REQUEUE_AFTER="2", STALL_TIMEOUT="5")
+    services["kafka"].stop()
+    try:
+        answer = worker.upload(tmp_path / "contacts.csv")
+    finally:
+        services["kafka"].start()
+    assert answer.status_code == 201, answer.text
+    action = answer.json()["actionId"]
+    worker.wait_ended(action)
+    assert_exact(worker, action, sample, expected, environment["MONGO_DB_URI"])
+
+
+def test_a_scheduled_action_waits_for_its_time_and_runs_once_with_two_workers(
+    start_worker: StartWorker, environment: dict[str, str]
+) -> None:
+    first, second = start_worker(), start_worker()
+    due = datetime.now(UTC) + timedelta(seconds=4)
+    answer = first.upload(
+        b"id,name,email,status\ns1,S,s1@example.com,active\n", scheduledAt=due.isoformat(timespec="seconds")
+    )
+    assert answer.json()["status"] == "SCHEDULED"
+    action = answer.json()["actionId"]
+    wait_for(lambda: second.action(action)["status"] != "SCHEDULED", "its time has come", timeout=30)
+    ended = second.wait_ended(action)
+    started = datetime.fromisoformat(ended["startedAt"])
+    assert started >= due.replace(microsecond=0)
+    assert (ended["status"], ended["processedCount"], ended["createdCount"]) == ("COMPLETED", 1, 1)
+    assert contacts(environment["MONGO_DB_URI"], "s1") == {"s1": ("S", "s1@example.com", "active")}
+
+
+def test_a_large_upload_leaves_the_worker_small(start_worker: StartWorker, tmp_path: Path) -> None:
+    line = b"%d," + b"x" * 180 + b",u%d@example.com,active\n"
+    size = 300 * 1024**2
+    path = tmp_path / "large.csv"
+    with path.open("wb") as file:
+        file.write(b"id,name,email,status\n")
+        number = 0
+        while file.tell() < size:
+            file.write(b"".join(line % (n, n) for n in range(number, number + 10_000)))
+            number += 10_000
+    worker = start_worker()
+    answer = worker.upload(path, scheduledAt="2100-01-01T00:00:00Z")
+    assert answer.status_code == 201, answer.text
+    assert worker.action(answer.json()["actionId"])["totalCount"] == number
+    assert worker.peak_memory() < 300 * 1024**2

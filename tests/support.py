@@ -1,0 +1,194 @@
+"""What the tests of the running system share: a worker process, a client, and what a file must have become."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import pymongo
+
+from stack.samples import Expected, Sample
+
+T = TypeVar("T")
+
+ENDED = {"COMPLETED", "FAILED", "CANCELLED"}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(probe: Callable[[], T], what: str, *, timeout: float = 60.0, pause: float = 0.05) -> T:
+    """Poll until ``probe`` returns something true; return that."""
+    deadline = time.monotonic() + timeout
+    while not (value := probe()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout} s: {what}")
+        time.sleep(pause)
+    return value
+
+
+class Worker:
+    """A worker process, started as an operator would."""
+
+    def __init__(self, environment: dict[str, str], directory: Path) -> None:
+        self.port = free_port()
+        self.directory = directory
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.environment = {
+            **os.environ,
+            **environment,
+            "PORT": str(self.port),
+            "DATA_DIR": str(directory / "data"),
+        }
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> Path:
+        return self.directory / "worker.log"
+
+    def launch(self) -> Worker:
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "faust", "-A", "app", "worker", "-l", "info"],
+                env=self.environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return self
+
+    def start(self, timeout: float = 60.0) -> Worker:
+        self.launch()
+        wait_for(self.ready, f"worker ready; its log ends:\n{self.tail()}", timeout=timeout)
+        return self
+
+    def ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, f"the worker has ended:\n{self.tail()}"
+        try:
+            return self.client.get("/ready").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def tail(self) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-30:]) if self.log.exists() else ""
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def kill(self) -> None:
+        """SIGKILL; dead when it returns."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def stop(self, timeout: float = 30.0) -> int:
+        """SIGTERM; the exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(timeout)
+        finally:
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
+
+    def peak_memory(self) -> int:
+        """Largest resident size so far, bytes."""
+        assert self.process is not None
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError("no VmHWM")
+
+    # What a client does
+
+    def upload(self, file: Path | bytes, **fields: str) -> httpx.Response:
+        form = {"actionType": "BULK_UPDATE", "entityType": "Contact", **fields}
+        if isinstance(file, bytes):
+            return self.client.post("/bulk-actions", data=form, files={"file": ("upload.csv", file, "text/csv")})
+        with file.open("rb") as stream:
+            return self.client.post("/bulk-actions", data=form, files={"file": (file.name, stream, "text/csv")})
+
+    def submit(self, file: Path | bytes, **fields: str) -> str:
+        answer = self.upload(file, **fields)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["actionId"])
+
+    def action(self, action_id: str) -> dict[str, Any]:
+        answer = self.client.get(f"/bulk-actions/{action_id}")
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def wait_ended(self, action_id: str, timeout: float = 120.0) -> dict[str, Any]:
+        seen: dict[str, Any] = {}
+
+        def ended() -> dict[str, Any] | None:
+            try:
+                seen.update(self.action(action_id))
+            except httpx.TransportError:
+                return None
+            return seen if seen["status"] in ENDED else None
+
+        try:
+            return wait_for(ended, f"action {action_id} ended", timeout=timeout)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it is {seen}\n{self.tail()}") from None
+
+    def records(self, action_id: str, **query: str) -> list[dict[str, Any]]:
+        """Every page of the row outcomes."""
+        rows: list[dict[str, Any]] = []
+        url: str | None = f"/bulk-actions/{action_id}/records"
+        query = {"limit": "500", **query}
+        while url is not None:
+            answer = self.client.get(url, params=query)
+            assert answer.status_code == 200, answer.text
+            rows += answer.json()
+            following = answer.links.get("next")
+            url, query = (following["url"], {}) if following else (None, {})
+        return rows
+
+
+def assert_exact(worker: Worker, action_id: str, sample: Sample, expected: Expected, mongo_uri: str) -> None:
+    """Counters, row outcomes and the entity collection are exactly what the file says."""
+    action = worker.action(action_id)
+    assert action["status"] == "COMPLETED", action
+    counted = {name: action[name] for name in expected.counts()}
+    assert counted == expected.counts()
+    assert action["createdCount"] + action["updatedCount"] == expected.success
+    assert_rows(worker.records(action_id), sample.codes())
+    assert contacts(mongo_uri, sample.prefix) == sample.records()
+
+
+def assert_rows(rows: list[dict[str, Any]], codes: list[str | None]) -> None:
+    """Each row has one outcome, in order; it failed as the file says, or it or its owner succeeded."""
+    assert [row["row"] for row in rows] == list(range(1, len(codes) + 1))
+    status = {row["row"]: row["status"] for row in rows}
+    for row, code in zip(rows, codes, strict=True):
+        if row["status"] == "FAILED":
+            assert row["code"] == code, row
+        elif row["status"] == "SKIPPED":
+            assert row["code"] == "DUPLICATE", row
+            assert status[row["ownerRow"]] == "SUCCESS", row
+        else:
+            assert code in (None, "DUPLICATE"), row
+
+
+def contacts(mongo_uri: str, prefix: str) -> dict[str, tuple[str, str, str]]:
+    """The contacts whose id begins with ``prefix``: id → (name, email, status)."""
+    with pymongo.MongoClient(mongo_uri) as client:
+        found = client.get_default_database()["contacts"].find()
+        return {c["id"]: (c["name"], c["email"], c["status"]) for c in found if c["id"].startswith(prefix)}
