@@ -1,0 +1,83 @@
+"""Services that may be killed, apart from those of the other tests, and settings that recover quickly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stack import Stack
+from stack.samples import Expected, Sample
+from tests.conftest import namespace
+from tests.support import Worker, assert_exact, assert_verified
+
+#: Short times, so that a recovery can be waited for.
+QUICK = {
+    "BROKER_SESSION_TIMEOUT": "6",
+    "STALL_TIMEOUT": "5",
+    "REQUEUE_AFTER": "2",
+    "RETRY_MOMENT": "2",
+    "RETRY_DELAYS": "[2, 4, 8]",
+    "FEED_WINDOW": "16",
+    "BATCH_SIZE": "500",
+}
+
+Inject = dict[str, dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def mortal_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with Stack(
+        directory=tmp_path_factory.mktemp("mortal"), services=("kafka", "mongo", "redis"), ports="free"
+    ) as stack:
+        yield stack
+
+
+@dataclass
+class Scene:
+    """One fault test: a namespace, a file, and workers that come and go."""
+
+    services: Stack
+    directory: Path
+    environment: dict[str, str]
+    sample: Sample
+    workers: list[Worker] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.file = self.directory / "contacts.csv"
+        self.expected: Expected = self.sample.write(self.file)
+
+    def worker(self, *, inject: Inject | None = None, wait: bool = True, **settings: str) -> Worker:
+        """Start a worker, if wanted with faults built in."""
+        worker = Worker({**self.environment, **settings}, self.directory / f"worker{len(self.workers)}", inject)
+        self.workers.append(worker)
+        return worker.start() if wait else worker.launch()
+
+    def assert_exact(self, worker: Worker, action_id: str, *, timeout: float = 150.0) -> None:
+        """The action ends, and is exactly what the file says; the verify command agrees."""
+        worker.wait_ended(action_id, timeout)
+        assert_exact(worker, action_id, self.sample, self.expected, self.environment["MONGO_DB_URI"])
+        assert_verified(self.environment, action_id)
+
+    def close(self) -> None:
+        for worker in self.workers:
+            worker.kill()
+            worker.client.close()
+
+
+@pytest.fixture
+def make_scene(mortal_services: Stack, tmp_path: Path) -> Iterator[Callable[..., Scene]]:
+    """Make the scene of a test; keyword arguments are settings of all its workers."""
+    scenes: list[Scene] = []
+
+    def make(*, rows: int = 50_000, seed: int = 1, **settings: str) -> Scene:
+        environment = {**namespace(mortal_services, tmp_path), **QUICK, **settings}
+        scenes.append(Scene(mortal_services, tmp_path, environment, Sample(rows, seed=seed)))
+        return scenes[-1]
+
+    yield make
+    for scene in scenes:
+        scene.close()

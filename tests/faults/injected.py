@@ -1,0 +1,170 @@
+"""The application with faults built in, for tests only: ``faust -A tests.faults.injected worker``.
+
+The variable INJECT is a JSON object of the faults below; production code knows nothing of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import agents.processor
+from app import main
+from app.adapters.storage import local
+from app.adapters.store.actions import Actions
+from app.adapters.store.ledger import Ledger
+from app.adapters.store.records import Records
+from app.messages import Chunk
+from app.settings import get_settings
+from app.topics import Channel
+from faust.transport.drivers import aiokafka as driver
+from tables.progress import ProgressTable
+
+INJECT: dict[str, Any] = json.loads(os.environ.get("INJECT", "{}"))
+
+#: Where the process can be killed: the class and its method, before or after the nth call of it.
+KILL_POINTS: dict[str, tuple[Any, str, str]] = {
+    "uploading": (local._LocalWriter, "write", "before"),
+    "feeding": (Channel, "send", "after"),
+    "claimed": (Records, "upsert", "before"),
+    "written": (Records, "upsert", "after"),
+    "closed": (Ledger, "close", "after"),
+    "counting": (ProgressTable, "set", "after"),
+    "flushing": (Actions, "record_progress", "before"),
+}
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kill(point: str, nth: int) -> None:
+    """SIGKILL the process at the nth call of a kill point."""
+    owner, name, moment = KILL_POINTS[point]
+    original = getattr(owner, name)
+    calls = 0
+
+    def due() -> bool:
+        nonlocal calls
+        calls += 1
+        return calls >= nth
+
+    if asyncio.iscoroutinefunction(original):
+
+        async def replaced(*args: Any, **kwargs: Any) -> Any:
+            dying = due()
+            if dying and moment == "before":
+                _die()
+            result = await original(*args, **kwargs)
+            if dying:
+                _die()
+            return result
+    else:
+
+        def replaced(*args: Any, **kwargs: Any) -> Any:
+            result = original(*args, **kwargs)
+            if due():
+                _die()
+            return result
+
+    setattr(owner, name, replaced)
+
+
+def deliver_twice() -> None:
+    """Send every message two times."""
+
+    async def twice(send: Callable[[], Awaitable[None]], channel: Channel) -> None:
+        await send()
+        await send()
+
+    _wrap_send(twice)
+
+
+def drop(one_in: int, topic: str | None = None) -> None:
+    """Lose one message in so many (of a topic), drawn with a fixed seed, and say that it was sent."""
+    draw = random.Random(7)
+
+    async def dropping(send: Callable[[], Awaitable[None]], channel: Channel) -> None:
+        if topic in (None, channel.name) and draw.randrange(one_in) == 0:
+            return
+        await send()
+
+    _wrap_send(dropping)
+
+
+def disorder() -> None:
+    """Send the results of chunks late and out of order."""
+    draw = random.Random(11)
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def later(send: Callable[[], Awaitable[None]]) -> None:
+        await asyncio.sleep(draw.uniform(0, 1))
+        await send()
+
+    async def delayed(send: Callable[[], Awaitable[None]], channel: Channel) -> None:
+        if not channel.name.endswith(".results"):
+            await send()
+            return
+        task = asyncio.create_task(later(send))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    _wrap_send(delayed)
+
+
+def fail_chunk(index: int, transient: bool = False) -> None:
+    """Let one chunk fail always."""
+    original = agents.processor._run
+
+    async def replaced(chunk: Chunk, *args: Any, **kwargs: Any) -> Any:
+        if chunk.index == index:
+            raise ConnectionError("injected") if transient else RuntimeError("injected")
+        return await original(chunk, *args, **kwargs)
+
+    agents.processor._run = replaced
+
+
+def slow_writes(seconds: float) -> None:
+    """Let every bulk write take longer."""
+    original = Records.upsert
+
+    async def replaced(*args: Any, **kwargs: Any) -> Any:
+        await asyncio.sleep(seconds)
+        return await original(*args, **kwargs)
+
+    Records.upsert = replaced  # type: ignore[method-assign]
+
+
+def no_repair() -> None:
+    """Consume as Faust comes, without the repair of its delivery."""
+    main.RepairedTransport = driver.Transport  # type: ignore[misc]
+
+
+def everybody_leads() -> None:
+    """Let this worker believe that it leads, whatever the others believe."""
+    main.BulkApp.is_leader = lambda self: True
+
+
+def _wrap_send(around: Callable[[Callable[[], Awaitable[None]], Channel], Awaitable[None]]) -> None:
+    original = Channel.send_raw
+
+    async def replaced(self: Channel, *args: Any, **kwargs: Any) -> None:
+        await around(lambda: original(self, *args, **kwargs), self)
+
+    Channel.send_raw = replaced  # type: ignore[method-assign]
+
+
+FAULTS: dict[str, Callable[..., None]] = {
+    function.__name__: function
+    for function in (kill, deliver_twice, drop, disorder, fail_chunk, slow_writes, no_repair, everybody_leads)
+}
+
+for name, arguments in INJECT.items():
+    FAULTS[name](**arguments)
+
+app = main.create_app(get_settings())  # type: ignore[assignment]

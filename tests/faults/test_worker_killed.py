@@ -1,0 +1,72 @@
+"""Workers that die by SIGKILL in the middle of a file: every row still has exactly one outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from tests.faults.conftest import Scene
+from tests.support import wait_for
+
+MakeScene = Callable[..., Scene]
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.mark.parametrize(
+    ("point", "nth"),
+    [
+        ("feeding", 20),
+        ("claimed", 30),
+        ("written", 30),
+        ("closed", 30),
+        ("counting", 40),
+        ("flushing", 2),
+    ],
+)
+def test_the_only_worker_dies_and_the_file_is_finished_by_its_successor(
+    make_scene: MakeScene, point: str, nth: int
+) -> None:
+    scene = make_scene(seed=nth)
+    doomed = scene.worker(inject={"kill": {"point": point, "nth": nth}})
+    action = doomed.submit(scene.file)
+    wait_for(lambda: not doomed.running, "the worker is dead", timeout=60)
+    successor = scene.worker()
+    scene.assert_exact(successor, action)
+
+
+def test_a_worker_that_dies_during_an_upload_leaves_no_action_and_the_upload_can_be_repeated(
+    make_scene: MakeScene,
+) -> None:
+    scene = make_scene()
+    doomed = scene.worker(inject={"kill": {"point": "uploading", "nth": 4}})
+    with pytest.raises(httpx.TransportError):
+        doomed.upload(scene.file)
+    successor = scene.worker()
+    assert successor.client.get("/bulk-actions").json() == []
+    scene.assert_exact(successor, successor.submit(scene.file))
+
+
+def test_one_of_two_workers_dies_for_good_and_a_third_joins(make_scene: MakeScene) -> None:
+    scene = make_scene(rows=100_000)
+    first, second = scene.worker(), scene.worker()
+    action = first.submit(scene.file)
+    wait_for(lambda: first.action(action)["processedCount"] > 10_000, "under way")
+    second.kill()
+    third = scene.worker(wait=False)
+    scene.assert_exact(first, action)
+    wait_for(third.ready, "the third worker is ready")
+
+
+def test_a_rolling_restart_of_all_workers_loses_nothing(make_scene: MakeScene) -> None:
+    scene = make_scene(rows=150_000)
+    workers = [scene.worker(), scene.worker()]
+    action = workers[0].submit(scene.file)
+    for number, worker in enumerate(workers):
+        other = workers[1 - number]
+        wait_for(lambda o=other, n=number: o.action(action)["processedCount"] > 5_000 * (n + 1), "under way")
+        assert worker.stop() == 0
+        worker.start()
+    scene.assert_exact(workers[0], action)
