@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from typing import NoReturn
 
 import faust
 
@@ -18,11 +19,12 @@ from agents.guard import add_agent, add_raw_agent, add_timer
 from agents.processor import process
 from agents.progress import count
 from agents.retrier import give_back
+from app.adapters.broker import WrongPartitions
 from app.delivery import RepairedTransport
 from app.messages import Chunk, ChunkResult, Feed
 from app.platform import Platform
 from app.settings import Settings
-from app.startup import prepare
+from app.startup import port_is_free, prepare
 from app.topics import Topics
 from tables.progress import ProgressTable
 from web import routes
@@ -42,13 +44,23 @@ class BulkApp(faust.App):  # type: ignore[misc]
     def _new_transport(self) -> RepairedTransport:
         return RepairedTransport(self.conf.broker_consumer, self)
 
+    async def on_first_start(self) -> None:
+        """Make sure of the port and the directory, which Faust would only fail on with a traceback."""
+        if not port_is_free(self.conf.web_bind, self.conf.web_port):
+            _refuse(f"port {self.conf.web_port} is in use: give this worker another one with PORT or --web-port")
+        self.conf.datadir.mkdir(parents=True, exist_ok=True)
+        await super().on_first_start()
+
     async def on_start(self) -> None:
-        """Open the stores before any service starts."""
+        """Open the stores before any service starts, and wait until they are there."""
         await super().on_start()
         self.platform = Platform.open(
             self.settings, self.channels, self.progress_table, is_moving=lambda: self.rebalancing or self.should_stop
         )
-        await prepare(self.platform)
+        try:
+            await prepare(self.platform)
+        except WrongPartitions as error:
+            _refuse(str(error))
 
     async def on_stop(self) -> None:
         """Begin to stop: what is in hand is finished, but not for longer than the shutdown timeout."""
@@ -62,6 +74,13 @@ class BulkApp(faust.App):  # type: ignore[misc]
         await super().on_shutdown()
         await self.platform.close()
         self._deadline.cancel()
+
+
+def _refuse(reason: str) -> NoReturn:
+    """End before anything was started, with one line instead of a traceback."""
+    log.critical("this worker cannot start: %s", reason)
+    logging.shutdown()
+    os._exit(2)
 
 
 def _end_hard() -> None:

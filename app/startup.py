@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Awaitable, Callable
 
 from app.adapters.broker import WrongPartitions, create_topics
@@ -40,6 +41,17 @@ async def prepare(platform: Platform) -> None:
         _until_ready("the storage", platform.storage.check),
         _until_ready("Kafka", kafka),
     )
+
+
+def port_is_free(host: str, port: int) -> bool:
+    """Tell whether a server can listen there."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
 
 
 async def _until_ready(name: str, step: Callable[[], Awaitable[None]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -41,7 +42,10 @@ def wait_for(probe: Callable[[], T], what: str, *, timeout: float = 60.0, pause:
 class Worker:
     """A worker process, started as an operator would."""
 
-    def __init__(self, environment: dict[str, str], directory: Path) -> None:
+    def __init__(
+        self, environment: dict[str, str], directory: Path, inject: dict[str, dict[str, Any]] | None = None
+    ) -> None:
+        self.inject = inject
         self.port = free_port()
         self.directory = directory
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -59,10 +63,15 @@ class Worker:
         return self.directory / "worker.log"
 
     def launch(self) -> Worker:
+        app = "app"
+        environment = self.environment
+        if self.inject is not None:
+            app = "tests.faults.injected"
+            environment = {**environment, "INJECT": json.dumps(self.inject)}
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "faust", "-A", "app", "worker", "-l", "info"],
-                env=self.environment,
+                [sys.executable, "-m", "faust", "-A", app, "worker", "-l", "info"],
+                env=environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -152,14 +161,24 @@ class Worker:
         """Every page of the row outcomes."""
         rows: list[dict[str, Any]] = []
         url: str | None = f"/bulk-actions/{action_id}/records"
-        query = {"limit": "500", **query}
+        asked: dict[str, str] | None = {"limit": "500", **query}
         while url is not None:
-            answer = self.client.get(url, params=query)
+            answer = self.client.get(url, params=asked)
             assert answer.status_code == 200, answer.text
             rows += answer.json()
             following = answer.links.get("next")
-            url, query = (following["url"], {}) if following else (None, {})
+            # The link has its own query, which empty parameters would remove.
+            url, asked = (following["url"] if following else None), None
         return rows
+
+
+def assert_verified(environment: dict[str, str], action_id: str | None = None) -> None:
+    """The verify command finds no difference."""
+    command = [sys.executable, "-m", "app", "verify", *([action_id] if action_id else [])]
+    result = subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def assert_exact(worker: Worker, action_id: str, sample: Sample, expected: Expected, mongo_uri: str) -> None:

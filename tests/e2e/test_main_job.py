@@ -41,8 +41,9 @@ def test_a_second_worker_that_joins_in_the_middle_changes_nothing(
     assert_exact(second, action, sample, expected, environment["MONGO_DB_URI"])
 
 
-def test_uploading_the_same_file_again_updates_every_record(worker: Worker, shared_environment: dict[str, str],
-                                                           tmp_path: Path) -> None:
+def test_uploading_the_same_file_again_updates_every_record(
+    worker: Worker, shared_environment: dict[str, str], tmp_path: Path
+) -> None:
     first, again = (Sample(3_000, seed=5, prefix="again", name_suffix=suffix) for suffix in ("", " II"))
     expected = first.write(tmp_path / "first.csv")
     again.write(tmp_path / "again.csv")

@@ -45,6 +45,7 @@ def test_a_new_entity_is_one_declaration() -> None:
     deal = Entity(name="Deal", model=Deal, collection="deals", key="code")
     checked = check_chunk(deal, Columns(("code",)), b" a \n\nb\n", ",", 1)
     assert checked.records == [{"code": "a"}, {"code": "b"}]
+    assert (checked.rows, checked.failures) == ([1, 2], [])
 
 
 @pytest.mark.parametrize("options", [{"key": "id"}, {"key": "code", "unique": "email"}])

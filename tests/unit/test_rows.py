@@ -97,6 +97,7 @@ def test_an_empty_chunk_has_no_rows() -> None:
     [
         ("1,Ada,a@b.co", "WRONG_FIELD_COUNT", None, "3 fields, the header has 4"),
         ("1,Ada,a@b.co,active,x", "WRONG_FIELD_COUNT", None, "5 fields, the header has 4"),
+        (f"{GOOD},{GOOD}", "WRONG_FIELD_COUNT", None, "8 fields, the header has 4"),
         (",Ada,a@b.co,active", "REQUIRED", "id", "id is empty"),
         ("1,  ,a@b.co,active", "REQUIRED", "name", "name is empty"),
         ("1,Ada,,active", "REQUIRED", "email", "email is empty"),

@@ -1,0 +1,23 @@
+"""The real services that the platform needs, run natively: Kafka, MongoDB's protocol, Redis.
+
+On the command line: `python -m stack up -- COMMAND`. In tests and benchmarks: `Stack`.
+"""
+
+from stack.errors import AddressTaken, Cancelled, StackError
+from stack.instance import Instance
+from stack.launcher import Stack, fetch_all
+from stack.model import Options
+from stack.services import KAFKA, MONGO, REDIS
+
+__all__ = [
+    "KAFKA",
+    "MONGO",
+    "REDIS",
+    "AddressTaken",
+    "Cancelled",
+    "Instance",
+    "Options",
+    "Stack",
+    "StackError",
+    "fetch_all",
+]

@@ -1,0 +1,138 @@
+"""Downloads, made once and shared by all data directories of the project."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from stack.errors import Cancellation
+from stack.process import run
+from stack.tools import Tool
+
+HERE = Path(__file__).resolve().parent
+LIBRARY = HERE.parent / ".stack" / "lib"
+POM = HERE / "pom.xml"
+
+Build = Callable[[Path, Path, Cancellation], None]
+"""Fills a directory, given a log file; may be cancelled."""
+
+
+@dataclass(frozen=True)
+class Download:
+    """Files that are fetched or built once: a name, what they depend on, the tools it takes, and how."""
+
+    name: str
+    sources: tuple[Path, ...]
+    tools: tuple[Tool, ...]
+    build: Build
+
+    def path(self, library: Path) -> Path:
+        """Return where it is, or will be; another place once the sources say something else."""
+        digest = hashlib.sha256()
+        for source in self.sources:
+            digest.update(source.read_bytes())
+        return library / f"{self.name}-{digest.hexdigest()[:12]}"
+
+    def present(self, library: Path) -> bool:
+        """Tell whether it is complete."""
+        return self.path(library).is_dir()
+
+
+def fetch(download: Download, library: Path, cancellation: Cancellation) -> Path:
+    """Return the directory of a download, and make it first if it is not there.
+
+    Safe when several launchers do it at once and when one is killed in the middle. Raises StackError when it fails.
+    """
+    finished = download.path(library)
+    if finished.is_dir():
+        return finished
+    log = library / f"{download.name}.log"
+    with exclusive(library / ".lock", cancellation):
+        if finished.is_dir():
+            return finished
+        for abandoned in library.glob(f".{download.name}-*.new"):
+            shutil.rmtree(abandoned, ignore_errors=True)
+        log.unlink(missing_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{download.name}-", suffix=".new", dir=library))
+        try:
+            download.build(temporary, log, cancellation)
+            temporary.chmod(0o755)
+            temporary.rename(finished)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return finished
+
+
+def maven(profile: str) -> Build:
+    """Build by copying the artifacts of one profile of pom.xml, with all they need at run time."""
+
+    def build(directory: Path, log: Path, cancellation: Cancellation) -> None:
+        arguments = ("dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={directory}")
+        run(("mvn", "-B", "-q", "-f", str(POM), "-P", profile, *arguments), log, cancellation, directory)
+
+    return build
+
+
+def maven_and_compile(profile: str, source: Path) -> Build:
+    """Build as `maven` does, and compile one Java source against the artifacts.
+
+    The compiler is among the artifacts: a Java runtime is enough, and starting costs no compilation.
+    """
+    copy = maven(profile)
+
+    def build(directory: Path, log: Path, cancellation: Cancellation) -> None:
+        copy(directory, log, cancellation)
+        compiler = ("java", "-cp", f"{directory}/*", "org.eclipse.jdt.internal.compiler.batch.Main")
+        run((*compiler, "-17", "-proc:none", "-d", str(directory), str(source)), log, cancellation, directory)
+        for jar in directory.glob("ecj-*.jar"):
+            jar.unlink()
+
+    return build
+
+
+class Lock:
+    """A lock between processes, which ends with the process that holds it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: IO[bytes] | None = None
+
+    def acquire(self) -> bool:
+        """Take the lock if nobody has it, or if we have it already; tell whether we have it."""
+        if self._file is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            file = self._path.open("ab")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.close()
+                return False
+            self._file = file
+        return True
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+@contextlib.contextmanager
+def exclusive(path: Path, cancellation: Cancellation) -> Iterator[None]:
+    """Wait for a lock between processes and hold it. Raises Cancelled when asked to give up."""
+    lock = Lock(path)
+    while not lock.acquire():
+        cancellation.check()
+        time.sleep(0.1)
+    try:
+        yield
+    finally:
+        lock.release()

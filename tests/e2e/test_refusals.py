@@ -1,0 +1,495 @@
+"""Bad input at the door of a running worker: refused with a clear word, and nothing of it is left behind."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import socket
+import struct
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import httpx
+import pytest
+
+from tests.support import Worker, wait_for
+from web.routes import ROUTES
+from web.views import ApiView
+
+MAX_UPLOAD, MAX_FIELD = 2_000_000, 2_000  # of the shared worker
+
+HEADER = b"id,name,email,status\n"
+ROW = b"refused1,Nobody,refused1@example.com,active\n"
+GOOD = HEADER + ROW
+BOUNDARY = "parts-end-here"
+MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
+BROKEN = "The multipart body is broken: it ends early or its parts cannot be told apart."
+NOT_FOUND = "Bulk action not found"
+
+
+# Forms, byte by byte: clients that build them well cannot send what is tested here.
+
+
+def part(name: str, value: bytes | str, filename: str | None = None) -> bytes:
+    value = value.encode() if isinstance(value, str) else value
+    disposition = f'form-data; name="{name}"' + ("" if filename is None else f'; filename="{filename}"')
+    return f"--{BOUNDARY}\r\nContent-Disposition: {disposition}\r\n\r\n".encode() + value + b"\r\n"
+
+
+END = f"--{BOUNDARY}--\r\n".encode()
+
+
+def file_part(content: bytes) -> bytes:
+    return part("file", content, "upload.csv")
+
+
+def fields(**values: str | None) -> bytes:
+    """The two required fields, changed (None: without it), and further ones."""
+    form = {"actionType": "BULK_UPDATE", "entityType": "Contact", **values}
+    return b"".join(part(name, value) for name, value in form.items() if value is not None)
+
+
+def form(content: bytes, **values: str | None) -> bytes:
+    return fields(**values) + file_part(content) + END
+
+
+@dataclass
+class Door:
+    """The way into the worker, with a look at what an upload leaves behind."""
+
+    worker: Worker
+    storage: Path
+
+    def post(self, body: bytes, content_type: str = MULTIPART, **headers: str) -> httpx.Response:
+        return self.worker.client.post("/bulk-actions", content=body, headers={"Content-Type": content_type, **headers})
+
+    def refuse(self, body: bytes, content_type: str = MULTIPART) -> tuple[int, str, str]:
+        """Post what must be refused; status, code and message."""
+        return told(self.post(body, content_type))
+
+    def files(self) -> set[str]:
+        return {str(path.relative_to(self.storage)) for path in self.storage.rglob("*") if path.is_file()}
+
+    def actions(self) -> list[str]:
+        answer = self.worker.client.get("/bulk-actions", params={"limit": 500})
+        return [action["actionId"] for action in answer.json()]
+
+
+def told(answer: httpx.Response) -> tuple[int, str, str]:
+    """Check that an error has its documented form; return status, code and message."""
+    assert answer.status_code < 500, answer.text
+    assert answer.headers["Content-Type"].startswith("application/json"), answer.text
+    body = answer.json()
+    assert list(body) == ["error", "code", "requestId"]
+    assert all(isinstance(value, str) and value for value in body.values())
+    assert body["requestId"] == answer.headers["X-Request-ID"]
+    assert re.fullmatch(r"[A-Z][A-Z0-9_]+", body["code"])
+    return answer.status_code, body["code"], body["error"]
+
+
+@pytest.fixture
+def open_door(worker: Worker, shared_environment: dict[str, str]) -> Door:
+    return Door(worker, Path(unquote(urlsplit(shared_environment["STORAGE_URI"]).path)))
+
+
+@pytest.fixture
+def door(open_door: Door) -> Iterator[Door]:
+    """A door through which nothing must get: what is stored before a test and after it is the same."""
+    before = open_door.files(), open_door.actions()
+    yield open_door
+    assert (open_door.files(), open_door.actions()) == before
+    assert open_door.worker.client.get("/health").json() == {"status": "UP"}
+
+
+# Files
+
+
+def zipped(content: bytes) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("contacts.csv", content)
+    return packed.getvalue()
+
+
+LATIN_1 = HEADER + "l1,Jürgen Müller,l1@example.com,active\n".encode("latin-1") * 3
+
+FILES: dict[str, tuple[bytes, str, str]] = {
+    "empty": (b"", "EMPTY_FILE", r"^The file is empty\.$"),
+    "only blank lines": (b"\n\r\n\n", "EMPTY_FILE", r"^The file is empty\.$"),
+    "only a byte-order mark": (b"\xef\xbb\xbf", "EMPTY_FILE", r"^The file is empty\.$"),
+    "header only": (HEADER, "NO_ROWS", "has a header but no data rows"),
+    "header without line end": (HEADER.strip(), "NO_ROWS", "has a header but no data rows"),
+    "header and blank lines": (HEADER + b"\n\n\r\n", "NO_ROWS", "has a header but no data rows"),
+    "a column missing": (b"id,name,status\n1,A,active\n", "INVALID_HEADER", r"^Missing columns: email\. "),
+    "columns missing": (b"id,phone\n1,2\n", "INVALID_HEADER", r"^Missing columns: name, email, status\. .*id, phone"),
+    "no header": (ROW * 2, "INVALID_HEADER", r"^Missing columns: id, name, email, status\. .*refused1@example\.com"),
+    "a column twice": (b"id,name,email,status,Email\n1,A,a@b.co,active,b@b.co\n", "INVALID_HEADER", "twice: email"),
+    "another delimiter": (GOOD.replace(b",", b";"), "INVALID_HEADER", "Missing columns: .*delimiter"),
+    "an open quote in the header": (b'id,"name,email,status\n' + ROW, "INVALID_HEADER", ""),
+    "png": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)), "NOT_CSV", "a PNG image"),
+    "zip": (zipped(GOOD), "NOT_CSV", "zip"),
+    "nul bytes": (HEADER + b"a\0b\n", "NOT_CSV", "binary"),
+    "random bytes": (bytes(range(254, 0, -1)) * 50, "NOT_CSV", "not UTF-8"),
+    "utf-16": (GOOD.decode().encode("utf-16"), "NOT_CSV", "UTF-16.*UTF-8"),
+    "utf-16 without a mark": (GOOD.decode().encode("utf-16-le"), "NOT_CSV", "UTF-16.*UTF-8"),
+    "utf-32": (GOOD.decode().encode("utf-32"), "NOT_CSV", "UTF-32.*UTF-8"),
+    "latin-1": (LATIN_1, "NOT_CSV", "not UTF-8"),
+    "latin-1 header": ("id,naïve,name,email,status\n".encode("latin-1") + ROW, "NOT_CSV", "header"),
+    "a large field": (HEADER + b"1," + b"x" * (MAX_FIELD + 1) + b",a@b.co,active\n", "INVALID_CSV", "field larger"),
+    "a quote never closed": (HEADER + ROW * 9 + b'2,"open' + ROW * 99, "INVALID_CSV", "field larger"),
+    "endless blank lines": (GOOD + b"\n" * 1_200_000, "INVALID_CSV", ""),
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+@pytest.mark.parametrize("fields_first", [True, False], ids=["fields first", "file first"])
+def test_a_bad_file_is_refused_and_what_is_wrong_with_it_is_said(door: Door, kind: str, fields_first: bool) -> None:
+    content, code, words = FILES[kind]
+    parts = [fields(), file_part(content)]
+    status, told_code, message = door.refuse(b"".join(parts if fields_first else parts[::-1]) + END)
+    assert (status, told_code) == (400, code)
+    assert re.search(words, message), message
+
+
+@pytest.mark.parametrize("surplus", [1, 500_000])
+def test_a_file_above_the_limit_is_too_large(door: Door, surplus: int) -> None:
+    content = (GOOD + ROW * (MAX_UPLOAD // len(ROW) + 1))[:MAX_UPLOAD] + b"x" * surplus
+    status, code, message = door.refuse(form(content))
+    assert (status, code) == (413, "FILE_TOO_LARGE")
+    assert str(MAX_UPLOAD) in message
+
+
+def test_a_file_and_a_field_of_exactly_the_limit_are_taken(open_door: Door) -> None:
+    content = HEADER + b"1," + b"x" * MAX_FIELD + b",a@b.co,active\n"
+    content += b"y" * 999 + b"\n" * (MAX_UPLOAD - len(content) - 999 - 1_000_000)
+    content += (b"z" * 99 + b"\n") * ((MAX_UPLOAD - len(content)) // 100)
+    content += b"\n" * (MAX_UPLOAD - len(content))
+    assert len(content) == MAX_UPLOAD
+    answer = open_door.post(form(content, scheduledAt="2100-01-01T00:00:00Z"))
+    assert answer.status_code == 201, answer.text
+
+
+# Fields
+
+FIELDS_REQUIRED = "Both entityType and actionType fields are required."
+ACTION_UNSUPPORTED = "The specified actionType is not supported."
+ENTITY_UNSUPPORTED = "The specified entityType is not supported."
+
+FIELDS: dict[str, tuple[dict[str, str | None], str, str]] = {
+    "no actionType": ({"actionType": None}, "FIELDS_REQUIRED", FIELDS_REQUIRED),
+    "no entityType": ({"entityType": None}, "FIELDS_REQUIRED", FIELDS_REQUIRED),
+    "neither": ({"actionType": None, "entityType": None}, "FIELDS_REQUIRED", FIELDS_REQUIRED),
+    "empty actionType": ({"actionType": ""}, "FIELDS_REQUIRED", FIELDS_REQUIRED),
+    "blank entityType": ({"entityType": " \t "}, "FIELDS_REQUIRED", FIELDS_REQUIRED),
+    "unknown actionType": ({"actionType": "BULK_EXPLODE"}, "ACTION_TYPE_UNSUPPORTED", ACTION_UNSUPPORTED),
+    "unknown entityType": ({"entityType": "Spaceship"}, "ENTITY_TYPE_UNSUPPORTED", ENTITY_UNSUPPORTED),
+    "entityType with NUL": ({"entityType": "Contact\0"}, "ENTITY_TYPE_UNSUPPORTED", ENTITY_UNSUPPORTED),
+    "delimiter of two": ({"delimiter": ",,"}, "INVALID_DELIMITER", "delimiter must be one of , ; | or tab."),
+    "delimiter quote": ({"delimiter": '"'}, "INVALID_DELIMITER", "delimiter must be one of , ; | or tab."),
+    "delimiter letter": ({"delimiter": "a"}, "INVALID_DELIMITER", "delimiter must be one of , ; | or tab."),
+    "scheduledAt word": (
+        {"scheduledAt": "tomorrow"},
+        "INVALID_SCHEDULE",
+        "scheduledAt must be an ISO 8601 date and time such as 2030-01-31T09:00:00Z, not 'tomorrow'.",
+    ),
+    "scheduledAt date": (
+        {"scheduledAt": "2030-01-31"},
+        "INVALID_SCHEDULE",
+        "scheduledAt must be an ISO 8601 date and time such as 2030-01-31T09:00:00Z, not '2030-01-31'.",
+    ),
+    "scheduledAt out of range": (
+        {"scheduledAt": "0001-01-01T00:00:00+23:59"},
+        "INVALID_SCHEDULE",
+        "scheduledAt must be an ISO 8601 date and time such as 2030-01-31T09:00:00Z, not '0001-01-01T00:00:00+23:59'.",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FIELDS)
+@pytest.mark.parametrize("fields_first", [True, False], ids=["fields first", "file first"])
+def test_a_bad_field_is_refused_wherever_it_stands_in_the_words_that_clients_know(
+    door: Door, kind: str, fields_first: bool
+) -> None:
+    values, code, message = FIELDS[kind]
+    parts = [fields(**values), file_part(GOOD)]
+    assert door.refuse(b"".join(parts if fields_first else parts[::-1]) + END) == (400, code, message)
+
+
+@pytest.mark.parametrize("fields_first", [True, False], ids=["fields first", "file first"])
+def test_an_overlong_field_is_refused_by_its_name(door: Door, fields_first: bool) -> None:
+    parts = [fields(note="x" * 20_000), file_part(GOOD)]
+    status, code, message = door.refuse(b"".join(parts if fields_first else parts[::-1]) + END)
+    assert (status, code) == (400, "FIELD_TOO_LONG")
+    assert "note" in message
+
+
+def test_a_field_that_is_not_utf_8_is_refused_by_its_name(door: Door) -> None:
+    status, code, message = door.refuse(fields() + part("scheduledAt", b"\xff\xfe") + file_part(GOOD) + END)
+    assert (status, code) == (400, "FIELD_NOT_UTF8")
+    assert "scheduledAt" in message
+
+
+# The form itself
+
+NO_FILE = (400, "FILE_REQUIRED", "Please upload a CSV file to proceed.")
+PARTS_BROKEN = (400, "BROKEN_MULTIPART", BROKEN)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (fields() + END, MULTIPART),
+        (END, MULTIPART),
+        (fields() + part("file", GOOD) + END, MULTIPART),
+        (fields() + part("upload", GOOD, "upload.csv") + END, MULTIPART),
+        (GOOD, "text/csv"),
+        (b'{"actionType": "BULK_UPDATE"}', "application/json"),
+        (b"actionType=BULK_UPDATE&entityType=Contact", "application/x-www-form-urlencoded"),
+        (form(GOOD), MULTIPART.replace("form-data", "mixed")),
+        (b"", ""),
+        (b"", ";;;"),
+    ],
+    ids=["fields only", "no part", "no filename", "other name", "csv", "json", "urlencoded", "mixed", "none", "odd"],
+)
+def test_a_request_without_a_file_is_asked_for_one(door: Door, body: bytes, content_type: str) -> None:
+    assert door.refuse(body, content_type) == NO_FILE
+
+
+WHOLE = form(GOOD)
+#: Where a form may be cut off so that it cannot be taken for a whole one.
+CUTS = {
+    "in the file": WHOLE.index(ROW) + 10,
+    "behind the file": len(WHOLE) - len(END) - 2,
+    "before the end": len(WHOLE) - len(END),
+    "in the end": len(WHOLE) - len(END) + 5,
+    "without its last dashes": len(WHOLE) - 4,
+    "in a field": WHOLE.index(b"Contact") + 3,
+    "behind a field": len(fields()),
+}
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_form_that_ends_early_is_no_shorter_file_but_broken(door: Door, cut: str) -> None:
+    assert door.refuse(WHOLE[: CUTS[cut]]) == PARTS_BROKEN
+
+
+def test_a_large_file_that_ends_early_is_broken(door: Door) -> None:
+    assert door.refuse(form(GOOD + ROW * 30_000)[:1_000_000]) == PARTS_BROKEN
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (WHOLE, "multipart/form-data"),
+        (WHOLE, "multipart/form-data; boundary="),
+        (WHOLE, f"multipart/form-data; boundary={'b' * 71}"),
+        (WHOLE, "multipart/form-data; boundary=another"),
+        (b"", MULTIPART),
+        (b"garbage" * 1000, MULTIPART),
+        (bytes(range(256)) * 100, MULTIPART),
+        (WHOLE.replace(b"\r\n", b"\n"), MULTIPART),
+    ],
+    ids=["no boundary", "empty boundary", "long boundary", "other boundary", "empty", "garbage", "binary", "bare lf"],
+)
+def test_parts_that_cannot_be_told_apart_are_broken(door: Door, body: bytes, content_type: str) -> None:
+    assert door.refuse(body, content_type) == PARTS_BROKEN
+
+
+def test_two_files_are_one_too_many(door: Door) -> None:
+    status, code, message = door.refuse(fields() + file_part(GOOD) * 2 + END)
+    assert (status, code, message) == (400, "TOO_MANY_FILES", "Please upload one file only.")
+
+
+def test_a_form_of_endless_parts_is_refused(door: Door) -> None:
+    status, code, _ = door.refuse(fields() + part("more", "x") * 1000 + file_part(GOOD) + END)
+    assert (status, code) == (400, "TOO_MANY_PARTS")
+
+
+def test_a_part_that_has_parts_is_refused(door: Door) -> None:
+    nested = (
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="u.csv"\r\n'
+        "Content-Type: multipart/mixed; boundary=inner\r\n\r\n--inner\r\n\r\nx\r\n--inner--\r\n"
+    )
+    status, code, _ = door.refuse(fields() + nested.encode() + END)
+    assert (status, code) == (400, "BROKEN_MULTIPART")
+
+
+# Paths and methods
+
+UNKNOWN_IDS = ["0" * 24, "x", "0" * 23, "0" * 25, "A" * 24, "%00", "%FF", "..%2F..", "%E6%BC%A2", "0" * 24 + "%0A"]
+METHODS = ("get", "post", "put", "patch", "delete")
+
+
+def routes_with_an_id() -> list[tuple[str, str]]:
+    return [
+        (method.upper(), path)
+        for path, view in ROUTES
+        if "{action_id}" in path
+        for method in METHODS
+        if getattr(view, method) is not getattr(ApiView, method)
+    ]
+
+
+@pytest.mark.parametrize(("method", "path"), routes_with_an_id())
+@pytest.mark.parametrize("action_id", UNKNOWN_IDS)
+def test_an_id_that_is_unknown_or_none_at_all_is_not_found(door: Door, method: str, path: str, action_id: str) -> None:
+    answer = door.worker.client.request(method, path.replace("{action_id}", action_id))
+    assert told(answer) == (404, "ACTION_NOT_FOUND", NOT_FOUND)
+
+
+@pytest.mark.parametrize(
+    "path", ["/nope", "/bulk-actions/", "/health/", "/bulk-actions/x/y/z", "/table/", "/router/", "/%00", "/%FF"]
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_an_unknown_path_is_not_found(door: Door, method: str, path: str) -> None:
+    assert told(door.worker.client.request(method, path))[:2] == (404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", "/bulk-actions", {"GET", "HEAD", "POST"}),
+        ("PUT", "/bulk-actions", {"GET", "HEAD", "POST"}),
+        ("OPTIONS", "/bulk-actions", {"GET", "HEAD", "POST"}),
+        ("POST", f"/bulk-actions/{'0' * 24}/stats", {"GET", "HEAD"}),
+        ("DELETE", f"/bulk-actions/{'0' * 24}/records", {"GET", "HEAD"}),
+        ("POST", "/health", {"GET", "HEAD"}),
+        ("TRACE", "/ready", {"GET", "HEAD"}),
+    ],
+)
+def test_a_method_that_a_path_does_not_have_is_refused_with_those_that_it_has(
+    door: Door, method: str, path: str, allowed: set[str]
+) -> None:
+    answer = door.worker.client.request(method, path)
+    assert told(answer)[:2] == (405, "METHOD_NOT_ALLOWED")
+    assert set(answer.headers["Allow"].split(",")) == allowed
+
+
+# Queries
+
+
+@pytest.fixture(scope="module")
+def waiting_action(worker: Worker) -> str:
+    """An action that runs in another century."""
+    return worker.submit(GOOD, scheduledAt="2100-01-01T00:00:00Z")
+
+
+LIMITS = ["0", "-1", "501", "1.5", "1e2", "x", "", "٣", "9" * 100, "%FF", "1%00"]
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+@pytest.mark.parametrize("path", ["/bulk-actions", "/bulk-actions/{}/records"])
+def test_a_limit_out_of_range_is_refused_with_the_range(waiting_action: str, door: Door, path: str, limit: str) -> None:
+    answer = door.worker.client.get(f"{path.format(waiting_action)}?limit={limit}")
+    status, code, message = told(answer)
+    assert (status, code) == (400, "INVALID_LIMIT")
+    assert message.startswith("limit must be a number from 1 to 500")
+
+
+def encoded(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "%FF", "====", encoded("yesterday/x"), encoded("/x"), base64.b64encode(b"\xff\xfe").decode()]
+)
+def test_a_cursor_that_no_link_gave_is_refused_by_the_list(door: Door, cursor: str) -> None:
+    answer = door.worker.client.get(f"/bulk-actions?cursor={cursor}")
+    assert told(answer) == (400, "INVALID_CURSOR", "cursor must be one that a Link header gave.")
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "1", "-", "1-", "-1", "1--1", "1-x", "٣-٣", "9" * 50 + "-1", "%FF"])
+def test_a_cursor_that_no_link_gave_is_refused_by_the_records(waiting_action: str, door: Door, cursor: str) -> None:
+    answer = door.worker.client.get(f"/bulk-actions/{waiting_action}/records?cursor={cursor}")
+    assert told(answer) == (400, "INVALID_CURSOR", "cursor must be one that a Link header gave.")
+
+
+@pytest.mark.parametrize("status", ["DONE", "QUEUED ", "QUEUED,FAILED", "%00", "%FF"])
+@pytest.mark.parametrize("path", ["/bulk-actions", "/bulk-actions/{}/records"])
+def test_an_unknown_status_is_refused_with_the_known_ones(
+    waiting_action: str, door: Door, path: str, status: str
+) -> None:
+    answer = door.worker.client.get(f"{path.format(waiting_action)}?status={status}")
+    told_status, code, message = told(answer)
+    assert (told_status, code) == (400, "INVALID_STATUS")
+    assert "FAILED" in message
+
+
+# Request ids
+
+
+@pytest.mark.parametrize("sent", ["a", "abc-DEF_1.2", "x" * 64])
+def test_a_good_request_id_comes_back(door: Door, sent: str) -> None:
+    for path in ("/health", "/nope"):
+        assert door.worker.client.get(path, headers={"X-Request-ID": sent}).headers["X-Request-ID"] == sent
+    assert door.worker.client.get("/nope", headers={"X-Request-ID": sent}).json()["requestId"] == sent
+
+
+@pytest.mark.parametrize("sent", [b"", b"x" * 65, b"two words", b"semi;colon", b"\xc3\xa9", b"<script>"])
+def test_a_bad_request_id_is_replaced(door: Door, sent: bytes) -> None:
+    first, second = (door.worker.client.get("/nope", headers={b"X-Request-ID": sent}) for _ in range(2))
+    told(first)
+    assert re.fullmatch(r"[0-9a-f]{32}", first.json()["requestId"])
+    assert first.json()["requestId"] != second.json()["requestId"]
+
+
+# Clients that go away
+
+
+def connect(worker: Worker, request: bytes) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", worker.port), timeout=30)
+    connection.sendall(request)
+    return connection
+
+
+def leave(connection: socket.socket) -> None:
+    connection.close()
+
+
+def slam(connection: socket.socket) -> None:
+    """Close with a reset instead of a farewell."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def fall_silent(connection: socket.socket) -> None:
+    """Say that nothing more comes, and wait for the answer."""
+    connection.shutdown(socket.SHUT_WR)
+    while connection.recv(65536):
+        pass
+    connection.close()
+
+
+@pytest.mark.parametrize("go", [leave, slam, fall_silent])
+def test_a_client_that_goes_away_in_the_middle_of_an_upload_leaves_nothing_behind(
+    door: Door, go: Callable[[socket.socket], None]
+) -> None:
+    before = door.files()
+    body = form(GOOD + ROW * 30_000)
+    head = f"POST /bulk-actions HTTP/1.1\r\nHost: x\r\nContent-Type: {MULTIPART}\r\nContent-Length: {len(body)}\r\n\r\n"
+    connection = connect(door.worker, head.encode() + body[: len(body) // 2])
+    wait_for(lambda: door.files() > before, "the upload is under way", timeout=30)
+    go(connection)
+    wait_for(lambda: door.files() == before, "what was stored is gone", timeout=30)
+
+
+def test_many_clients_that_go_away_at_once_leave_nothing_behind(door: Door) -> None:
+    before = door.files()
+    body = form(GOOD + ROW * 30_000)
+    head = f"POST /bulk-actions HTTP/1.1\r\nHost: x\r\nContent-Type: {MULTIPART}\r\nContent-Length: {len(body)}\r\n\r\n"
+    connections = [connect(door.worker, head.encode() + body[: 200_000 + 10_000 * n]) for n in range(20)]
+    wait_for(lambda: len(door.files() - before) == len(connections), "the uploads are under way", timeout=30)
+    for connection in connections:
+        slam(connection)
+    wait_for(lambda: door.files() == before, "what was stored is gone", timeout=30)
+
+
+@pytest.mark.parametrize("request_", [b"HELLO\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"])
+def test_what_is_no_http_is_refused_and_disturbs_nobody(door: Door, request_: bytes) -> None:
+    connection = connect(door.worker, request_)
+    assert b" 400 " in connection.recv(65536).split(b"\r\n")[0]
+    connection.close()

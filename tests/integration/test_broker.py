@@ -1,0 +1,77 @@
+"""The broker before Faust meets it: topics are there, all of them, with the partitions that were asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from app.adapters.broker import WrongPartitions, create_topics
+from app.settings import Settings
+from tests.support import free_port
+
+
+@pytest.fixture
+async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    client = AIOKafkaAdminClient(bootstrap_servers=settings.brokers)
+    await client.start()
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+def names(settings: Settings) -> list[str]:
+    return [settings.kafka_topic, f"{settings.kafka_topic}.feed", f"{settings.kafka_topic}.retry.1"]
+
+
+async def create(settings: Settings, names: list[str], partitions: int = 3) -> None:
+    await create_topics(settings.brokers, names, partitions=partitions, replication=1)
+
+
+async def partitions_of(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, int]:
+    return {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics(names)}
+
+
+async def test_missing_topics_are_created_with_their_partitions_and_leaders(
+    settings: Settings, names: list[str], admin: AIOKafkaAdminClient
+) -> None:
+    await create(settings, names)
+    assert await partitions_of(admin, names) == dict.fromkeys(names, 3)
+    described = await admin.describe_topics(names)
+    assert all(partition["leader"] >= 0 for topic in described for partition in topic["partitions"])
+
+
+async def test_creating_again_changes_nothing(settings: Settings, names: list[str], admin: AIOKafkaAdminClient) -> None:
+    await create(settings, names[:1])
+    await create(settings, names)
+    await create(settings, names)
+    assert await partitions_of(admin, names) == dict.fromkeys(names, 3)
+
+
+async def test_workers_that_start_at_once_do_not_hinder_each_other(
+    settings: Settings, names: list[str], admin: AIOKafkaAdminClient
+) -> None:
+    await asyncio.gather(*(create(settings, names) for _ in range(4)))
+    assert await partitions_of(admin, names) == dict.fromkeys(names, 3)
+
+
+async def test_a_topic_with_other_partitions_than_the_settings_say_is_named_with_both_numbers(
+    settings: Settings, names: list[str], admin: AIOKafkaAdminClient
+) -> None:
+    await create(settings, names[:1], partitions=2)
+    with pytest.raises(WrongPartitions, match=rf"^topic {names[0]} has 2 partitions, TOPIC_PARTITIONS says 3$"):
+        await create(settings, names)
+    assert (await partitions_of(admin, names[:1]))[names[0]] == 2
+
+
+async def test_a_broker_that_refuses_a_topic_says_why(settings: Settings, names: list[str]) -> None:
+    with pytest.raises(KafkaError):
+        await create_topics(settings.brokers, names, partitions=1, replication=99)
+
+
+async def test_a_broker_that_is_away_is_an_error_not_an_endless_wait() -> None:
+    with pytest.raises(KafkaError):
+        await create_topics([f"127.0.0.1:{free_port()}"], ["t"], partitions=1, replication=1)

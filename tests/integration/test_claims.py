@@ -1,0 +1,189 @@
+"""Claims on a real Redis: inside an action one row owns a record, whoever asks, however often and in what order."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+from bson import ObjectId
+from redis.asyncio import Redis
+
+from app.adapters.claims import Claims
+from app.settings import Settings
+
+TTL = 1234
+
+Row = tuple[str, ...]
+
+
+@pytest.fixture
+async def redis(settings: Settings) -> AsyncIterator[Redis]:
+    client = Redis.from_url(settings.redis_uri)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def claims(redis: Redis) -> Claims:
+    return Claims(redis, ttl=TTL)
+
+
+@pytest.fixture
+def action() -> str:
+    return str(ObjectId())
+
+
+def row(number: int, key: str, unique: str) -> Row:
+    return (str(number), f"k:{key}", f"u:{unique}")
+
+
+class Model:
+    """What the script does, in Python: a row owns all of its values or none."""
+
+    def __init__(self) -> None:
+        self.owners: dict[str, int] = {}
+
+    def claim(self, rows: Sequence[Row]) -> dict[int, int]:
+        taken: dict[int, int] = {}
+        for position, (number, *values) in enumerate(rows):
+            others = [self.owners[value] for value in values if self.owners.get(value, int(number)) != int(number)]
+            if others:
+                taken[position] = others[0]
+            else:
+                self.owners.update(dict.fromkeys(values, int(number)))
+        return taken
+
+
+async def owners(redis: Redis, action: str) -> dict[str, int]:
+    found = await redis.hgetall(f"dedupe:{action}")
+    return {value.decode(): int(number) for value, number in found.items()}
+
+
+async def test_the_first_row_wins_by_id_or_unique_field(claims: Claims, action: str) -> None:
+    rows = [row(1, "a", "a@x"), row(2, "a", "b@x"), row(3, "c", "a@x"), row(4, "d", "d@x")]
+    assert await claims.claim(action, rows) == {1: 1, 2: 1}
+
+
+async def test_a_replay_finds_its_own_rows_as_the_owners(claims: Claims, action: str) -> None:
+    rows = [row(1, "a", "a@x"), row(2, "a", "b@x"), row(3, "c", "c@x")]
+    first = await claims.claim(action, rows)
+    for _ in range(3):
+        assert await claims.claim(action, rows) == first == {1: 1}
+
+
+async def test_the_first_chunk_to_claim_wins_whatever_the_numbers_of_its_rows(claims: Claims, action: str) -> None:
+    assert await claims.claim(action, [row(1001, "a", "a@x")]) == {}
+    assert await claims.claim(action, [row(1, "a", "other@x"), row(2, "b", "b@x")]) == {0: 1001}
+
+
+async def test_a_row_that_loses_claims_nothing(claims: Claims, redis: Redis, action: str) -> None:
+    rows = [row(1, "a", "a@x"), row(2, "b", "a@x"), row(3, "a", "c@x"), row(4, "b", "c@x")]
+    assert await claims.claim(action, rows) == {1: 1, 2: 1}
+    assert await owners(redis, action) == {"k:a": 1, "u:a@x": 1, "k:b": 4, "u:c@x": 4}
+
+
+async def test_a_row_with_two_owners_names_one_of_them_and_claims_nothing(claims: Claims, action: str) -> None:
+    await claims.claim(action, [row(1, "a", "a@x"), row(2, "b", "b@x")])
+    taken = await claims.claim(action, [row(3, "a", "b@x")])
+    assert taken[0] in (1, 2)
+
+
+async def test_an_id_and_a_unique_value_that_look_alike_are_different(claims: Claims, action: str) -> None:
+    assert await claims.claim(action, [row(1, "same", "same"), row(2, "other", "k:same")]) == {}
+
+
+async def test_actions_do_not_see_each_other(claims: Claims, action: str) -> None:
+    assert await claims.claim(action, [row(1, "a", "a@x")]) == {}
+    assert await claims.claim(str(ObjectId()), [row(2, "a", "a@x")]) == {}
+
+
+async def test_entities_without_a_unique_field_claim_by_id_alone(claims: Claims, action: str) -> None:
+    assert await claims.claim(action, [("1", "k:a"), ("2", "k:b"), ("3", "k:a")]) == {2: 1}
+
+
+async def test_a_chunk_without_valid_rows_claims_nothing(claims: Claims, redis: Redis, action: str) -> None:
+    assert await claims.claim(action, []) == {}
+    assert await owners(redis, action) == {}
+
+
+async def test_values_may_hold_any_text(claims: Claims, redis: Redis, action: str) -> None:
+    texts = ["", " ", '"', "\\", "\0", "漢字🙂", "a\nb", "{}", "\x7f", "x" * 10_000, "%s", "\u2028"]
+    rows = [row(number, text, f"{text}@x") for number, text in enumerate(texts, 1)]
+    assert await claims.claim(action, rows) == {}
+    assert await owners(redis, action) == {value: int(number) for number, *values in rows for value in values}
+
+
+async def test_a_large_chunk_and_large_row_numbers_are_no_matter(claims: Claims, action: str) -> None:
+    base = 10**12
+    rows = [row(base + n, str(n), f"{n}@x") for n in range(50_000)]
+    assert await claims.claim(action, rows) == {}
+    assert await claims.claim(action, [row(1, "49999", "free@x")]) == {0: base + 49_999}
+
+
+async def test_claims_expire_and_each_claim_puts_that_off(claims: Claims, redis: Redis, action: str) -> None:
+    await claims.claim(action, [row(1, "a", "a@x")])
+    assert TTL - 5 <= await redis.ttl(f"dedupe:{action}") <= TTL
+    await redis.expire(f"dedupe:{action}", 10)
+    await claims.claim(action, [row(1, "a", "a@x")])
+    assert TTL - 5 <= await redis.ttl(f"dedupe:{action}") <= TTL
+
+
+async def test_released_claims_are_free_again(claims: Claims, redis: Redis, action: str) -> None:
+    await claims.claim(action, [row(1, "a", "a@x")])
+    await claims.release(action)
+    await claims.release(action)
+    assert await owners(redis, action) == {}
+    assert await claims.claim(action, [row(2, "a", "a@x")]) == {}
+
+
+async def test_a_restarted_redis_that_has_forgotten_the_script_is_no_matter(
+    claims: Claims, redis: Redis, action: str
+) -> None:
+    await claims.claim(action, [row(1, "a", "a@x")])
+    await redis.script_flush()
+    assert await claims.claim(action, [row(2, "a", "b@x")]) == {0: 1}
+
+
+def chunks_of(chance: random.Random, chunks: int, rows: int, values: int) -> list[list[Row]]:
+    """Chunks with many rows in common: few values for many rows."""
+    return [
+        [row(chunk * rows + n + 1, str(chance.randrange(values)), f"{chance.randrange(values)}@x") for n in range(rows)]
+        for chunk in range(chunks)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(15))
+async def test_chunks_one_after_another_and_repeated_do_as_the_model_does(
+    claims: Claims, redis: Redis, action: str, seed: int
+) -> None:
+    chance, model = random.Random(seed), Model()
+    chunks = chunks_of(chance, 4, chance.randint(1, 40), chance.choice([3, 20, 200]))
+    for chunk in [*chunks, *chance.choices(chunks, k=4)]:
+        taken = await claims.claim(action, chunk)
+        assert set(taken) == set(model.claim(chunk))
+        for position, owner in taken.items():
+            _, *values = chunk[position]
+            assert owner in [model.owners.get(value) for value in values]
+        assert await owners(redis, action) == model.owners
+
+
+@pytest.mark.parametrize("seed", range(15))
+async def test_of_chunks_that_claim_at_once_every_value_has_exactly_one_owner(
+    claims: Claims, redis: Redis, action: str, seed: int
+) -> None:
+    chance = random.Random(seed)
+    chunks = chunks_of(chance, 2 + seed % 4, 60, 80)
+    answers = await asyncio.gather(*(claims.claim(action, chunk) for chunk in chunks))
+    owned: dict[str, int] = {}
+    for chunk, taken in zip(chunks, answers, strict=True):
+        for position, (number, *values) in enumerate(chunk):
+            if position not in taken:
+                assert not set(values) & set(owned), "a value with two owners"
+                owned.update(dict.fromkeys(values, int(number)))
+    assert await owners(redis, action) == owned
+    winners = set(owned.values())
+    assert all(owner in winners for taken in answers for owner in taken.values())
+    again = await asyncio.gather(*(claims.claim(action, chunk) for chunk in chunks))
+    assert [set(taken) for taken in again] == [set(taken) for taken in answers], "a replay changes no outcome"

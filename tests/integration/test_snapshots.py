@@ -1,0 +1,77 @@
+"""Live snapshots on a real Redis, and what is left of them when there is none."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+import pytest
+from bson import ObjectId
+from redis.asyncio import Redis
+
+from app.adapters.snapshots import Snapshots
+from app.settings import Settings
+from tests.support import free_port
+
+COUNTERS: dict[str, Any] = {"processedCount": 10, "successCount": 9, "failureCount": 1}
+
+
+@pytest.fixture
+async def redis(settings: Settings) -> AsyncIterator[Redis]:
+    client = Redis.from_url(settings.redis_uri)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def away() -> AsyncIterator[Snapshots]:
+    """Snapshots in a Redis that does not answer."""
+    client = Redis.from_url(f"redis://127.0.0.1:{free_port()}", socket_connect_timeout=1)
+    yield Snapshots(client)
+    await client.aclose()
+
+
+@pytest.fixture
+def action() -> str:
+    return str(ObjectId())
+
+
+async def test_every_worker_sees_the_newest_counters(redis: Redis, action: str) -> None:
+    writer, reader = Snapshots(redis), Snapshots(redis)
+    assert await reader.get(action) == {}
+    await writer.publish(action, {**COUNTERS, "processedCount": 5})
+    await writer.publish(action, COUNTERS)
+    assert await reader.get(action) == COUNTERS
+    assert await reader.get(str(ObjectId())) == {}
+
+
+async def test_counters_are_announced_to_those_who_listen(redis: Redis, action: str) -> None:
+    async with redis.pubsub() as listener:
+        await listener.subscribe(f"progress:{action}")
+        assert (await listener.get_message(timeout=10))["type"] == "subscribe"
+        await Snapshots(redis).publish(action, COUNTERS)
+        heard = await listener.get_message(timeout=10)
+    assert orjson.loads(heard["data"]) == COUNTERS
+
+
+async def test_dropped_counters_are_gone_and_dropping_twice_is_no_error(redis: Redis, action: str) -> None:
+    snapshots = Snapshots(redis)
+    await snapshots.publish(action, COUNTERS)
+    await snapshots.drop(action)
+    await snapshots.drop(action)
+    assert await snapshots.get(action) == {}
+
+
+async def test_counters_of_an_action_that_nobody_ended_expire(redis: Redis, action: str) -> None:
+    await Snapshots(redis).publish(action, COUNTERS)
+    assert 0 < await redis.ttl(f"progress:{action}") <= 3600
+
+
+async def test_a_redis_that_is_away_only_makes_progress_look_older(
+    away: Snapshots, action: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await away.publish(action, COUNTERS)
+    assert await away.get(action) == {}
+    await away.drop(action)
+    assert [record.levelname for record in caplog.records if record.name == "app.adapters.snapshots"] == ["WARNING"] * 3

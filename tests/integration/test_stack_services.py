@@ -1,0 +1,193 @@
+"""Real services: what they survive, and whom they serve."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pymongo
+import pytest
+import redis
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from stack import KAFKA, MONGO, REDIS, AddressTaken, Options, Stack, StackError
+from stack.errors import Cancelled
+from stack.process import PidFile
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with Stack(tmp_path_factory.mktemp("stack"), ports="free") as running:
+        yield running
+
+
+def until(condition: Callable[[], object], within: float = 20.0) -> None:
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+async def produce(stack: Stack, topic: str, value: bytes) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=f"127.0.0.1:{stack[KAFKA].port}", acks="all")
+    async with asyncio.timeout(30):
+        await producer.start()
+        try:
+            await producer.send_and_wait(topic, value)
+        finally:
+            await producer.stop()
+
+
+async def consume(stack: Stack, topic: str) -> bytes | None:
+    consumer = AIOKafkaConsumer(bootstrap_servers=f"127.0.0.1:{stack[KAFKA].port}")
+    async with asyncio.timeout(30):
+        await consumer.start()
+        try:
+            partition = TopicPartition(topic, 0)
+            consumer.assign([partition])
+            await consumer.seek_to_beginning(partition)
+            value: bytes | None = (await consumer.getone()).value
+            return value
+        finally:
+            await consumer.stop()
+
+
+async def test_kafka_comes_back_from_a_kill_on_its_port_with_every_acknowledged_message(stack: Stack) -> None:
+    await produce(stack, "kept", b"acknowledged")
+    pid, port = stack["kafka"].pid, stack["kafka"].port
+    await asyncio.to_thread(stack["kafka"].kill)
+    assert not psutil.pid_exists(pid)
+    await asyncio.to_thread(stack["kafka"].start)
+    assert stack["kafka"].port == port
+    assert await consume(stack, "kept") == b"acknowledged"
+
+
+def test_mongo_comes_back_from_a_kill_on_its_port_with_what_is_older_than_its_commit_delay(stack: Stack) -> None:
+    with pymongo.MongoClient[dict[str, object]](stack.environment()["MONGO_DB_URI"]) as client:
+        contacts = client.get_default_database()["contacts"]
+        contacts.insert_one({"_id": "kept"})
+        stamp = time.monotonic()
+        until(lambda: time.monotonic() - stamp > 0.5)
+        port = stack[MONGO].port
+        stack[MONGO].kill()
+        stack[MONGO].start()
+        assert stack[MONGO].port == port
+        assert contacts.find_one({"_id": "kept"}) == {"_id": "kept"}
+
+
+def test_mongo_keeps_the_last_write_over_a_polite_stop(stack: Stack) -> None:
+    with pymongo.MongoClient[dict[str, object]](stack.environment()["MONGO_DB_URI"]) as client:
+        contacts = client.get_default_database()["contacts"]
+        contacts.insert_one({"_id": "last"})
+        stack[MONGO].stop()
+        stack[MONGO].start()
+        assert contacts.find_one({"_id": "last"}) == {"_id": "last"}
+
+
+def test_redis_comes_back_from_a_kill_on_its_port_with_every_acknowledged_write(stack: Stack) -> None:
+    with redis.Redis.from_url(stack.environment()["REDIS_URI"]) as client:
+        client.set("kept", "acknowledged")
+        stack[REDIS].kill()
+        stack[REDIS].start()
+        assert client.get("kept") == b"acknowledged"
+
+
+def test_a_paused_service_is_silent_until_it_is_resumed(stack: Stack) -> None:
+    service = stack["redis"]
+    with redis.Redis(port=service.port, socket_timeout=0.2, retry=Retry(NoBackoff(), 0)) as client:
+        assert client.ping()
+        service.pause()
+        with pytest.raises(redis.TimeoutError):
+            client.ping()
+        service.resume()
+        assert client.ping()
+
+
+def test_a_second_stack_takes_what_answers_and_leaves_it_running(stack: Stack, tmp_path: Path) -> None:
+    pids = [instance.pid for instance in stack]
+    with Stack(tmp_path, environment=stack.environment()) as second:
+        assert second.environment() == stack.environment()
+        assert all(instance.taken for instance in second)
+        with pytest.raises(StackError, match="not ours to touch"):
+            second["kafka"].kill()
+    assert [instance.pid for instance in stack] == pids
+    assert all(instance.alive() for instance in stack)
+
+
+def test_a_directory_serves_one_stack_at_a_time(stack: Stack) -> None:
+    with pytest.raises(StackError, match="in use by another launcher"):
+        Stack(stack.directory, ["redis"], ports="free").start()
+    assert stack["redis"].alive()
+
+
+def test_what_sits_at_the_address_and_is_no_such_service_is_named(stack: Stack, tmp_path: Path) -> None:
+    environment = {"MONGO_DB_URI": f"mongodb://127.0.0.1:{stack['redis'].port}/bulk"}
+    with pytest.raises(AddressTaken, match="is occupied by something that is not mongo"):
+        Stack(tmp_path, ["mongo"], environment=environment).start()
+
+
+def test_a_service_that_does_not_come_up_shows_the_end_of_its_log_and_takes_the_others_down(tmp_path: Path) -> None:
+    stack = Stack(tmp_path, ["kafka", "redis"], ports="free", options=Options(kafka_heap="nonsense"))
+    with pytest.raises(StackError, match="Invalid maximum heap size"):
+        stack.start()
+    assert not any(instance.alive() for instance in stack)
+
+
+def test_a_start_under_way_can_be_given_up(tmp_path: Path) -> None:
+    stack = Stack(tmp_path, ["kafka"], ports="free")
+    errors: list[BaseException] = []
+
+    def start() -> None:
+        try:
+            stack.start()
+        except StackError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    until((tmp_path / "kafka" / "log").exists)
+    stack.cancel()
+    thread.join(20)
+    assert [type(error) for error in errors] == [Cancelled]
+    assert not stack["kafka"].alive()
+
+
+def test_a_stack_starts_again_on_the_same_ports_with_the_same_data(tmp_path: Path) -> None:
+    with Stack(tmp_path, ["redis"], ports="free") as first, redis.Redis(port=first["redis"].port) as client:
+        client.set("kept", 1)
+    with Stack(tmp_path, ["redis"], ports="free") as second, redis.Redis(port=second["redis"].port) as client:
+        assert second["redis"].port == first["redis"].port
+        assert client.get("kept") == b"1"
+
+
+def test_what_a_killed_launcher_left_behind_is_ended_by_the_next(tmp_path: Path) -> None:
+    with Stack(tmp_path, ["redis"], ports="free") as stack:
+        port = stack["redis"].port
+    directory = tmp_path / "redis"
+    # As on a system where children cannot be bound to the life of their parent.
+    argv = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory)]
+    leftover = subprocess.Popen([*argv, "--set-proc-title", "no"], stdout=subprocess.DEVNULL)
+    PidFile(directory / "pid.json").write(leftover.pid)
+    messages: list[str] = []
+    with Stack(tmp_path, ["redis"], ports="free", report=lambda _, text: messages.append(text)) as stack:
+        assert leftover.wait(10) is not None
+        assert stack["redis"].port == port
+        assert stack["redis"].pid != leftover.pid
+    assert any(f"ended process {leftover.pid}" in message for message in messages)
+
+
+def test_a_forked_copy_of_the_stack_does_not_stop_it(stack: Stack) -> None:
+    child = os.fork()
+    if child == 0:
+        stack.stop()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert all(instance.alive() for instance in stack)

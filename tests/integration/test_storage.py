@@ -1,0 +1,239 @@
+"""Object storage: one suite for every implementation. An object is there whole, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from app.adapters.storage import LocalStorage, ObjectMissing, Storage, open_storage
+
+KEY = "0123456789abcdef01234567/upload.csv"
+DATA = bytes(range(256)) * 5
+
+
+@dataclass
+class Place:
+    """A storage, and a look at what is in it past its interface: every object and every leftover, by name."""
+
+    storage: Storage
+    contents: Callable[[], set[str]]
+
+
+@asynccontextmanager
+async def local(directory: Path) -> AsyncIterator[Place]:
+    root = directory / "not yet there" / "üploads"
+    storage = open_storage(root.as_uri())
+    assert isinstance(storage, LocalStorage)
+    yield Place(storage, lambda: {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()})
+    await storage.close()
+
+
+#: Every implementation: a context with a fresh, empty storage.
+PLACES: dict[str, Callable[[Path], AbstractAsyncContextManager[Place]]] = {"local": local}
+
+
+@pytest.fixture(params=sorted(PLACES))
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    async with PLACES[request.param](tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def storage(place: Place) -> Storage:
+    return place.storage
+
+
+async def write(storage: Storage, key: str, *blocks: bytes) -> None:
+    async with storage.writer(key) as writer:
+        for block in blocks:
+            await writer.write(block)
+
+
+# Writing and reading
+
+
+@pytest.mark.parametrize(
+    "blocks", [[], [b""], [DATA], [DATA[:1], DATA[1:700], b"", DATA[700:]], [b"x" * 6 * 1024**2, b"y" * 1024**2]]
+)
+async def test_an_object_is_the_blocks_that_were_written(storage: Storage, blocks: list[bytes]) -> None:
+    await write(storage, KEY, *blocks)
+    assert await storage.read(KEY) == b"".join(blocks)
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [(0, None), (0, 0), (0, 1), (5, 5), (5, 700), (1279, 1280), (700, None), (0, 1280), (1000, 9999), (1280, None)],
+)
+async def test_a_range_is_its_bytes_and_ends_with_the_object(storage: Storage, start: int, end: int | None) -> None:
+    await storage.put(KEY, DATA)
+    assert await storage.read(KEY, start, end) == DATA[start:end]
+
+
+async def test_a_range_behind_the_end_is_empty(storage: Storage) -> None:
+    await storage.put(KEY, DATA)
+    assert await storage.read(KEY, 5000, 6000) == b""
+
+
+async def test_many_ranges_at_once_make_the_object_again(storage: Storage) -> None:
+    data = os.urandom(3_000_000)
+    await storage.put(KEY, data)
+    bounds = [*range(0, len(data), 70_001), len(data)]
+    parts = await asyncio.gather(*(storage.read(KEY, a, b) for a, b in pairwise(bounds)))
+    assert b"".join(parts) == data
+
+
+async def test_put_stores_at_once_and_in_place_of_what_was_there(place: Place) -> None:
+    await place.storage.put(KEY, DATA)
+    await place.storage.put(KEY, b"short")
+    assert await place.storage.read(KEY) == b"short"
+    assert place.contents() == {KEY}
+
+
+async def test_an_object_written_again_takes_the_place_of_the_first(place: Place) -> None:
+    await write(place.storage, KEY, DATA)
+    await write(place.storage, KEY, b"other")
+    assert await place.storage.read(KEY) == b"other"
+    assert place.contents() == {KEY}
+
+
+# What is not there
+
+
+async def test_an_object_that_is_not_there_is_missing_for_good_and_no_passing_fault(storage: Storage) -> None:
+    assert not issubclass(ObjectMissing, OSError)
+    for start, end in ((0, None), (0, 10)):
+        with pytest.raises(ObjectMissing):
+            await storage.read(KEY, start, end)
+
+
+async def test_an_object_is_not_there_before_it_is_complete(storage: Storage) -> None:
+    async with storage.writer(KEY) as writer:
+        await writer.write(DATA)
+        with pytest.raises(ObjectMissing):
+            await storage.read(KEY)
+    assert await storage.read(KEY) == DATA
+
+
+async def test_readers_see_the_old_object_until_the_new_one_is_complete(storage: Storage) -> None:
+    await storage.put(KEY, b"old")
+    async with storage.writer(KEY) as writer:
+        await writer.write(DATA)
+        assert await storage.read(KEY) == b"old"
+    assert await storage.read(KEY) == DATA
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize("fault", [RuntimeError, OSError, asyncio.CancelledError, KeyboardInterrupt])
+@pytest.mark.parametrize("blocks", [0, 1, 3])
+async def test_an_exception_in_the_writer_leaves_nothing_behind(
+    place: Place, fault: type[BaseException], blocks: int
+) -> None:
+    with pytest.raises(fault):
+        async with place.storage.writer(KEY) as writer:
+            for _ in range(blocks):
+                await writer.write(DATA)
+            raise fault
+    assert place.contents() == set()
+    with pytest.raises(ObjectMissing):
+        await place.storage.read(KEY)
+
+
+async def test_an_exception_in_the_writer_leaves_the_old_object(place: Place) -> None:
+    await place.storage.put(KEY, b"old")
+    with pytest.raises(RuntimeError):
+        async with place.storage.writer(KEY) as writer:
+            await writer.write(DATA)
+            raise RuntimeError
+    assert await place.storage.read(KEY) == b"old"
+    assert place.contents() == {KEY}
+
+
+async def test_a_task_cancelled_while_it_writes_leaves_nothing_behind(place: Place) -> None:
+    begun = asyncio.Event()
+
+    async def upload() -> None:
+        async with place.storage.writer(KEY) as writer:
+            await writer.write(DATA)
+            begun.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(upload())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert place.contents() == set()
+
+
+# Deleting
+
+
+async def test_deleting_takes_away_the_object_and_nothing_else(place: Place) -> None:
+    beside = KEY.replace("upload.csv", "spans")
+    await place.storage.put(KEY, DATA)
+    await place.storage.put(beside, b"spans")
+    await place.storage.delete(KEY)
+    with pytest.raises(ObjectMissing):
+        await place.storage.read(KEY)
+    assert place.contents() == {beside}
+
+
+async def test_deleting_twice_or_what_never_was_is_no_error(place: Place) -> None:
+    await place.storage.delete(KEY)
+    await place.storage.put(KEY, DATA)
+    await place.storage.delete(KEY)
+    await place.storage.delete(KEY)
+    assert place.contents() == set()
+
+
+async def test_a_deleted_key_can_be_used_again(storage: Storage) -> None:
+    await storage.put(KEY, b"old")
+    await storage.delete(KEY)
+    await storage.put(KEY, b"new")
+    assert await storage.read(KEY) == b"new"
+
+
+# Many at once
+
+
+async def test_writers_at_once_do_not_mix(place: Place) -> None:
+    keys = {f"{number:024x}/upload.csv": f"{number:05}".encode() * 1000 for number in range(20)}
+    await asyncio.gather(*(write(place.storage, key, *[block] * 20) for key, block in keys.items()))
+    found = await asyncio.gather(*(place.storage.read(key) for key in keys))
+    assert dict(zip(keys, found, strict=True)) == {key: block * 20 for key, block in keys.items()}
+    assert place.contents() == set(keys)
+
+
+async def test_of_two_writers_of_one_key_one_is_there_whole(place: Place) -> None:
+    await asyncio.gather(*(write(place.storage, KEY, *[word * 1000] * 20) for word in (b"one", b"two")))
+    assert await place.storage.read(KEY) in (b"one" * 20_000, b"two" * 20_000)
+    assert place.contents() == {KEY}
+
+
+# Whether it can be used
+
+
+async def test_check_returns_on_a_storage_that_is_new_and_leaves_no_object(place: Place) -> None:
+    await place.storage.check()
+    await place.storage.put(KEY, DATA)
+    await place.storage.check()
+    assert place.contents() == {KEY}
+
+
+async def test_check_of_a_directory_that_cannot_be_made_is_an_os_error(tmp_path: Path) -> None:
+    in_the_way = tmp_path / "file"
+    in_the_way.write_bytes(b"")
+    storage = open_storage((in_the_way / "uploads").as_uri())
+    with pytest.raises(OSError):
+        await storage.check()
+    with pytest.raises(OSError):
+        await storage.put(KEY, DATA)

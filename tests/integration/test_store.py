@@ -1,0 +1,342 @@
+"""The store on a real server: every step is atomic, and of two that compete exactly one wins."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+import pytest
+from bson import ObjectId
+
+from app.adapters.store import Records, Store
+from app.domain.actions import ENDED, TRANSITIONS, Status
+from app.domain.outcomes import ChunkOutcome, Counts, RowOutcome
+from app.messages import chunk_id
+from app.settings import Settings
+
+#: A moment that is past, to the millisecond.
+NOW = datetime(2020, 1, 31, 9, 0, 0, 123_000, tzinfo=UTC)
+
+
+@pytest.fixture
+async def store(settings: Settings) -> AsyncIterator[Store]:
+    store = Store(settings.mongo_db_uri)
+    await store.prepare()
+    yield store
+    await store.close()
+
+
+async def add_action(store: Store, **fields: Any) -> str:
+    action = {
+        "_id": str(ObjectId()),
+        "accountId": "default",
+        "entityType": "Contact",
+        "status": Status.QUEUED,
+        "createdAt": NOW,
+        "updatedAt": NOW,
+        **fields,
+    }
+    await store.actions.add(action)
+    return str(action["_id"])
+
+
+async def status_of(store: Store, action_id: str) -> str:
+    action = await store.actions.get(action_id)
+    assert action is not None
+    return str(action["status"])
+
+
+def ids_of(actions: Sequence[dict[str, Any]]) -> list[str]:
+    return [action["_id"] for action in actions]
+
+
+async def test_preparing_twice_and_at_once_is_harmless(store: Store) -> None:
+    await asyncio.gather(store.prepare(), store.prepare())
+    await store.check()
+
+
+# Actions
+
+
+async def test_an_action_comes_back_as_it_was_stored(store: Store) -> None:
+    action_id = await add_action(store, columns=["id", "ä"], totalCount=2**40, scheduledAt=None)
+    action = await store.actions.get(action_id)
+    assert action is not None
+    assert (action["columns"], action["totalCount"], action["scheduledAt"]) == (["id", "ä"], 2**40, None)
+    assert (action["createdAt"], action["createdAt"].tzinfo is not None) == (NOW, True)
+    assert Status(action["status"]) is Status.QUEUED
+
+
+async def test_an_action_is_shown_to_its_own_account_only(store: Store) -> None:
+    action_id = await add_action(store, accountId="mine")
+    assert await store.actions.get(action_id, "mine")
+    assert await store.actions.get(action_id)
+    assert await store.actions.get(action_id, "another") is None
+    assert await store.actions.get(action_id, "") is None
+    assert await store.actions.get(str(ObjectId())) is None
+
+
+@pytest.mark.parametrize("target", list(Status))
+@pytest.mark.parametrize("present", list(Status))
+async def test_a_status_changes_exactly_where_the_state_machine_allows_it(
+    store: Store, present: Status, target: Status
+) -> None:
+    action_id = await add_action(store, status=present)
+    moved = await store.actions.move(action_id, target, note="moved")
+    if target in TRANSITIONS[present]:
+        assert moved is not None
+        assert (moved["status"], moved["note"]) == (target, "moved")
+        assert moved["updatedAt"] > NOW
+        assert ("completedAt" in moved) == (target in ENDED)
+    else:
+        assert moved is None
+        action = await store.actions.get(action_id)
+        assert action is not None
+        assert (action["status"], action["updatedAt"], "note" in action) == (present, NOW, False)
+
+
+async def test_moving_what_is_not_there_changes_nothing(store: Store) -> None:
+    assert await store.actions.move(str(ObjectId()), Status.PROCESSING) is None
+
+
+async def test_of_many_who_move_an_action_at_once_one_wins(store: Store) -> None:
+    for _ in range(10):
+        action_id = await add_action(store, status=Status.SCHEDULED)
+        moved = await asyncio.gather(*(store.actions.move(action_id, Status.QUEUED, by=n) for n in range(8)))
+        [winner] = [action for action in moved if action is not None]
+        action = await store.actions.get(action_id)
+        assert action is not None
+        assert action["by"] == winner["by"]
+
+
+async def test_of_two_different_ends_one_stands(store: Store) -> None:
+    for _ in range(10):
+        action_id = await add_action(store, status=Status.PROCESSING)
+        ends = (Status.COMPLETED, Status.CANCELLED, Status.FAILED)
+        moved = await asyncio.gather(*(store.actions.move(action_id, end) for end in ends))
+        [winner] = [action for action in moved if action is not None]
+        assert await status_of(store, action_id) == winner["status"]
+
+
+@pytest.mark.parametrize("status", list(Status))
+async def test_counters_are_written_only_while_an_action_is_under_way(store: Store, status: Status) -> None:
+    action_id = await add_action(store, status=status, **Counts().to_document())
+    await store.actions.record_progress(action_id, Counts(success=3, failure=1))
+    action = await store.actions.get(action_id)
+    assert action is not None
+    under_way = status in (Status.PROCESSING, Status.PAUSED)
+    assert (action["processedCount"], action["status"]) == (4 if under_way else 0, status)
+
+
+async def test_pages_are_newest_first_and_their_cursor_leaves_out_and_repeats_nothing(store: Store) -> None:
+    # Some were made in the same millisecond: there the id decides.
+    made = [(NOW + timedelta(milliseconds=n // 3), await add_action(store)) for n in range(20)]
+    for moment, action_id in made:
+        await store.actions.move(action_id, Status.PROCESSING, createdAt=moment)
+    await add_action(store, accountId="another")
+    expected = [action_id for _, action_id in sorted(made, reverse=True)]
+    for size in (1, 4, 20, 50):
+        found: list[dict[str, Any]] = []
+        before = None
+        while page := await store.actions.page({"accountId": "default"}, size, before):
+            assert len(page) <= size
+            found += page
+            assert len(found) <= len(expected), "an action is repeated"
+            before = (page[-1]["createdAt"], page[-1]["_id"])
+        assert ids_of(found) == expected
+
+
+async def test_a_page_shows_only_what_was_asked_for(store: Store) -> None:
+    await add_action(store, status=Status.QUEUED)
+    failed = await add_action(store, status=Status.FAILED)
+    page = await store.actions.page({"accountId": "default", "status": "FAILED"}, 10)
+    assert ids_of(page) == [failed]
+
+
+async def test_due_is_what_is_scheduled_up_to_now(store: Store) -> None:
+    moments = {"past": NOW - timedelta(days=1), "now": NOW, "future": NOW + timedelta(milliseconds=1)}
+    made = {name: await add_action(store, status=Status.SCHEDULED, scheduledAt=at) for name, at in moments.items()}
+    await add_action(store, status=Status.QUEUED, scheduledAt=NOW - timedelta(days=1))
+    await add_action(store, status=Status.CANCELLED, scheduledAt=NOW - timedelta(days=1))
+    assert set(ids_of(await store.actions.due(NOW, 10))) == {made["past"], made["now"]}
+    assert len(await store.actions.due(NOW, 1)) == 1
+
+
+async def test_unchanged_is_what_nothing_has_touched_since(store: Store) -> None:
+    old = await add_action(store, updatedAt=NOW)
+    await add_action(store, updatedAt=NOW + timedelta(milliseconds=1))
+    await add_action(store, updatedAt=NOW, status=Status.PROCESSING)
+    assert ids_of(await store.actions.unchanged_since(Status.QUEUED, NOW, 10)) == [old]
+
+
+async def test_an_action_is_claimed_for_a_look_by_one_of_many(store: Store) -> None:
+    for _ in range(10):
+        action_id = await add_action(store)
+        claimed = await asyncio.gather(*(store.actions.touch(action_id, NOW) for _ in range(8)))
+        assert claimed.count(True) == 1
+        assert not await store.actions.touch(action_id, NOW)
+    assert await store.actions.unchanged_since(Status.QUEUED, NOW, 100) == []
+
+
+# The ledger
+
+
+def outcome(first_row: int = 1, rows: int = 10) -> ChunkOutcome:
+    exceptions = [
+        RowOutcome(first_row, "FAILED", "INVALID_EMAIL", 'email is not an email address: "ä"', "email"),
+        RowOutcome(first_row + 1, "SKIPPED", "DUPLICATE", "Row 1 of this file has the same record.", owner=1),
+    ]
+    counts = Counts.of(exceptions, created=rows - 4, updated=2)
+    return ChunkOutcome(first_row, rows, counts, exceptions, (1 << rows) - 1 & ~0b1111)
+
+
+def ids(count: int) -> list[str]:
+    action_id = str(ObjectId())
+    return [chunk_id(action_id, index) for index in range(count)]
+
+
+async def test_the_first_who_opens_a_chunk_is_told_so_and_no_other(store: Store) -> None:
+    [chunk] = ids(1)
+    first = await store.ledger.open(chunk)
+    assert (first.first, first.counts) == (True, None)
+    assert await store.ledger.opened_once(chunk)
+    second = await store.ledger.open(chunk)
+    assert (second.first, second.counts) == (False, None)
+    assert not await store.ledger.opened_once(chunk)
+
+
+async def test_of_many_who_open_a_chunk_at_once_one_is_first(store: Store) -> None:
+    for chunk in ids(10):
+        entries = await asyncio.gather(*(store.ledger.open(chunk) for _ in range(8)))
+        assert [entry.first for entry in entries].count(True) == 1
+        assert not await store.ledger.opened_once(chunk)
+
+
+async def test_a_chunk_that_nobody_opened_was_not_opened_once(store: Store) -> None:
+    assert not await store.ledger.opened_once(ids(1)[0])
+
+
+async def test_who_opens_a_closed_chunk_gets_its_counts(store: Store) -> None:
+    [chunk] = ids(1)
+    await store.ledger.open(chunk)
+    await store.ledger.close(chunk, outcome())
+    entry = await store.ledger.open(chunk)
+    assert (entry.first, entry.counts) == (False, outcome().counts)
+
+
+async def test_closing_twice_is_as_closing_once_and_opening_is_not_needed(store: Store) -> None:
+    [chunk] = ids(1)
+    for _ in range(2):
+        await store.ledger.close(chunk, outcome(rows=65))
+        assert await store.ledger.outcomes([chunk]) == {chunk: outcome(rows=65)}
+
+
+async def test_counts_and_outcomes_of_any_number_of_chunks_are_those_of_the_closed_ones(store: Store) -> None:
+    chunks = ids(2_300)
+    closed = chunks[::2]
+
+    async def close(mine: Sequence[str]) -> None:
+        for chunk in mine:
+            await store.ledger.close(chunk, outcome(int(chunk.partition(":")[2]) * 10 + 1))
+
+    await asyncio.gather(*(close(closed[n::8]) for n in range(8)))
+    for chunk in chunks[1::200]:
+        await store.ledger.open(chunk)
+    summaries = await store.ledger.summaries(chunks)
+    assert set(summaries) == set(closed)
+    assert all(entry.counts == outcome().counts for entry in summaries.values())
+    outcomes = await store.ledger.outcomes(chunks)
+    assert set(outcomes) == set(closed)
+    assert all(outcomes[chunk].first_row == int(chunk.partition(":")[2]) * 10 + 1 for chunk in closed)
+    assert await store.ledger.summaries([]) == {}
+    assert await store.ledger.outcomes(ids(1)) == {}
+
+
+async def test_a_chunk_that_is_given_up_keeps_the_outcome_that_it_has(store: Store) -> None:
+    done, never_opened, begun = ids(3)
+    given_up = ChunkOutcome(1, 10, Counts(failure=10), [], 0)
+    await store.ledger.close(done, outcome())
+    await store.ledger.open(begun)
+    assert await store.ledger.close_as_dead(done, given_up) == outcome().counts
+    for chunk in (never_opened, begun):
+        assert await store.ledger.close_as_dead(chunk, given_up) == given_up.counts
+    summaries = await store.ledger.summaries([done, never_opened, begun])
+    assert {chunk: entry.dead for chunk, entry in summaries.items()} == {done: False, never_opened: True, begun: True}
+
+
+async def test_a_dead_chunk_that_runs_after_all_is_dead_no_more_and_says_that_it_was(store: Store) -> None:
+    [chunk] = ids(1)
+    await store.ledger.close_as_dead(chunk, ChunkOutcome(1, 10, Counts(failure=10), [], 0))
+    assert (await store.ledger.open(chunk)).dead
+    assert (await store.ledger.close(chunk, outcome())).dead
+    assert not (await store.ledger.close(chunk, outcome())).dead
+    assert (await store.ledger.summaries([chunk]))[chunk].counts == outcome().counts
+
+
+# Records
+
+
+def upsert(_id: str, **values: Any) -> dict[str, Any]:
+    return {"q": {"_id": _id}, "u": {"$set": values, "$setOnInsert": {"createdBy": "me"}}, "upsert": True}
+
+
+async def test_an_upsert_tells_which_records_it_made_and_which_were_there(store: Store) -> None:
+    first = await store.records.upsert("contacts", [upsert("a:1", name="One"), upsert("a:2", name="Two")])
+    assert (first.created, first.refused) == (frozenset({0, 1}), {})
+    second = await store.records.upsert(
+        "contacts", [upsert("a:2", name="Zwei"), upsert("a:3", name="Drei"), upsert("a:1", name="Eins")]
+    )
+    assert (second.created, second.refused) == (frozenset({1}), {})
+    found = await store.records.find("contacts", ["a:1", "a:2", "a:3", "a:4"], ["name"])
+    assert {_id: record["name"] for _id, record in found.items()} == {"a:1": "Eins", "a:2": "Zwei", "a:3": "Drei"}
+
+
+async def test_nothing_to_write_or_find_is_nothing_written_or_found(store: Store) -> None:
+    written = await store.records.upsert("contacts", [])
+    assert (written.created, written.refused) == (frozenset(), {})
+    assert await store.records.find("contacts", [], ["name"]) == {}
+
+
+async def test_a_statement_that_the_server_refuses_is_named_and_the_others_are_written(store: Store) -> None:
+    await store.records.upsert("contacts", [upsert("a:0", count="text")])
+    bad = {"q": {"_id": "a:0"}, "u": {"$inc": {"count": 1}}, "upsert": True}
+    written = await store.records.upsert("contacts", [upsert("a:1"), bad, upsert("a:2")])
+    assert written.created == {0, 2}
+    assert set(written.refused) == {1}
+    assert written.refused[1]
+    assert set(await store.records.find("contacts", ["a:0", "a:1", "a:2"], ["_id"])) == {"a:0", "a:1", "a:2"}
+
+
+async def test_only_the_fields_that_are_asked_for_are_read(store: Store) -> None:
+    await store.records.upsert("contacts", [upsert("a:1", name="One", email="one@example.com")])
+    assert await store.records.find("contacts", ["a:1"], ["createdBy"]) == {"a:1": {"_id": "a:1", "createdBy": "me"}}
+
+
+async def test_of_many_who_make_the_same_records_at_once_one_makes_each(store: Store) -> None:
+    statements = [upsert(f"a:{n}", name="N") for n in range(300)]
+    written = await asyncio.gather(*(store.records.upsert("contacts", statements) for _ in range(6)))
+    assert all(not answer.refused for answer in written)
+    assert sorted(index for answer in written for index in answer.created) == list(range(300))
+    assert len(await store.records.find("contacts", [f"a:{n}" for n in range(300)], ["_id"])) == 300
+
+
+async def test_a_record_that_somebody_else_makes_at_the_same_moment_is_written_again() -> None:
+    class Overtaken:
+        """A server on which another worker's insert comes first, once, for the second and third statement."""
+
+        commands: ClassVar[list[list[str]]] = []
+
+        async def command(self, command: dict[str, Any]) -> dict[str, Any]:
+            self.commands.append([statement["q"]["_id"] for statement in command["updates"]])
+            if len(self.commands) > 1:
+                return {"n": 2, "upserted": [{"index": 1, "_id": "a:3"}]}
+            taken = [{"index": index, "code": 11000, "errmsg": "duplicate key"} for index in (1, 2)]
+            refused = {"index": 3, "code": 2, "errmsg": "bad value"}
+            return {"n": 1, "upserted": [{"index": 0, "_id": "a:1"}], "writeErrors": [*taken, refused]}
+
+    server = Overtaken()
+    written = await Records(server).upsert("contacts", [upsert(f"a:{n}") for n in range(1, 5)])
+    assert server.commands == [["a:1", "a:2", "a:3", "a:4"], ["a:2", "a:3"]]
+    assert (written.created, written.refused) == (frozenset({0, 2}), {3: "bad value"})

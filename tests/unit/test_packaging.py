@@ -1,0 +1,183 @@
+"""What is handed to people beside the code agrees with the code: containers, example settings, make targets."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft201909Validator
+from pydantic_core import to_json
+
+from app.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+COMPOSE_FILE = ROOT / "docker-compose.yml"
+COMPOSE: dict[str, Any] = yaml.safe_load(COMPOSE_FILE.read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+SETTINGS = {name.upper(): field for name, field in Settings.model_fields.items()}
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    # Without what a make around the tests would tell a make in them.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+
+
+# .env.example
+
+
+def example() -> list[tuple[str, str, str]]:
+    """Return the comment, name and value of every setting in the example."""
+    return re.findall(r"^# (.+)\n#([A-Z0-9_]+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE)
+
+
+def written(value: Any) -> str:
+    """Return a default as the environment would give it."""
+    return to_json(value).decode() if isinstance(value, list | tuple | dict | set) else str(value)
+
+
+def test_the_example_names_every_setting_in_order():
+    assert [name for _, name, _ in example()] == list(SETTINGS)
+
+
+def test_nothing_else_in_the_example_looks_like_a_setting():
+    text = (ROOT / ".env.example").read_text()
+    assert len(re.findall(r"^\W*[A-Za-z0-9_]+=", text, re.MULTILINE)) == len(example())
+
+
+@pytest.mark.parametrize(("comment", "name", "value"), example(), ids=lambda text: text if text.isupper() else "")
+def test_the_example_has_the_default_and_the_description(comment: str, name: str, value: str):
+    field = SETTINGS[name]
+    assert comment == field.description
+    assert value == ("" if field.default_factory else written(field.default))
+
+
+def test_the_example_means_the_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+    file = tmp_path / ".env"
+    file.write_text("".join(f"{name}={value}\n" for _, name, value in example()))
+    assert Settings(_env_file=file) == Settings(_env_file=None)
+
+
+# docker-compose.yml
+
+
+def test_compose_file_follows_the_specification():
+    schema = json.loads((ROOT / "tests/data/compose-spec.json").read_text())
+    problems = [error.message for error in Draft201909Validator(schema).iter_errors(COMPOSE)]
+    assert problems == []
+
+
+def test_compose_file_is_accepted_by_docker():
+    if shutil.which("docker") is None or run("docker", "compose", "version").returncode:
+        pytest.skip("docker compose is not installed")
+    profiles = [f"--profile={profile}" for service in SERVICES.values() for profile in service.get("profiles", [])]
+    done = run("docker", "compose", f"--file={COMPOSE_FILE}", *profiles, "config", "--quiet")
+    assert done.returncode == 0, done.stderr
+
+
+def test_compose_gives_the_worker_settings_and_nothing_else():
+    assert set(SERVICES["worker"]["environment"]) <= set(SETTINGS)
+
+
+def test_compose_gives_the_worker_valid_values(monkeypatch: pytest.MonkeyPatch):
+    for name, value in SERVICES["worker"]["environment"].items():
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
+    settings = Settings(_env_file=None)
+    shared = [volume.partition(":")[2] for volume in SERVICES["worker"]["volumes"]]
+    assert settings.storage_uri.removeprefix("file://") in shared
+    assert not any(settings.data_dir.is_relative_to(directory) for directory in shared)
+
+
+def test_compose_gives_a_worker_the_time_that_it_takes_to_stop():
+    grace = SERVICES["worker"]["stop_grace_period"]
+    assert float(grace.removesuffix("s")) > SETTINGS["SHUTDOWN_TIMEOUT"].default
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_image_has_a_tag(service: str):
+    _, _, tag = SERVICES[service]["image"].rpartition("/")[2].partition(":")
+    assert tag not in ("", "latest")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_service_has_a_health_check(service: str):
+    assert SERVICES[service]["healthcheck"]["test"][0] in ("CMD", "CMD-SHELL")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_service_waits_until_what_it_needs_is_healthy(service: str):
+    for needed, how in SERVICES[service].get("depends_on", {}).items():
+        assert how == {"condition": "service_healthy"}
+        assert "profiles" not in SERVICES[needed]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_data_is_in_declared_volumes(service: str):
+    for volume in SERVICES[service].get("volumes", []):
+        source = volume.partition(":")[0]
+        assert source in COMPOSE["volumes"] or (ROOT / source).is_file()
+
+
+def test_only_the_gateway_is_published():
+    assert {name: service["ports"] for name, service in SERVICES.items() if "ports" in service} == {
+        "gateway": ["8080:80"]
+    }
+
+
+def test_the_gateway_lets_the_largest_upload_through():
+    limit = re.search(r"client_max_body_size (\d+)g;", (ROOT / "deploy/nginx.conf").read_text())
+    assert limit
+    assert int(limit[1]) * 1024**3 >= SETTINGS["MAX_UPLOAD_BYTES"].default
+
+
+# The image
+
+
+def test_every_base_image_has_a_tag():
+    bases = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert bases
+    assert all(re.search(r":(?!latest$)[^/:]+$", base) for base in bases)
+
+
+def test_every_package_is_installed_and_reaches_the_builder():
+    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    reaching = set((ROOT / ".dockerignore").read_text().splitlines())
+    tops = {name.partition(".")[0] for name in listed}
+    present = {
+        ".".join(file.parent.relative_to(ROOT).parts) for top in tops for file in (ROOT / top).rglob("__init__.py")
+    }
+    assert present - listed == set()
+    assert {f"!{top}" for top in tops} <= reaching
+
+
+# The Makefile
+
+
+def targets() -> list[str]:
+    return re.findall(r"^([A-Za-z][\w-]*)\s*:(?!=)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("target", targets())
+def test_every_make_target_says_what_it_does(target: str):
+    assert re.search(rf"^{target}\s*:[^=\n]* ## \S", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", [("make", "-s"), ("make", "-s", "help")], ids=" ".join)
+def test_make_lists_the_targets(command: tuple[str, ...]):
+    done = run(*command)
+    assert done.returncode == 0, done.stderr
+    helped = dict(re.findall(r"^  make (\S+)\s+(\S.*)$", done.stdout, re.MULTILINE))
+    assert list(helped) == targets()

@@ -1,0 +1,131 @@
+"""Progress: a fold in which each chunk counts once, whatever is delivered, how often and in what order."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.outcomes import Counts
+from app.domain.progress import Progress
+
+CHUNKS = st.integers(1, 300)
+
+
+def counts_of(index: int) -> Counts:
+    """Counts that differ from chunk to chunk, so that no wrong sum is right by chance."""
+    return Counts(index + 1, 3 * index, 7 * index + 2, index, index, 1)
+
+
+def sum_of(indexes: set[int]) -> Counts:
+    return sum(map(counts_of, indexes), Counts())
+
+
+@st.composite
+def deliveries(draw: st.DrawFn) -> tuple[int, list[int]]:
+    """A number of chunks, and their results as they may come: repeated, missing, in any order."""
+    count = draw(CHUNKS)
+    return count, draw(st.lists(st.integers(0, count - 1), max_size=2 * count))
+
+
+@given(deliveries())
+def test_results_in_any_order_and_repeated_count_each_chunk_once(delivery: tuple[int, list[int]]) -> None:
+    count, indexes = delivery
+    progress = Progress(count)
+    for index in indexes:
+        progress = progress.count(index, counts_of(index))
+    assert progress.counts == sum_of(set(indexes))
+    assert progress.counted_chunks == len(set(indexes))
+    assert progress.complete == (set(indexes) == set(range(count)))
+    assert [progress.has(index) for index in range(count)] == [index in set(indexes) for index in range(count)]
+
+
+@given(deliveries(), st.integers(0, 600))
+def test_folding_the_ledger_gives_what_counting_one_by_one_gives(delivery: tuple[int, list[int]], split: int) -> None:
+    count, indexes = delivery
+    one_by_one = Progress(count, fed=2)
+    for index in indexes:
+        one_by_one = one_by_one.count(index, counts_of(index))
+    begun = Progress(count, fed=2).fold((index, counts_of(index)) for index in indexes[:split])
+    assert begun.fold((index, counts_of(index)) for index in indexes) == one_by_one
+
+
+def test_the_first_result_of_a_chunk_stays_when_another_follows() -> None:
+    progress = Progress(2).count(1, Counts(success=5)).count(1, Counts(failure=5))
+    assert progress.counts == Counts(success=5)
+
+
+@given(deliveries())
+def test_missing_and_counted_chunks_part_the_action_between_them(delivery: tuple[int, list[int]]) -> None:
+    count, indexes = delivery
+    progress = Progress(count).fold((index, counts_of(index)) for index in indexes)
+    missing = progress.missing(count)
+    assert missing == sorted(set(range(count)) - set(indexes))
+    assert len(missing) + progress.counted_chunks == count
+    for limit in (0, 1, 7):
+        assert progress.missing(limit) == missing[:limit]
+
+
+@pytest.mark.parametrize("index", [-1, -300, 3, 4, 10**6])
+def test_an_index_that_the_action_does_not_have_changes_nothing(index: int) -> None:
+    progress = Progress(3).count(1, counts_of(1))
+    assert progress.count(index, counts_of(9)) == progress
+    assert progress.fold([(index, counts_of(9))]) == progress
+
+
+@given(deliveries(), st.integers(0, 400))
+def test_progress_survives_its_table(delivery: tuple[int, list[int]], fed: int) -> None:
+    count, indexes = delivery
+    progress = Progress(count).advanced(fed).fold((index, counts_of(index)) for index in indexes)
+    assert Progress.from_value(json.loads(json.dumps(progress.to_value()))) == progress
+
+
+def test_the_state_of_a_million_chunks_is_small() -> None:
+    progress = Progress(1_000_000, counted=(1 << 1_000_000) - 1)
+    assert progress.complete
+    assert len(json.dumps(progress.to_value())) < 260_000
+
+
+@given(CHUNKS, st.integers(0, 400), st.integers(0, 400))
+def test_what_has_been_asked_for_only_grows_and_ends_with_the_last_chunk(count: int, first: int, second: int) -> None:
+    progress = Progress(count).advanced(first).advanced(second)
+    assert progress.fed == min(max(first, second), count)
+
+
+@given(CHUNKS, st.integers(2, 40), st.randoms(use_true_random=False))
+def test_windows_reach_the_end_with_at_most_one_and_a_half_of_them_in_flight(
+    count: int, window: int, chance: Random
+) -> None:
+    """What the feeder, the processors and the progress agent do, with results in any order and repeated."""
+    progress = Progress(count).advanced(window)
+    in_flight = deque(range(min(window, count)))
+    asked = list(in_flight)
+    while in_flight:
+        assert len(in_flight) <= window + window // 2
+        chance.shuffle(in_flight)
+        index = in_flight.popleft()
+        for _ in range(chance.randint(1, 2)):
+            progress = progress.count(index, counts_of(index))
+        first = progress.next_window(window)
+        if first is not None:
+            following = range(first, min(first + window, count))
+            asked += following
+            in_flight.extend(following)
+            progress = progress.advanced(first + window)
+    assert progress.complete
+    assert asked == list(range(count))
+    assert progress.counts == sum_of(set(range(count)))
+    assert progress.next_window(window) is None
+
+
+def test_the_next_window_is_asked_for_when_half_of_the_one_under_way_is_done() -> None:
+    progress = Progress(100).advanced(8)
+    firsts = []
+    for index in range(4):
+        firsts.append(progress.next_window(8))
+        progress = progress.count(index, Counts())
+    assert (firsts, progress.next_window(8)) == ([None] * 4, 8)

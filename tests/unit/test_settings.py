@@ -1,0 +1,157 @@
+"""Settings: names that deployments rely on, defaults that work, and one clear line for each wrong value."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.settings import Settings, get_settings
+
+Environment = Callable[..., None]
+
+#: DESIGN.md: names that existing deployments set, with the defaults they may rely on.
+KEPT = {
+    "MONGO_DB_URI": "mongodb://127.0.0.1:27017/bulk",
+    "BATCH_SIZE": 1000,
+    "KAFKA_BROKER": "kafka://127.0.0.1:9092",
+    "KAFKA_TOPIC": "bulk-action",
+    "PORT": 3000,
+    "REDIS_URI": "redis://127.0.0.1:6379/0",
+}
+
+WRONG = [
+    ("PORT", "0"),
+    ("PORT", "65536"),
+    ("PORT", "http"),
+    ("BATCH_SIZE", "0"),
+    ("BATCH_SIZE", "50001"),
+    ("BATCH_SIZE", "1.5"),
+    ("KAFKA_TOPIC", "with blank"),
+    ("KAFKA_TOPIC", "topic\n"),
+    ("KAFKA_TOPIC", "t" * 121),
+    ("KAFKA_BROKER", " ; , "),
+    ("STORAGE_URI", "/var/uploads"),
+    ("STORAGE_URI", "ftp://host/uploads"),
+    ("MAX_UPLOAD_BYTES", "0"),
+    ("MAX_FIELD_BYTES", "-1"),
+    ("MAX_RECORD_BYTES", "1 MB"),
+    ("CHUNK_BYTES", "1000"),
+    ("FEED_WINDOW", "1"),
+    ("PROCESSOR_CONCURRENCY", "0"),
+    ("TOPIC_PARTITIONS", "0"),
+    ("TOPIC_REPLICATION", "0"),
+    ("DEDUPE_TTL", "1"),
+    ("DISPATCH_INTERVAL_MS", "1"),
+    ("REQUEUE_AFTER", "0"),
+    ("STALL_TIMEOUT", "-5"),
+    ("STALL_TIMEOUT", "soon"),
+    ("PROGRESS_INTERVAL", "0"),
+    ("SNAPSHOT_INTERVAL", "0"),
+    ("SNAPSHOT_INTERVAL", "nan"),
+    ("BROKER_SESSION_TIMEOUT", "0"),
+]
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Environment:
+    """Only what a test sets: none of the machine's own settings, no ``.env``."""
+    names = {name.upper() for name in Settings.model_fields}
+    for name in [name for name in os.environ if name.upper() in names]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+    def set_all(**values: str) -> None:
+        for name, value in values.items():
+            monkeypatch.setenv(name, value)
+
+    return set_all
+
+
+def test_the_defaults_are_valid() -> None:
+    settings = get_settings()
+    assert Settings.model_validate(settings.model_dump()) == settings
+
+
+def test_names_and_defaults_that_deployments_rely_on_are_kept() -> None:
+    settings = get_settings()
+    assert {name: getattr(settings, name.lower()) for name in KEPT} == KEPT
+
+
+def test_every_setting_is_described() -> None:
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    ("value", "url", "brokers"),
+    [
+        ("broker:9092", "kafka://broker:9092", ["broker:9092"]),
+        ("kafka://broker:9092", "kafka://broker:9092", ["broker:9092"]),
+        ("a:1,b:2", "kafka://a:1;kafka://b:2", ["a:1", "b:2"]),
+        ("a:1 ; kafka://b:2;", "kafka://a:1;kafka://b:2", ["a:1", "b:2"]),
+    ],
+)
+def test_brokers_may_be_bare_and_many(environment: Environment, value: str, url: str, brokers: list[str]) -> None:
+    environment(KAFKA_BROKER=value)
+    assert (get_settings().kafka_broker, get_settings().brokers) == (url, brokers)
+
+
+@pytest.mark.parametrize(
+    ("value", "url"),
+    [
+        ("cache:6379", "redis://cache:6379"),
+        ("127.0.0.1:6379/2", "redis://127.0.0.1:6379/2"),
+        ("rediss://user:secret@cache:6380/1", "rediss://user:secret@cache:6380/1"),
+        ("unix:///run/redis.sock", "unix:///run/redis.sock"),
+    ],
+)
+def test_redis_may_be_bare(environment: Environment, value: str, url: str) -> None:
+    environment(REDIS_URI=value)
+    assert get_settings().redis_uri == url
+
+
+def test_an_empty_value_is_no_value(environment: Environment) -> None:
+    environment(**dict.fromkeys(KEPT, ""))
+    assert {name: getattr(get_settings(), name.lower()) for name in KEPT} == KEPT
+
+
+def test_values_come_from_a_file_and_the_environment_goes_before_it(environment: Environment) -> None:
+    Path(".env").write_text("PORT=4000\nBATCH_SIZE=10\nNOT_OURS=1\n", encoding="utf-8")
+    environment(PORT="5000")
+    assert (get_settings().port, get_settings().batch_size) == (5000, 10)
+
+
+def test_uploads_are_kept_below_the_working_directory_unless_said_otherwise(tmp_path: Path) -> None:
+    assert get_settings().storage_uri == (tmp_path / "data" / "uploads").as_uri()
+
+
+def refusal() -> list[str]:
+    """The lines with which a start ends."""
+    with pytest.raises(SystemExit) as stopped:
+        get_settings()
+    assert isinstance(stopped.value.code, str), "the exit code is a message: Python prints it and exits with 1"
+    return stopped.value.code.split("\n")
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_a_wrong_value_ends_the_start_with_one_line_that_names_the_setting(
+    environment: Environment, name: str, value: str
+) -> None:
+    environment(**{name: value})
+    [line] = refusal()
+    assert line.startswith(f"Setting {name} is wrong: ")
+    assert repr(value) in line
+
+
+def test_each_wrong_value_has_its_own_line(environment: Environment) -> None:
+    environment(PORT="x", BATCH_SIZE="0", STORAGE_URI="nowhere")
+    lines = refusal()
+    named = sorted(line.split()[1] for line in lines)
+    assert named == ["BATCH_SIZE", "PORT", "STORAGE_URI"]
+
+
+def test_settings_do_not_change_while_the_worker_runs() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        get_settings().port = 1  # type: ignore[misc]

@@ -1,0 +1,73 @@
+"""Addresses as people write them, and ports that nobody uses."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from stack.addresses import free_port, is_free, is_listening, local, parse
+from stack.errors import StackError
+
+KAFKA = "kafka://127.0.0.1:9092"
+MONGO = "mongodb://127.0.0.1:27017/bulk"
+REDIS = "redis://127.0.0.1:6379/0"
+
+
+@pytest.mark.parametrize(
+    ("uri", "default", "hosts", "startable"),
+    [
+        (KAFKA, KAFKA, (("127.0.0.1", 9092),), True),
+        ("localhost:9092", KAFKA, (("localhost", 9092),), True),
+        ("kafka://a:1;kafka://b:2", KAFKA, (("a", 1), ("b", 2)), False),
+        ("a:1,b", KAFKA, (("a", 1), ("b", 9092)), False),
+        ("redis.example:7000", REDIS, (("redis.example", 7000),), False),
+        ("localhost", REDIS, (("localhost", 6379),), True),
+        ("redis://:secret@localhost:6379/1", REDIS, (("localhost", 6379),), False),
+        ("rediss://localhost:6379/1", REDIS, (("localhost", 6379),), False),
+        ("mongodb://[::1]:27018/bulk?w=1", MONGO, (("::1", 27018),), True),
+        ("mongodb://user:p%40ss@a:1,b:2/bulk?replicaSet=r", MONGO, (("a", 1), ("b", 2)), False),
+        ("mongodb+srv://cluster.example/bulk", MONGO, (("cluster.example", 27017),), False),
+    ],
+)
+def test_an_address_is_understood_as_clients_understand_it(
+    uri: str, default: str, hosts: tuple[tuple[str, int], ...], startable: bool
+) -> None:
+    address = parse(uri, default=default, variable="X")
+    assert address.hosts == hosts
+    assert address.startable is startable
+    assert address.uri.endswith(uri)
+
+
+def test_a_missing_scheme_is_added_for_the_clients() -> None:
+    assert parse("localhost:6379", default=REDIS, variable="REDIS_URI").uri == "redis://localhost:6379"
+
+
+@pytest.mark.parametrize("uri", ["kafka://", "kafka://:9092", "kafka://host:99999", "two words:1", "host:port"])
+def test_an_address_that_is_none_is_refused_with_the_name_of_its_variable(uri: str) -> None:
+    with pytest.raises(StackError, match=r"KAFKA_BROKER=.* is not an address like kafka://"):
+        parse(uri, default=KAFKA, variable="KAFKA_BROKER")
+
+
+def test_a_local_address_keeps_the_path_of_the_default() -> None:
+    assert local(MONGO, 20_001).uri == "mongodb://127.0.0.1:20001/bulk"
+    assert local(KAFKA, 20_002).uri == "kafka://127.0.0.1:20002"
+
+
+def test_a_port_in_use_is_neither_free_nor_silent() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert not is_free(port)
+        assert is_listening("127.0.0.1", port)
+    assert is_free(port)
+    assert not is_listening("127.0.0.1", port)
+
+
+def test_free_ports_differ_and_stay_clear_of_those_of_outgoing_connections() -> None:
+    ports = [free_port() for _ in range(50)]
+    assert len(set(ports)) == 50
+    source = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    if source.exists():
+        low, high = map(int, source.read_text().split())
+        assert not [port for port in ports if low <= port <= high]

@@ -1,0 +1,196 @@
+"""Children, the pid file, locks and downloads; no services."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from stack.downloads import Download, Lock, fetch
+from stack.errors import Cancellation, Cancelled, StackError
+from stack.process import Child, PidFile, run, tail
+
+
+@pytest.fixture
+def sleeper(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(["sh", "-c", "read line", str(tmp_path)], stdin=subprocess.PIPE)
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_leftover_is_recognised_and_ended(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    file = PidFile(tmp_path / "pid.json")
+    file.write(sleeper.pid)
+    assert file.end_leftover(within=5) == sleeper.pid
+    assert sleeper.poll() is not None
+    assert file.end_leftover(within=5) is None
+
+
+def test_a_stranger_with_the_same_process_id_is_left_alone(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    path = tmp_path / "pid.json"
+    PidFile(path).write(sleeper.pid)
+    remembered = json.loads(path.read_text())
+    path.write_text(json.dumps(remembered | {"started": remembered["started"] - 10}))
+    assert PidFile(path).end_leftover(within=5) is None
+    assert sleeper.poll() is None
+
+
+def test_a_process_with_another_command_line_is_left_alone(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    file = PidFile(elsewhere / "pid.json")
+    file.write(sleeper.pid)
+    assert file.end_leftover(within=5) is None
+    assert sleeper.poll() is None
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"pid": "x", "started": 1}', '{"pid": 999999999, "started": 1}'])
+def test_a_pid_file_that_says_nothing_useful_is_ignored(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "pid.json"
+    path.write_text(content)
+    assert PidFile(path).end_leftover(within=1) is None
+
+
+def test_a_child_keeps_its_process_id_and_outlives_the_thread_that_started_it(tmp_path: Path) -> None:
+    children: list[Child] = []
+
+    def start() -> None:
+        with (tmp_path / "log").open("wb") as output:
+            children.append(Child(["sh", "-c", "echo $$; exec sleep 60"], output=output))
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+    (child,) = children
+    while not (said := (tmp_path / "log").read_text().strip()):
+        assert child.wait(0.01) is None
+    assert int(said) == child.pid
+    assert os.getsid(child.pid) == child.pid
+    assert child.wait(0.2) is None, "it died with the thread"
+    child.kill()
+    assert child.poll() == -signal.SIGKILL
+
+
+def test_a_child_that_ignores_the_polite_request_is_killed(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        child = Child(["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"], output=output)
+    while "ready" not in log.read_text():
+        assert child.wait(0.01) is None
+    assert not child.stop(within=0.2)
+    assert child.poll() == -signal.SIGKILL
+
+
+def test_a_paused_child_can_still_be_stopped_politely() -> None:
+    child = Child(["sleep", "60"])
+    child.pause()
+    assert psutil.Process(child.pid).status() == psutil.STATUS_STOPPED
+    assert child.stop(within=10)
+
+
+def test_a_child_gets_default_signal_handling(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as output:
+        child = Child(["sh", "-c", "grep SigIgn /proc/self/status || echo SigIgn: 0"], output=output)
+    child.wait(10)
+    assert int((tmp_path / "log").read_text().split()[-1], 16) == 0
+
+
+def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StackError, match="cannot run no-such-program: No such file"):
+        run(["no-such-program"], tmp_path / "log", Cancellation())
+
+
+def test_a_failing_program_shows_the_end_of_its_own_output_only(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("of an earlier run\n")
+    with pytest.raises(StackError, match=r"sh failed \(exit code 3\):\n    what went wrong$"):
+        run(["sh", "-c", "echo what went wrong; exit 3"], log, Cancellation())
+
+
+def test_a_long_download_is_given_up_when_asked(tmp_path: Path) -> None:
+    cancellation = Cancellation()
+    threading.Timer(0.2, lambda: setattr(cancellation, "requested", True)).start()
+    with pytest.raises(Cancelled):
+        run(["sleep", "60"], tmp_path / "log", cancellation)
+
+
+def test_the_tail_of_a_log_is_short(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("".join(f"{number}\n" for number in range(10_000)))
+    assert tail(log, lines=2) == "    9998\n    9999"
+    assert tail(tmp_path / "none") == ""
+
+
+def test_a_lock_excludes_others_and_ends_with_its_process(tmp_path: Path) -> None:
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys, pathlib; from stack.downloads import Lock\n"
+            "lock = Lock(pathlib.Path(sys.argv[1])); print(lock.acquire(), flush=True); input()",
+            str(tmp_path / "lock"),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "True\n"
+    lock = Lock(tmp_path / "lock")
+    assert not lock.acquire()
+    holder.kill()
+    holder.communicate()
+    assert lock.acquire()
+    assert lock.acquire()
+    lock.release()
+
+
+def download(tmp_path: Path, made: list[Path], fail: bool = False) -> Download:
+    source = tmp_path / "source"
+    source.write_text("version 1")
+
+    def build(directory: Path, _log: Path, _cancellation: Cancellation) -> None:
+        made.append(directory)
+        (directory / "file").write_text("content")
+        if fail:
+            raise StackError("the network is down")
+
+    return Download("thing", (source,), (), build)
+
+
+def test_a_download_is_made_once_by_launchers_that_want_it_at_once(tmp_path: Path) -> None:
+    made: list[Path] = []
+    wanted = download(tmp_path, made)
+    library = tmp_path / "lib"
+    threads = [threading.Thread(target=fetch, args=(wanted, library, Cancellation())) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1
+    assert (wanted.path(library) / "file").read_text() == "content"
+
+
+def test_an_interrupted_download_leaves_nothing_and_is_made_again(tmp_path: Path) -> None:
+    library = tmp_path / "lib"
+    (library / ".thing-abandoned.new").mkdir(parents=True)
+    with pytest.raises(StackError, match="the network is down"):
+        fetch(download(tmp_path, [], fail=True), library, Cancellation())
+    assert [path.name for path in library.iterdir()] == [".lock"]
+    assert fetch(download(tmp_path, []), library, Cancellation()).is_dir()
+
+
+def test_a_download_of_other_sources_goes_to_another_place(tmp_path: Path) -> None:
+    wanted = download(tmp_path, [])
+    before = wanted.path(tmp_path)
+    (tmp_path / "source").write_text("version 2")
+    assert wanted.path(tmp_path) != before

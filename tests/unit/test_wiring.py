@@ -1,0 +1,140 @@
+"""What the application is made of, exactly: Faust itself would only warn about a part that is missing."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.main import BulkApp, create_app
+from app.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+BASE = "wiring"
+
+#: Agent → topic, concurrency.
+AGENTS = {
+    "feed": (f"{BASE}.feed", 1),
+    "process": (BASE, 3),
+    "count": (f"{BASE}.results", 1),
+    "give_back-1": (f"{BASE}.retry.1", 1),
+    "give_back-2": (f"{BASE}.retry.2", 1),
+    "give_back-3": (f"{BASE}.retry.3", 1),
+    "bury-DLQ": (f"{BASE}.DLQ", 1),
+    "keep_poison-POISON": (f"{BASE}.POISON", 1),
+}
+TABLES = {"progress": f"{BASE}-progress-changelog"}
+#: Timer → interval in seconds, on the leader only.
+TIMERS = {"dispatch": (0.7, True), "_report": (0.2, False)}
+ROUTES = {
+    ("POST", "/bulk-actions"),
+    ("GET", "/bulk-actions"),
+    ("GET", "/bulk-actions/{action_id}"),
+    ("GET", "/bulk-actions/{action_id}/stats"),
+    ("GET", "/bulk-actions/{action_id}/records"),
+    ("GET", "/dead-letters"),
+    ("POST", "/dead-letters/{letter_id}/replay"),
+    ("GET", "/health"),
+    ("GET", "/ready"),
+    ("GET", "/"),  # Faust's own, empty, page
+}
+
+
+@pytest.fixture(scope="module")
+def app() -> BulkApp:
+    app = create_app(
+        Settings(
+            _env_file=None,
+            kafka_topic=BASE,
+            kafka_broker="127.0.0.1:1",
+            mongo_db_uri="mongodb://127.0.0.1:1/none",
+            redis_uri="127.0.0.1:1",
+            topic_partitions=3,
+            processor_concurrency=3,
+            dispatch_interval_ms=700,
+            snapshot_interval=0.2,
+        )
+    )
+    app.finalize()
+    app.web.init_server()
+    return app
+
+
+def test_the_agents_are_exactly_these(app: BulkApp) -> None:
+    found = {agent.name: (agent.channel.get_topic_name(), agent.concurrency) for agent in app.agents.values()}
+    assert found == AGENTS
+
+
+def test_every_agent_is_guarded(app: BulkApp) -> None:
+    assert {agent.fun.__module__ for agent in app.agents.values()} == {"agents.guard"}
+
+
+def test_the_tables_are_exactly_these(app: BulkApp) -> None:
+    assert {name: table.changelog_topic.get_topic_name() for name, table in app.tables.items()} == TABLES
+
+
+def test_every_topic_and_changelog_has_the_partitions_of_the_settings(app: BulkApp) -> None:
+    assert {agent.channel.partitions for agent in app.agents.values()} == {3}
+    assert {table.partitions for table in app.tables.values()} == {3}
+
+
+def test_every_topic_that_is_read_is_created_before_the_worker_starts(app: BulkApp) -> None:
+    assert {topic for topic, _ in AGENTS.values()} == {channel.name for channel in app.channels.all}
+
+
+def test_the_timers_are_exactly_these(app: BulkApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: dict[str, tuple[float, bool]] = {}
+    timer = BulkApp.timer
+
+    def record(self: BulkApp, interval: float, *args: object, on_leader: bool = False, **options: object) -> object:
+        decorate = timer(self, interval, *args, on_leader=on_leader, **options)
+
+        def named(body: object) -> object:
+            made[body.__name__] = (interval, on_leader)  # type: ignore[attr-defined]
+            return decorate(body)
+
+        return named
+
+    monkeypatch.setattr(BulkApp, "timer", record)
+    again = create_app(app.settings)
+    assert made == TIMERS
+    assert len(again._app_tasks) == len(TIMERS), "nothing runs beside the timers"
+
+
+def test_the_routes_are_exactly_these_each_with_head_beside_get(app: BulkApp) -> None:
+    found = {(route.method, route.resource.canonical) for route in app.web.web_app.router.routes()}
+    assert found == ROUTES | {("HEAD", path) for _, path in ROUTES}
+
+
+@pytest.mark.parametrize("path", ["/table", "/table/", "/router", "/router/", "/graph", "/stats", "/performance"])
+def test_what_faust_would_show_of_tables_and_partitions_is_not_served(app: BulkApp, path: str) -> None:
+    assert not [
+        resource
+        for resource in app.web.web_app.router.resources()
+        if resource.canonical.rstrip("/") == path.rstrip("/") or resource.canonical.startswith(f"{path.rstrip('/')}/")
+    ]
+
+
+def test_putting_the_app_together_creates_no_client(app: BulkApp) -> None:
+    assert not hasattr(app, "platform")
+
+
+def uses(name: str) -> Iterator[str]:
+    """Where ``app.<name>`` stands in the code of the application, be it called or used as a decorator."""
+    for package in ("app", "agents", "tables", "web"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Attribute) and ast.unparse(node).endswith(f"app.{name}"):
+                    yield str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("maker", ["agent", "timer"])
+def test_agents_and_timers_are_made_in_the_guard_alone(maker: str) -> None:
+    assert set(uses(maker)) == {"agents/guard.py"}
+
+
+@pytest.mark.parametrize("maker", ["crontab", "page", "service", "table_route", "task"])
+def test_no_other_way_of_faust_past_the_guard_is_used(maker: str) -> None:
+    assert list(uses(maker)) == []
