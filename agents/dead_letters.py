@@ -39,8 +39,10 @@ async def bury(event: Any, platform: Platform) -> None:
         return
     outcome = dead_chunk_outcome(chunk.span.first_row, chunk.span.rows, handover.error)
     # A delivery of the same chunk that went well in the meantime has the last word.
-    counts = await platform.store.ledger.close_as_dead(chunk.id, outcome)
-    await platform.topics.results.send(ChunkResult.of(chunk.action_id, chunk.index, chunk.source.chunk_count, counts))
+    entry = await platform.store.ledger.close_as_dead(chunk.id, outcome)
+    await platform.topics.results.send(
+        ChunkResult.of(chunk.action_id, chunk.index, chunk.source.chunk_count, entry.counts)
+    )
 
 
 async def keep_poison(event: Any, platform: Platform) -> None:

@@ -36,7 +36,7 @@ async def feed(message: Feed, platform: Platform) -> None:
         last = min(message.first + platform.settings.feed_window, source.chunk_count)
         wanted: Sequence[int] = range(message.first, last)
     else:
-        wanted = [index for index in message.indexes if 0 <= index < source.chunk_count]
+        wanted = sorted({index for index in message.indexes if 0 <= index < source.chunk_count})
     spans = await _spans(platform, action["spansKey"], wanted)
     await platform.topics.chunks.send_all(
         Chunk(

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from agents.faults import PermanentFault
+from app.adapters.claims import ClaimsReleased
 from app.domain.entities import Columns, Entity, find_entity
 from app.domain.outcomes import WRITE_REFUSED, ChunkOutcome, Counts, RowOutcome
 from app.domain.rows import CheckedChunk, check_chunk
@@ -20,17 +21,25 @@ from app.platform import Platform
 
 async def process(chunk: Chunk, platform: Platform) -> None:
     """Run a chunk, unless its outcome is known already, and tell the result."""
-    entry = await platform.store.ledger.open(chunk.id)
-    counts, chunk_count = entry.counts, chunk.source.chunk_count
-    if counts is None or (entry.dead and chunk.replay):
-        outcome = await _run(chunk, platform, first_time=entry.first)
-        before = await platform.store.ledger.close(chunk.id, outcome)
-        counts = outcome.counts
-        if before.dead:
-            # Its rows have been counted as failed: count the whole action again.
-            await platform.topics.results.send(ChunkResult(action_id=chunk.action_id, chunk_count=chunk_count))
-            return
-    await platform.topics.results.send(ChunkResult.of(chunk.action_id, chunk.index, chunk_count, counts))
+    ledger, chunk_count = platform.store.ledger, chunk.source.chunk_count
+    first_time = await ledger.open(chunk.id)
+    entry = None if first_time else await ledger.entry(chunk.id)
+    was_dead = False
+    if entry is None or (entry.dead and chunk.replay):
+        try:
+            outcome = await _run(chunk, platform, first_time=first_time)
+        except ClaimsReleased:
+            # The action has ended since: another delivery has finished this chunk.
+            entry = await ledger.entry(chunk.id)
+            if entry is None:
+                raise PermanentFault(f"action {chunk.action_id} has ended without chunk {chunk.index}") from None
+        else:
+            entry, was_dead = await ledger.close(chunk.id, outcome)
+    if was_dead:
+        # Its rows have been counted as failed: count the whole action again.
+        await platform.topics.results.send(ChunkResult(action_id=chunk.action_id, chunk_count=chunk_count))
+        return
+    await platform.topics.results.send(ChunkResult.of(chunk.action_id, chunk.index, chunk_count, entry.counts))
 
 
 async def _run(chunk: Chunk, platform: Platform, *, first_time: bool) -> ChunkOutcome:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from app.domain.outcomes import Counts
@@ -59,6 +59,12 @@ class ByteRange(BaseModel):
     end: int = Field(ge=0)
     first_row: int = Field(ge=1)
     rows: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _forward(self) -> Self:
+        if self.end < self.start:
+            raise ValueError("a span cannot end before it starts")
+        return self
 
 
 class Source(BaseModel):

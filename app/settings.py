@@ -6,31 +6,58 @@ start with one line that names the setting.
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+_HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:]+\]|[^\s:/@,;\[\]]+)(:\d{1,5})?")
 
 
 def _broker_url(value: str) -> str:
     """Accept ``host:port``, ``kafka://host:port`` and lists of them separated by ``,`` or ``;``."""
-    hosts = [part.strip() for part in value.replace(",", ";").split(";") if part.strip()]
-    if not hosts:
-        raise ValueError("at least one host:port is needed")
-    return ";".join(host if "://" in host else f"kafka://{host}" for host in hosts)
+    hosts = [part.strip().removeprefix("kafka://") for part in value.replace(",", ";").split(";") if part.strip()]
+    if not hosts or not all(_HOST_PORT.fullmatch(host) for host in hosts):
+        raise ValueError("one or more host:port are needed")
+    return ";".join(f"kafka://{host}" for host in hosts)
 
 
 def _redis_url(value: str) -> str:
     """Accept ``redis://…``, ``rediss://…``, ``unix://…`` and a bare ``host:port``."""
-    return value if "://" in value else f"redis://{value}"
+    url = value if "://" in value else f"redis://{value}"
+    scheme, _, rest = url.partition("://")
+    if scheme not in {"redis", "rediss", "unix"} or not rest:
+        raise ValueError("must be redis://, rediss:// or unix://, or host:port")
+    return url
+
+
+def _mongo_uri(value: str) -> str:
+    if not re.match(r"mongodb(\+srv)?://[^/\s]", value):
+        raise ValueError("must be mongodb://host:port/database")
+    return value
 
 
 def _storage_uri(value: str) -> str:
-    if not value.startswith("file://"):
-        raise ValueError("must start with file://")
+    if not value.startswith("file:///"):
+        raise ValueError("must be file:///absolute/directory")
     return value
+
+
+def _topic(value: str) -> str:
+    if value in {".", ".."}:
+        raise ValueError("is not a name that Kafka allows")
+    return value
+
+
+def _split(value: object) -> object:
+    """Accept ``15,30,60`` and the JSON list of it."""
+    return value.strip("[] ").split(",") if isinstance(value, str) else value
+
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
@@ -41,11 +68,13 @@ class Settings(BaseSettings):
     )
 
     # Where things are
-    mongo_db_uri: str = Field("mongodb://127.0.0.1:27017/bulk", description="MongoDB, with the database name")
+    mongo_db_uri: Annotated[str, AfterValidator(_mongo_uri)] = Field(
+        "mongodb://127.0.0.1:27017/bulk", description="MongoDB, with the database name"
+    )
     kafka_broker: Annotated[str, AfterValidator(_broker_url)] = Field(
         "kafka://127.0.0.1:9092", description="one or more brokers"
     )
-    kafka_topic: str = Field(
+    kafka_topic: Annotated[str, AfterValidator(_topic)] = Field(
         "bulk-action",
         pattern=r"^[A-Za-z0-9._-]{1,120}$",
         description="name of the chunk topic and prefix of the others",
@@ -67,8 +96,11 @@ class Settings(BaseSettings):
     max_record_bytes: int = Field(1024**2, ge=1, description="largest accepted row, bytes")
 
     # The way of the rows
-    batch_size: int = Field(1000, ge=1, le=50_000, description="rows of a chunk")
-    chunk_bytes: int = Field(4 * 1024**2, ge=1024, description="a chunk of wide rows ends early at this size, bytes")
+    batch_size: int = Field(1000, ge=1, le=10_000, description="rows of a chunk")
+    # Four times this must fit into one command of the database, which takes 16 MiB.
+    chunk_bytes: int = Field(
+        2 * 1024**2, ge=1024, le=3 * 1024**2, description="a chunk of wide rows ends early at this size, bytes"
+    )
     feed_window: int = Field(32, ge=2, le=10_000, description="chunks of one action sent ahead of their results")
     processor_concurrency: int = Field(4, ge=1, le=64, description="chunks that one worker has in hand at once")
     topic_partitions: int = Field(8, ge=1, le=1000, description="partitions of every topic, fixed at creation")
@@ -77,22 +109,22 @@ class Settings(BaseSettings):
 
     # Time
     dispatch_interval_ms: int = Field(1000, ge=50, description="how often schedules and lost actions are looked at")
-    requeue_after: float = Field(5.0, gt=0, description="seconds after which an action still QUEUED is sent again")
-    stall_timeout: float = Field(
-        20.0, gt=0, description="seconds without a result after which the missing chunks are sent again"
+    requeue_after: Seconds = Field(5.0, description="seconds after which an action still QUEUED is sent again")
+    stall_timeout: Seconds = Field(
+        20.0, description="seconds without a result after which the missing chunks are sent again"
     )
     action_max_stalls: int = Field(
         30, ge=1, description="stalls in a row, without a single new result, after which an action is FAILED"
     )
-    retry_moment: float = Field(10.0, gt=0, description="seconds for which a fault is tried again on the spot")
-    retry_delays: tuple[float, float, float] = Field(
-        (15.0, 30.0, 60.0), description="seconds in each of the three retry topics, as a JSON list"
+    retry_moment: Seconds = Field(10.0, description="seconds for which a fault is tried again on the spot")
+    retry_delays: Annotated[tuple[Seconds, Seconds, Seconds], NoDecode, BeforeValidator(_split)] = Field(
+        (15.0, 30.0, 60.0), description="seconds in each of the three retry topics"
     )
-    shutdown_timeout: float = Field(30.0, gt=0, description="seconds a stopping worker has for what it has in hand")
-    progress_interval: float = Field(0.5, gt=0, description="seconds between two writes of an action's counters")
-    snapshot_interval: float = Field(0.1, gt=0, description="seconds between two live snapshots of an action")
-    broker_session_timeout: float = Field(
-        8.0, gt=0, description="seconds after which a dead worker's partitions move to the others"
+    shutdown_timeout: Seconds = Field(30.0, description="seconds a stopping worker has for what it has in hand")
+    progress_interval: Seconds = Field(0.5, description="seconds between two writes of an action's counters")
+    snapshot_interval: Seconds = Field(0.1, description="seconds between two live snapshots of an action")
+    broker_session_timeout: Seconds = Field(
+        8.0, description="seconds after which a dead worker's partitions move to the others"
     )
 
     @property

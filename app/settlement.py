@@ -23,9 +23,7 @@ async def fold_ledger(platform: Platform, action_id: str, chunk_count: int) -> F
     ids = [chunk_id(action_id, index) for index in range(chunk_count)]
     found = await platform.store.ledger.summaries(ids)
     progress = Progress(chunk_count).fold(
-        (index, entry.counts)
-        for index, name in enumerate(ids)
-        if (entry := found.get(name)) is not None and entry.counts is not None
+        (index, found[name].counts) for index, name in enumerate(ids) if name in found
     )
     return Fold(progress, sum(entry.dead for entry in found.values()))
 

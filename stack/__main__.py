@@ -162,10 +162,12 @@ def _explained(signals: _Signals) -> Iterator[None]:
         if signals.first is not None:
             raise typer.Exit(128 + signals.first) from None
         _fail(error)
+    except OSError as error:  # a directory that cannot be written, a full disk
+        _fail(StackError(str(error)))
 
 
 def _report(name: str, text: str) -> None:
-    console.print(Text.assemble((f"{name:<8}", "cyan"), text))
+    console.print(Text.assemble((f"{name:<13}", "cyan"), text))
 
 
 def _fail(error: StackError) -> None:

@@ -16,7 +16,7 @@ from stack.downloads import Lock, exclusive, fetch
 from stack.errors import AddressTaken, Cancellation, NotReady, StackError
 from stack.model import Options, Place, Service
 from stack.process import Child, PidFile, tail, write_whole
-from stack.tools import install
+from stack.tools import can_install, install
 
 Report = Callable[[str, str], None]
 """Is told the name of a service and what happens to it."""
@@ -147,15 +147,18 @@ class Instance:
         fetching = download is not None and not download.present(self._library)
         tools = self._program.all_tools() if fetching else self._program.tools
         if missing := [tool for tool in tools if not tool.present()]:
-            self._say(f"needs {', '.join(tool.command for tool in missing)}")
+            if not can_install():
+                raise StackError("; ".join(f"{tool.command}: {tool.problem()}" for tool in missing))
+            self._say(f"installing {', '.join(tool.package for tool in missing)}")
             with exclusive(self._library / ".tools.lock", self._cancellation):
                 install(missing, self._library / "install.log", self._cancellation)
         if download is None:
             return None
         if fetching:
             # Looked at only here because it takes a moment; a start that follows needs the same versions.
-            if problem := next(filter(None, (tool.problem() for tool in tools)), None):
-                raise StackError(problem)
+            for tool in tools:
+                if problem := tool.problem():
+                    raise StackError(f"{tool.command}: {problem}")
             self._say("downloading (only this once)")
         return fetch(download, self._library, self._cancellation)
 

@@ -34,11 +34,11 @@ class Tool:
     def problem(self) -> str | None:
         """Say in one line what is missing and how to install it; None when all is well."""
         if not self.present():
-            return f"{self.command} is missing; install it with: {self.remedy()}"
+            return f"missing; install it with: {self.remedy()}"
         if self.version:
             found = self._found()
             if found is None or found < self.version:
-                return f"{self.command} {self.version} or later is needed, found {found or 'none that works'}"
+                return f"version {self.version} or later is needed, found {found or 'none that works'}"
         return None
 
     def remedy(self) -> str:
@@ -63,13 +63,11 @@ def can_install() -> bool:
 def install(tools: Iterable[Tool], log: Path, cancellation: Cancellation) -> None:
     """Install the missing ones of these programs from Debian's packages, without starting their services.
 
-    Raises StackError when that is impossible here or fails.
+    Raises StackError when it fails.
     """
     missing = [tool for tool in tools if not tool.present()]
     if not missing:
         return
-    if not can_install():
-        raise StackError("; ".join(tool.problem() or tool.command for tool in missing))
     apt = ("apt-get", "-q", "-o", "DPkg::Lock::Timeout=120")
     packages = sorted({tool.package for tool in missing})
     with _no_services():
@@ -81,7 +79,7 @@ def install(tools: Iterable[Tool], log: Path, cancellation: Cancellation) -> Non
         )
     for tool in missing:
         if problem := tool.problem():
-            raise StackError(problem)
+            raise StackError(f"{tool.command}: {problem}")
 
 
 @contextlib.contextmanager

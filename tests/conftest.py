@@ -16,9 +16,7 @@ from tests.support import Worker
 @pytest.fixture(scope="session")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Kafka, MongoDB and Redis of this run's own."""
-    with Stack(
-        directory=tmp_path_factory.mktemp("stack"), services=("kafka", "mongo", "redis"), ports="free"
-    ) as stack:
+    with Stack(directory=tmp_path_factory.mktemp("stack"), services=("kafka", "mongo", "redis"), ports="free") as stack:
         yield stack
 
 

@@ -10,8 +10,9 @@ from typing import Any
 from aiohttp import web
 
 from app.domain.actions import ENDED, Status, presented, statistics
+from app.domain.entities import find_entity
 from app.messages import Feed
-from web.errors import bad_request
+from web.errors import as_utf8, bad_request
 from web.paging import next_link, read_cursor, read_limit
 from web.uploads import receive
 from web.views import ApiView, json_response
@@ -90,12 +91,12 @@ async def _newest(view: ApiView, request: web.Request, action_id: str) -> dict[s
 
 def _filters(request: web.Request) -> dict[str, str]:
     filters: dict[str, str] = {}
-    if "status" in request.query:
-        status = request.query["status"].upper()
+    if status := request.query.get("status", "").upper():
         if status not in Status.__members__:
             known = ", ".join(Status.__members__)
             raise bad_request(f"status must be one of {known}.", "INVALID_STATUS")
         filters["status"] = status
-    if "entityType" in request.query:
-        filters["entityType"] = request.query["entityType"]
+    if name := request.query.get("entityType"):
+        entity = find_entity(name)
+        filters["entityType"] = entity.name if entity else as_utf8(name)
     return filters

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from app.domain.dead_letters import presented
 from app.messages import Chunk
-from web.errors import ApiError
+from web.errors import ApiError, as_utf8
 from web.paging import next_link, read_cursor, read_limit
 from web.views import DEFAULT_ACCOUNT, ApiView, json_response
 
@@ -25,7 +25,7 @@ class DeadLettersView(ApiView):
         query: dict[str, Any] = {"accountId": {"$in": _visible(self.account(request))}}
         for name in ("actionId", "status"):
             if name in request.query:
-                query[name] = request.query[name]
+                query[name] = as_utf8(request.query[name])
         letters = await self.platform.store.dead_letters.page(query, limit + 1, read_cursor(request))
         headers = {}
         if len(letters) > limit:
@@ -40,7 +40,7 @@ class DeadLetterReplayView(ApiView):
     async def post(self, request: web.Request, letter_id: str) -> web.Response:
         """Send the message to where it came from; the counters follow when it succeeds."""
         letters = self.platform.store.dead_letters
-        letter = await letters.get(letter_id)
+        letter = await letters.get(as_utf8(letter_id))
         if letter is None or letter.get("accountId") not in _visible(self.account(request)):
             raise ApiError(404, "Dead letter not found", "DEAD_LETTER_NOT_FOUND")
         channel = self.platform.topics.named(letter["origin"]["topic"])

@@ -28,3 +28,8 @@ def bad_request(message: str, code: str = "BAD_REQUEST") -> ApiError:
 def action_not_found() -> ApiError:
     """There is no such action, or not for this account (404)."""
     return ApiError(404, NOT_FOUND, "ACTION_NOT_FOUND")
+
+
+def as_utf8(text: str) -> str:
+    """Return text without what cannot be written as UTF-8: bytes of a client that were no text."""
+    return text.encode(errors="replace").decode()

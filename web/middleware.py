@@ -13,7 +13,7 @@ from aiohttp import web
 from pymongo.errors import PyMongoError
 from redis.exceptions import RedisError
 
-from web.errors import UNEXPECTED, ApiError
+from web.errors import UNEXPECTED, ApiError, as_utf8
 
 log = logging.getLogger(__name__)
 
@@ -64,5 +64,5 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
 def _error(
     request: web.Request, status: int, message: str, code: str, headers: dict[str, str] | None = None
 ) -> web.Response:
-    body = orjson.dumps({"error": message, "code": code, "requestId": request["id"]})
+    body = orjson.dumps({"error": as_utf8(message), "code": code, "requestId": request["id"]})
     return web.Response(status=status, body=body, content_type="application/json", headers=headers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from datetime import datetime
+from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -38,8 +38,8 @@ def read_cursor(request: web.Request) -> tuple[datetime, str] | None:
         return None
     try:
         moment, _, entry_id = base64.urlsafe_b64decode(cursor.encode()).decode().partition("/")
-        return datetime.fromisoformat(moment), entry_id
-    except (ValueError, binascii.Error):
+        return datetime.fromisoformat(moment).astimezone(UTC), entry_id
+    except (ValueError, OverflowError, binascii.Error):
         raise bad_cursor() from None
 
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 from bson import ObjectId
 
 from app.adapters.storage import StorageWriter
@@ -25,7 +26,7 @@ from app.domain.outcomes import Counts
 from app.platform import Platform
 from app.settings import Settings
 from web import errors
-from web.errors import ApiError, bad_request
+from web.errors import ApiError, as_utf8, bad_request
 
 #: Blocks are gathered to this size before they are scanned, hashed and written, bytes.
 _BLOCK = 256 * 1024
@@ -33,6 +34,17 @@ _BLOCK = 256 * 1024
 _SAMPLE = 64 * 1024
 #: Largest value of a form field that is not the file, bytes, and most parts of a form.
 _MAX_FIELD, _MAX_PARTS = 16 * 1024, 20
+
+#: What aiohttp raises for a body that is no form: RuntimeError is for a form that misuses ``_charset_``.
+_BROKEN = (
+    ValueError,
+    AssertionError,
+    LookupError,
+    EOFError,
+    RuntimeError,
+    HttpProcessingError,
+    web.RequestPayloadError,
+)
 
 _DELIMITERS = {",": ",", ";": ";", "|": "|", "\t": "\t", "\\t": "\t", "tab": "\t"}
 
@@ -177,15 +189,15 @@ async def _read_form(request: web.Request, settings: Settings, writer: StorageWr
             if part.name == "file" and part.filename is not None:
                 if file is not None:
                     raise bad_request("Please upload one file only.", "TOO_MANY_FILES")
-                file = _File(settings, part.filename[:255], _delimiter(form), writer)
+                file = _File(settings, as_utf8(part.filename)[:255], _delimiter(form), writer)
                 while block := await part.read_chunk(_BLOCK):
                     await file.take(block)
                 await file.finish()
             elif part.name:
-                form[part.name] = await _read_field(part)
+                form[as_utf8(part.name)] = await _read_field(part)
     except CsvError as error:
         raise bad_request(str(error), "INVALID_CSV") from None
-    except (ValueError, AssertionError, LookupError, web.RequestPayloadError, EOFError):
+    except _BROKEN:
         raise bad_request(
             "The multipart body is broken: it ends early or its parts cannot be told apart.",
             "BROKEN_MULTIPART",
@@ -200,11 +212,13 @@ async def _read_field(part: BodyPartReader) -> str:
     while block := await part.read_chunk():
         value += block
         if len(value) > _MAX_FIELD:
-            raise bad_request(f"The field {part.name} is longer than {_MAX_FIELD} bytes.", "FIELD_TOO_LONG")
+            raise bad_request(
+                f"The field {as_utf8(part.name or '')} is longer than {_MAX_FIELD} bytes.", "FIELD_TOO_LONG"
+            )
     try:
         return value.decode().strip()
     except UnicodeDecodeError:
-        raise bad_request(f"The field {part.name} is not UTF-8.", "FIELD_NOT_UTF8") from None
+        raise bad_request(f"The field {as_utf8(part.name or '')} is not UTF-8.", "FIELD_NOT_UTF8") from None
 
 
 def _delimiter(form: dict[str, str]) -> str:

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 # A row may have several key values (its id, its unique field). It owns all of them or claims none.
 _CLAIM = """
 local hash, ttl, rows = KEYS[1], tonumber(ARGV[1]), cjson.decode(ARGV[2])
+if redis.call('HEXISTS', hash, 'released') == 1 then return 'released' end
 local taken = {}
 for position, entry in ipairs(rows) do
   local row, claimed, owner = entry[1], {}, nil
@@ -22,17 +23,28 @@ for position, entry in ipairs(rows) do
       claimed[#claimed + 1] = entry[field]
     else
       local present = redis.call('HGET', hash, entry[field])
-      if present ~= tostring(row) then owner = present; break end
+      if present ~= row and (not owner or tonumber(present) < owner) then owner = tonumber(present) end
     end
   end
   if owner then
     for _, field in ipairs(claimed) do redis.call('HDEL', hash, field) end
-    taken[#taken + 1] = {position - 1, tonumber(owner)}
+    taken[#taken + 1] = {position - 1, owner}
   end
 end
 redis.call('EXPIRE', hash, ttl)
 return cjson.encode(taken)
 """
+
+# What is left behind stops a worker that slept through the end of the action from claiming anew.
+_RELEASE = """
+redis.call('UNLINK', KEYS[1])
+redis.call('HSET', KEYS[1], 'released', 1)
+redis.call('EXPIRE', KEYS[1], tonumber(ARGV[1]))
+"""
+
+
+class ClaimsReleased(Exception):
+    """The action has ended: no row of it may claim a record any more."""
 
 
 class Claims:
@@ -40,8 +52,8 @@ class Claims:
 
     def __init__(self, redis: Redis, *, ttl: int) -> None:
         self._ttl = ttl
-        self._redis = redis
         self._claim = redis.register_script(_CLAIM)
+        self._release = redis.register_script(_RELEASE)
 
     async def claim(self, action_id: str, rows: Sequence[tuple[str, ...]]) -> dict[int, int]:
         """Claim key values for rows.
@@ -54,17 +66,20 @@ class Claims:
             For the rows that own nothing: position in ``rows`` → number of the row that owns the value.
 
         Raises:
+            ClaimsReleased: the action has ended.
             redis.exceptions.RedisError: Redis cannot be reached; asking again is safe.
         """
         if not rows:
             return {}
         reply = await self._claim(keys=[_key(action_id)], args=[self._ttl, orjson.dumps(rows)])
+        if reply == b"released":
+            raise ClaimsReleased(action_id)
         # An empty Lua table is encoded as an object.
         return dict(orjson.loads(reply)) if reply != b"{}" else {}
 
     async def release(self, action_id: str) -> None:
-        """Forget the claims of an action that has ended."""
-        await self._redis.unlink(_key(action_id))
+        """Forget the claims of an action that has ended, and take no more of it."""
+        await self._release(keys=[_key(action_id)], args=[self._ttl])
 
 
 def _key(action_id: str) -> str:

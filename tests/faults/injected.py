@@ -13,6 +13,8 @@ import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from faust.transport.drivers import aiokafka as driver
+
 import agents.processor
 from app import main
 from app.adapters.storage import local
@@ -22,7 +24,6 @@ from app.adapters.store.records import Records
 from app.messages import Chunk
 from app.settings import get_settings
 from app.topics import Channel
-from faust.transport.drivers import aiokafka as driver
 from tables.progress import ProgressTable
 
 INJECT: dict[str, Any] = json.loads(os.environ.get("INJECT", "{}"))

@@ -89,7 +89,7 @@ def test_the_command_finds_its_services_and_its_exit_code_is_passed_on(launch: L
     ping = "import os, redis, sys; sys.exit(7 if redis.Redis.from_url(os.environ['REDIS_URI']).ping() else 1)"
     launcher = launch(*REDIS_ONLY, "--", sys.executable, "-c", ping)
     assert launcher.ends() == 7
-    assert "redis   ready at 127.0.0.1:" in launcher.output
+    assert "redis        ready at 127.0.0.1:" in launcher.output
     assert not (launcher.directory / "data" / "redis" / "pid.json").exists()
 
 

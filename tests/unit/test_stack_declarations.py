@@ -111,10 +111,19 @@ def test_the_doctor_says_in_one_line_what_is_missing_and_how_to_get_it(tmp_path:
     findings = {finding.subject: finding for finding in examine([service], {}, tmp_path)}
     assert findings["redis"].well
     assert not findings["no-such-program"].well
-    assert findings["no-such-program"].text.startswith("no-such-program is missing; install it with: ")
+    assert findings["no-such-program"].text.startswith("missing; install it with: ")
     assert "\n" not in findings["no-such-program"].text
 
 
 def test_the_doctor_asks_for_no_tools_where_the_service_answers(tmp_path: Path) -> None:
     service = dataclasses.replace(REDIS, probe=lambda *_: None)
     assert [finding.text for finding in examine([service], {}, tmp_path)] == ["answers at 127.0.0.1:6379"]
+
+
+def test_a_tool_that_cannot_be_installed_here_is_one_line_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    stack = Stack(tmp_path / "data", ["redis"], ports="free", library=tmp_path / "lib")
+    with pytest.raises(StackError, match=r"^redis-server: missing; install it with: [^\n]+$"):
+        stack.start()

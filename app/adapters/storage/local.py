@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
@@ -29,15 +29,19 @@ class LocalStorage:
     @contextlib.asynccontextmanager
     async def writer(self, key: str) -> AsyncIterator[StorageWriter]:
         """Open a new object; see :class:`~app.adapters.storage.base.Storage`."""
-        part = self._parts / uuid4().hex
-        file = await asyncio.to_thread(_create, part)
+        part, path = self._parts / uuid4().hex, self._path(key)
+        file = _create(part)
         try:
             yield _LocalWriter(file)
-            await asyncio.to_thread(_publish, file, part, self._path(key))
+            await _to_the_end(_publish, file, part, path)
         except BaseException:
             # Not awaited in a thread: a cancelled request must clean up as well.
-            file.close()
-            part.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                file.close()
+            if part.exists():
+                part.unlink()
+            else:
+                path.unlink(missing_ok=True)
             raise
 
     async def put(self, key: str, data: bytes) -> None:
@@ -72,12 +76,23 @@ class _LocalWriter:
         await asyncio.to_thread(self._file.write, block)
 
 
+async def _to_the_end(step: Callable[..., None], *args: object) -> None:
+    """Run a step in a thread; when cancelled, wait for its end before saying so."""
+    task = asyncio.ensure_future(asyncio.to_thread(step, *args))
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
 def _create(part: Path) -> BinaryIO:
     part.parent.mkdir(parents=True, exist_ok=True)
-    return part.open("xb", buffering=0)
+    return part.open("xb")
 
 
 def _publish(file: BinaryIO, part: Path, path: Path) -> None:
+    file.flush()
     os.fsync(file.fileno())
     file.close()
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -33,7 +33,7 @@ class Store:
         database = self._client.get_default_database(default="bulk")
         self._database = database
         self.actions = Actions(database["bulk_operations"])
-        self.ledger = Ledger(database["chunk_outcomes"])
+        self.ledger = Ledger(database["chunk_outcomes"], database["chunk_openings"])
         self.records = Records(database)
         self.dead_letters = DeadLetters(database["dead_letters"])
 

@@ -1,7 +1,8 @@
-"""The ledger ``chunk_outcomes``: one document per chunk, ``_id`` = ``actionId:index``, read and written by it alone.
+"""The ledger ``chunk_outcomes``: one document per finished chunk, ``_id`` = ``actionId:index``, written once.
 
-A document is opened before the first write of a chunk and closed with its outcome after the last. Whoever
-opens it second knows by that alone that somebody has, or may have, written part of the chunk.
+Beside it, ``chunk_openings`` counts how often a chunk was begun. A chunk is opened before its first write and
+closed with its outcome after the last; whoever opens it second knows by that alone that somebody has, or may
+have, written a part of it. Both are read and written by ``_id`` alone.
 """
 
 from __future__ import annotations
@@ -24,90 +25,84 @@ _SUMMARY = {"counts": 1, "dead": 1}
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A ledger document as the one who opened it found it.
+    """A finished chunk in short: its counts, and whether it was given up."""
 
-    ``counts`` are those of the outcome, None while there is none; ``dead`` says that the chunk was given up.
-    """
-
-    first: bool
-    counts: Counts | None = None
+    counts: Counts
     dead: bool = False
 
 
 class Ledger:
-    """The collection of chunk outcomes."""
+    """The outcomes of chunks, and who has begun them."""
 
-    def __init__(self, collection: Any) -> None:
-        self._collection = collection
+    def __init__(self, outcomes: Any, openings: Any) -> None:
+        self._outcomes = outcomes
+        self._openings = openings
 
-    async def open(self, chunk_id: str) -> Entry:
-        """Announce that the caller is about to run the chunk, and learn whether anybody was before."""
-        before = await self._collection.find_one_and_update(
+    async def open(self, chunk_id: str) -> bool:
+        """Announce that the caller is about to run the chunk; True for the first who does."""
+        before = await self._openings.find_one_and_update(
             {"_id": chunk_id},
-            {"$inc": {"openings": 1}, "$set": {"openedAt": datetime.now(UTC)}},
-            projection=_SUMMARY,
+            {"$inc": {"openings": 1}},
             upsert=True,
             return_document=ReturnDocument.BEFORE,
         )
-        if before is None:
-            return Entry(first=True)
-        return Entry(first=False, counts=_counts(before), dead=before.get("dead", False))
+        return before is None
 
     async def opened_once(self, chunk_id: str) -> bool:
         """Tell whether nobody has opened the chunk after its first opening."""
-        document = await self._collection.find_one({"_id": chunk_id}, {"openings": 1})
+        document = await self._openings.find_one({"_id": chunk_id})
         return document is not None and document["openings"] == 1
 
-    async def close(self, chunk_id: str, outcome: ChunkOutcome) -> Entry:
-        """Store the outcome of a chunk; return the entry as it was before.
+    async def entry(self, chunk_id: str) -> Entry | None:
+        """Return the entry of a chunk, None while it has no outcome."""
+        document = await self._outcomes.find_one({"_id": chunk_id}, _SUMMARY)
+        return None if document is None else _entry(document)
 
-        All who ran the same chunk come to the same outcome, so that closing twice changes nothing.
+    async def close(self, chunk_id: str, outcome: ChunkOutcome) -> tuple[Entry, bool]:
+        """Store the outcome of a chunk. The first outcome stands, except that it takes the place of a dead one.
+
+        Returns the entry that stands, and whether a dead one had to make way.
         """
-        before = await self._collection.find_one_and_update(
-            {"_id": chunk_id},
-            {"$set": {**outcome.to_document(), "dead": False, "closedAt": datetime.now(UTC)}},
-            projection=_SUMMARY,
-            upsert=True,
-            return_document=ReturnDocument.BEFORE,
-        )
-        before = before or {}
-        return Entry(first=False, counts=_counts(before), dead=before.get("dead", False))
+        document = _document(chunk_id, outcome, dead=False)
+        standing = await self._insert(document)
+        if standing is None:
+            return Entry(outcome.counts), False
+        if not standing.dead:
+            return standing, False
+        await self._outcomes.replace_one({"_id": chunk_id, "dead": True}, document)
+        return await self.entry(chunk_id) or standing, True
 
-    async def close_as_dead(self, chunk_id: str, outcome: ChunkOutcome) -> Counts:
-        """Store that a chunk was given up, unless it has its outcome; return the counts that stand then."""
-        closing = {**outcome.to_document(), "dead": True, "closedAt": datetime.now(UTC)}
-        try:
-            # Matches an entry that is open; where there is none, makes one; fails on one that is closed.
-            await self._collection.update_one(
-                {"_id": chunk_id, "counts": {"$exists": False}}, {"$set": closing}, upsert=True
-            )
-        except DuplicateKeyError:
-            standing = await self._collection.find_one({"_id": chunk_id}, _SUMMARY)
-            return _counts(standing) or outcome.counts
-        return outcome.counts
+    async def close_as_dead(self, chunk_id: str, outcome: ChunkOutcome) -> Entry:
+        """Store that a chunk was given up, unless it has an outcome; return the entry that stands."""
+        standing = await self._insert(_document(chunk_id, outcome, dead=True))
+        return standing or Entry(outcome.counts, dead=True)
 
     async def summaries(self, chunk_ids: Sequence[str]) -> dict[str, Entry]:
-        """Return the entries of those of the chunks that are closed."""
-        found: dict[str, Entry] = {}
-        async for document in self._read(chunk_ids, _SUMMARY):
-            if (counts := _counts(document)) is not None:
-                found[document["_id"]] = Entry(first=False, counts=counts, dead=document.get("dead", False))
-        return found
+        """Return the entries of those of the chunks that have one."""
+        return {document["_id"]: _entry(document) async for document in self._read(chunk_ids, _SUMMARY)}
 
     async def outcomes(self, chunk_ids: Sequence[str]) -> dict[str, ChunkOutcome]:
-        """Return the outcomes of those of the chunks that are closed."""
-        found: dict[str, ChunkOutcome] = {}
-        async for document in self._read(chunk_ids, None):
-            if "counts" in document:
-                found[document["_id"]] = ChunkOutcome.from_document(document)
-        return found
+        """Return the whole outcomes of those of the chunks that have one."""
+        return {document["_id"]: ChunkOutcome.from_document(document) async for document in self._read(chunk_ids, None)}
+
+    async def _insert(self, document: dict[str, Any]) -> Entry | None:
+        """Insert an outcome; return the entry that is there already, if there is one."""
+        try:
+            await self._outcomes.insert_one(document)
+        except DuplicateKeyError:
+            return await self.entry(document["_id"])
+        return None
 
     async def _read(self, chunk_ids: Sequence[str], projection: dict[str, int] | None) -> AsyncIterator[dict[str, Any]]:
         for start in range(0, len(chunk_ids), _IDS_PER_QUERY):
             ids = list(chunk_ids[start : start + _IDS_PER_QUERY])
-            async for document in self._collection.find({"_id": {"$in": ids}}, projection):
+            async for document in self._outcomes.find({"_id": {"$in": ids}}, projection):
                 yield document
 
 
-def _counts(document: dict[str, Any]) -> Counts | None:
-    return Counts.from_document(document["counts"]) if "counts" in document else None
+def _document(chunk_id: str, outcome: ChunkOutcome, *, dead: bool) -> dict[str, Any]:
+    return {"_id": chunk_id, **outcome.to_document(), "dead": dead, "closedAt": datetime.now(UTC)}
+
+
+def _entry(document: dict[str, Any]) -> Entry:
+    return Entry(Counts.from_document(document["counts"]), document["dead"])
