@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import typer
@@ -37,6 +38,8 @@ def main(rows: int = typer.Option(10_000, min=100, help="rows of the sample file
     base = f"http://127.0.0.1:{port}"
     log = directory / "worker.log"
     console.print(f"starting a worker on port {port} (its log: {log})")
+    # Ended from outside, the worker is stopped as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with log.open("wb") as output:
         worker = subprocess.Popen(
             [sys.executable, "-m", "faust", "-A", "app", "worker", "-l", "info"],
@@ -99,16 +102,16 @@ def _wait_ready(client: httpx.Client, worker: subprocess.Popen[bytes], log: Path
     raise typer.Exit(1)
 
 
-def _watch(client: httpx.Client, action: str) -> dict[str, object]:
+def _watch(client: httpx.Client, action: str) -> dict[str, Any]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     deadline = time.monotonic() + _JOB_TIMEOUT
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("QUEUED", total=None)
         while True:
-            stats: dict[str, object] = client.get(f"{action}/stats").json()
+            stats: dict[str, Any] = client.get(f"{action}/stats").json()
             progress.update(
                 task,
-                description=str(stats["status"]),
+                description=stats["status"],
                 total=stats["totalCount"],
                 completed=stats["processedCount"],
             )
@@ -117,7 +120,7 @@ def _watch(client: httpx.Client, action: str) -> dict[str, object]:
             time.sleep(0.2)
 
 
-def _print_stats(stats: dict[str, object]) -> None:
+def _print_stats(stats: dict[str, Any]) -> None:
     table = Table("counter", "value", title="what became of the rows")
     for name, value in stats.items():
         table.add_row(name, str(value))
