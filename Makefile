@@ -5,8 +5,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ROWS ?= 10000
+MINUTES ?= 10
+SEED ?= 0
 
-.PHONY: help run serve test test-fast lint services clean
+.PHONY: help run serve test test-fast lint services soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -39,5 +41,8 @@ test-fast: $(VENV)/.ready ## The tests that need no service
 test: lint ## All checks and all tests, on real services of their own
 	@$(BIN)/python -m pytest
 
+soak: $(VENV)/.ready ## Faults at random while files are uploaded (MINUTES=10 SEED=0 draws one)
+	@$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) --seed $(SEED)
+
 clean: ## Remove the Python environment, the services' data and the uploads (downloads stay)
-	rm -rf $(VENV) data .stack/data build *.egg-info
+	rm -rf $(VENV) data .stack/data .stack/demo build *.egg-info

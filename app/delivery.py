@@ -6,6 +6,8 @@ What goes wrong in faust-streaming 0.15 (``faust/transport/consumer.py``):
   ``_read_offset``. Meanwhile the drain loop goes on with a batch fetched before the seek: a record of the old
   batch sets ``_read_offset`` high, and the records that are read again are dropped as already read; or a late
   old record makes ``_add_gap`` mark everything in between as acknowledged. Whole blocks of records vanish.
+* That seek leaves a partition of which nothing has been committed where it is, behind records that were fetched
+  and dropped: those are never read again.
 * ``_new_offset`` tolerates one missing offset at the head, so that with concurrent agents the record that is
   still in hand at the head is committed, and lost when the process dies.
 * ``_add_gap`` counts the record behind a gap as a part of it.
@@ -13,7 +15,8 @@ What goes wrong in faust-streaming 0.15 (``faust/transport/consumer.py``):
 
 The rules of the repair:
 
-1. A seek is an epoch. Forget what has been read before it, and raise the epoch before and after.
+1. A seek is an epoch. Forget what has been read before it, and raise the epoch before and after. It goes to the
+   committed offset, or to the beginning where there is none.
 2. A batch belongs to the epoch it was fetched in. When the epoch has changed at a record of it, or at its end
    after records were delivered, the rest is dropped and the client seeks once more (not while tables recover:
    recovery positions the changelogs itself, and ends with a seek).
@@ -71,7 +74,14 @@ class RepairedConsumer(driver.Consumer):  # type: ignore[misc]
         self._epoch += 1
         self._read_offset.clear()
         self._first_delivered.clear()
+        self._committed_offset.clear()
         await super().perform_seek()
+        # The client's own seek leaves a partition where it is when nothing of it has been committed yet.
+        fresh = [
+            tp for tp in self.assignment() if not self._committed_offset[tp] and not self._is_changelog_tp(tp)
+        ]
+        if fresh:
+            await self._thread.seek_to_beginning(*map(driver.ensure_aiokafka_TP, fresh))
         self._epoch += 1
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[Any, Any]]:

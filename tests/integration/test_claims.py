@@ -10,7 +10,7 @@ import pytest
 from bson import ObjectId
 from redis.asyncio import Redis
 
-from app.adapters.claims import Claims
+from app.adapters.claims import Claims, ClaimsReleased
 from app.settings import Settings
 
 TTL = 1234
@@ -40,7 +40,7 @@ def row(number: int, key: str, unique: str) -> Row:
 
 
 class Model:
-    """What the script does, in Python: a row owns all of its values or none."""
+    """What the script does, in Python: a row owns all of its values or none, and is told its first owner."""
 
     def __init__(self) -> None:
         self.owners: dict[str, int] = {}
@@ -50,7 +50,7 @@ class Model:
         for position, (number, *values) in enumerate(rows):
             others = [self.owners[value] for value in values if self.owners.get(value, int(number)) != int(number)]
             if others:
-                taken[position] = others[0]
+                taken[position] = min(others)
             else:
                 self.owners.update(dict.fromkeys(values, int(number)))
         return taken
@@ -84,10 +84,13 @@ async def test_a_row_that_loses_claims_nothing(claims: Claims, redis: Redis, act
     assert await owners(redis, action) == {"k:a": 1, "u:a@x": 1, "k:b": 4, "u:c@x": 4}
 
 
-async def test_a_row_with_two_owners_names_one_of_them_and_claims_nothing(claims: Claims, action: str) -> None:
-    await claims.claim(action, [row(1, "a", "a@x"), row(2, "b", "b@x")])
-    taken = await claims.claim(action, [row(3, "a", "b@x")])
-    assert taken[0] in (1, 2)
+async def test_a_row_with_two_owners_names_the_first_of_them_and_claims_nothing(
+    claims: Claims, redis: Redis, action: str
+) -> None:
+    await claims.claim(action, [row(9, "a", "a@x"), row(10, "b", "b@x")])
+    before = await owners(redis, action)
+    assert await claims.claim(action, [row(11, "a", "b@x"), row(12, "b", "a@x")]) == {0: 9, 1: 9}
+    assert await owners(redis, action) == before
 
 
 async def test_an_id_and_a_unique_value_that_look_alike_are_different(claims: Claims, action: str) -> None:
@@ -130,12 +133,55 @@ async def test_claims_expire_and_each_claim_puts_that_off(claims: Claims, redis:
     assert TTL - 5 <= await redis.ttl(f"dedupe:{action}") <= TTL
 
 
-async def test_released_claims_are_free_again(claims: Claims, redis: Redis, action: str) -> None:
+@pytest.mark.parametrize("releases", [1, 2])
+async def test_who_comes_after_the_release_claims_nothing_and_is_told_so(
+    claims: Claims, redis: Redis, action: str, releases: int
+) -> None:
     await claims.claim(action, [row(1, "a", "a@x")])
+    for _ in range(releases):
+        await claims.release(action)
+    left = await redis.hgetall(f"dedupe:{action}")
+    assert len(left) == 1, "the claims themselves are forgotten"
+    for late in ([row(1, "a", "a@x")], [row(2, "a", "a@x")], [row(3, "b", "b@x")]):
+        with pytest.raises(ClaimsReleased):
+            await claims.claim(action, late)
+    assert await redis.hgetall(f"dedupe:{action}") == left
+
+
+async def test_the_claims_of_an_action_that_claimed_nothing_can_be_released(claims: Claims, action: str) -> None:
     await claims.release(action)
+    with pytest.raises(ClaimsReleased):
+        await claims.claim(action, [row(1, "a", "a@x")])
+
+
+async def test_the_release_of_an_action_is_of_no_matter_to_others(claims: Claims, action: str) -> None:
+    other = str(ObjectId())
+    await claims.claim(other, [row(1, "a", "a@x")])
     await claims.release(action)
-    assert await owners(redis, action) == {}
-    assert await claims.claim(action, [row(2, "a", "a@x")]) == {}
+    assert await claims.claim(other, [row(2, "a", "b@x"), row(3, "c", "c@x")]) == {0: 1}
+
+
+async def test_no_value_of_a_row_looks_like_a_release(claims: Claims, action: str) -> None:
+    assert await claims.claim(action, [row(1, "released", "released")]) == {}
+    assert await claims.claim(action, [row(2, "a", "released")]) == {0: 1}
+
+
+async def test_what_a_release_leaves_behind_expires(claims: Claims, redis: Redis, action: str) -> None:
+    await claims.claim(action, [row(1, "a", "a@x")])
+    await redis.persist(f"dedupe:{action}")
+    await claims.release(action)
+    assert TTL - 5 <= await redis.ttl(f"dedupe:{action}") <= TTL
+
+
+async def test_of_chunks_that_claim_while_the_action_ends_each_claims_as_a_whole_or_not_at_all(
+    claims: Claims, redis: Redis, action: str
+) -> None:
+    chunks = [[row(n * 50 + i, f"{n}-{i}", f"{n}-{i}@x") for i in range(50)] for n in range(20)]
+    steps = [claims.claim(action, chunk) for chunk in chunks]
+    answers = await asyncio.gather(*steps[:10], claims.release(action), *steps[10:], return_exceptions=True)
+    del answers[10]
+    assert all(answer == {} or isinstance(answer, ClaimsReleased) for answer in answers)
+    assert list(await redis.hgetall(f"dedupe:{action}")) == [b"released"]
 
 
 async def test_a_restarted_redis_that_has_forgotten_the_script_is_no_matter(
@@ -161,11 +207,7 @@ async def test_chunks_one_after_another_and_repeated_do_as_the_model_does(
     chance, model = random.Random(seed), Model()
     chunks = chunks_of(chance, 4, chance.randint(1, 40), chance.choice([3, 20, 200]))
     for chunk in [*chunks, *chance.choices(chunks, k=4)]:
-        taken = await claims.claim(action, chunk)
-        assert set(taken) == set(model.claim(chunk))
-        for position, owner in taken.items():
-            _, *values = chunk[position]
-            assert owner in [model.owners.get(value) for value in values]
+        assert await claims.claim(action, chunk) == model.claim(chunk)
         assert await owners(redis, action) == model.owners
 
 

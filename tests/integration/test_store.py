@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import pytest
-from bson import ObjectId
+from bson import BSON, ObjectId
 
 from app.adapters.store import Records, Store
+from app.adapters.store.ledger import Entry
 from app.domain.actions import ENDED, TRANSITIONS, Status
 from app.domain.outcomes import ChunkOutcome, Counts, RowOutcome
 from app.messages import chunk_id
@@ -199,18 +200,17 @@ def ids(count: int) -> list[str]:
 
 async def test_the_first_who_opens_a_chunk_is_told_so_and_no_other(store: Store) -> None:
     [chunk] = ids(1)
-    first = await store.ledger.open(chunk)
-    assert (first.first, first.counts) == (True, None)
+    assert await store.ledger.open(chunk) is True
     assert await store.ledger.opened_once(chunk)
-    second = await store.ledger.open(chunk)
-    assert (second.first, second.counts) == (False, None)
-    assert not await store.ledger.opened_once(chunk)
+    for _ in range(2):
+        assert await store.ledger.open(chunk) is False
+        assert not await store.ledger.opened_once(chunk)
 
 
 async def test_of_many_who_open_a_chunk_at_once_one_is_first(store: Store) -> None:
     for chunk in ids(10):
-        entries = await asyncio.gather(*(store.ledger.open(chunk) for _ in range(8)))
-        assert [entry.first for entry in entries].count(True) == 1
+        first = await asyncio.gather(*(store.ledger.open(chunk) for _ in range(8)))
+        assert first.count(True) == 1
         assert not await store.ledger.opened_once(chunk)
 
 
@@ -218,19 +218,60 @@ async def test_a_chunk_that_nobody_opened_was_not_opened_once(store: Store) -> N
     assert not await store.ledger.opened_once(ids(1)[0])
 
 
-async def test_who_opens_a_closed_chunk_gets_its_counts(store: Store) -> None:
-    [chunk] = ids(1)
+async def test_a_chunk_has_an_entry_from_its_outcome_on_however_often_it_was_opened(store: Store) -> None:
+    chunk, other = ids(2)
     await store.ledger.open(chunk)
+    await store.ledger.open(other)
+    assert await store.ledger.entry(chunk) is None
     await store.ledger.close(chunk, outcome())
-    entry = await store.ledger.open(chunk)
-    assert (entry.first, entry.counts) == (False, outcome().counts)
+    for _ in range(2):
+        assert await store.ledger.entry(chunk) == Entry(outcome().counts, dead=False)
+        assert await store.ledger.open(chunk) is False
+    assert await store.ledger.entry(other) is None
+
+
+async def test_closing_is_not_opening(store: Store) -> None:
+    [chunk] = ids(1)
+    await store.ledger.close(chunk, outcome())
+    assert not await store.ledger.opened_once(chunk)
+    assert await store.ledger.open(chunk) is True
 
 
 async def test_closing_twice_is_as_closing_once_and_opening_is_not_needed(store: Store) -> None:
     [chunk] = ids(1)
     for _ in range(2):
-        await store.ledger.close(chunk, outcome(rows=65))
+        assert await store.ledger.close(chunk, outcome(rows=65)) == (Entry(outcome(rows=65).counts), False)
         assert await store.ledger.outcomes([chunk]) == {chunk: outcome(rows=65)}
+
+
+async def test_the_first_outcome_stands_and_who_comes_later_with_another_is_told_it(store: Store) -> None:
+    [chunk] = ids(1)
+    await store.ledger.close(chunk, outcome())
+    before = await store.ledger.outcomes([chunk])
+    another = ChunkOutcome(1, 10, Counts(success=10, created=10), [], (1 << 10) - 1)
+    assert await store.ledger.close(chunk, another) == (Entry(outcome().counts), False)
+    assert await store.ledger.outcomes([chunk]) == before == {chunk: outcome()}
+
+
+async def test_of_many_different_outcomes_at_once_one_stands_and_all_are_told_it(store: Store) -> None:
+    for chunk in ids(5):
+        outcomes = [ChunkOutcome(1, 10, Counts(success=10, created=n, updated=10 - n), [], n) for n in range(8)]
+        closed = await asyncio.gather(*(store.ledger.close(chunk, one) for one in outcomes))
+        standing = (await store.ledger.outcomes([chunk]))[chunk]
+        assert standing in outcomes
+        assert closed == [(Entry(standing.counts), False)] * 8
+
+
+async def test_of_an_outcome_and_a_giving_up_at_once_the_outcome_stands_in_the_end(store: Store) -> None:
+    given_up = ChunkOutcome(1, 10, Counts(failure=10), [], 0)
+    for chunk in ids(10):
+        await asyncio.gather(
+            store.ledger.close_as_dead(chunk, given_up),
+            store.ledger.close(chunk, outcome()),
+            store.ledger.close_as_dead(chunk, given_up),
+        )
+        assert await store.ledger.entry(chunk) == Entry(outcome().counts, dead=False)
+        assert await store.ledger.outcomes([chunk]) == {chunk: outcome()}
 
 
 async def test_counts_and_outcomes_of_any_number_of_chunks_are_those_of_the_closed_ones(store: Store) -> None:
@@ -259,9 +300,11 @@ async def test_a_chunk_that_is_given_up_keeps_the_outcome_that_it_has(store: Sto
     given_up = ChunkOutcome(1, 10, Counts(failure=10), [], 0)
     await store.ledger.close(done, outcome())
     await store.ledger.open(begun)
-    assert await store.ledger.close_as_dead(done, given_up) == outcome().counts
+    assert await store.ledger.close_as_dead(done, given_up) == Entry(outcome().counts, dead=False)
     for chunk in (never_opened, begun):
-        assert await store.ledger.close_as_dead(chunk, given_up) == given_up.counts
+        for _ in range(2):
+            assert await store.ledger.close_as_dead(chunk, given_up) == Entry(given_up.counts, dead=True)
+            assert await store.ledger.entry(chunk) == Entry(given_up.counts, dead=True)
     summaries = await store.ledger.summaries([done, never_opened, begun])
     assert {chunk: entry.dead for chunk, entry in summaries.items()} == {done: False, never_opened: True, begun: True}
 
@@ -269,10 +312,11 @@ async def test_a_chunk_that_is_given_up_keeps_the_outcome_that_it_has(store: Sto
 async def test_a_dead_chunk_that_runs_after_all_is_dead_no_more_and_says_that_it_was(store: Store) -> None:
     [chunk] = ids(1)
     await store.ledger.close_as_dead(chunk, ChunkOutcome(1, 10, Counts(failure=10), [], 0))
-    assert (await store.ledger.open(chunk)).dead
-    assert (await store.ledger.close(chunk, outcome())).dead
-    assert not (await store.ledger.close(chunk, outcome())).dead
-    assert (await store.ledger.summaries([chunk]))[chunk].counts == outcome().counts
+    live = Entry(outcome().counts, dead=False)
+    assert await store.ledger.close(chunk, outcome()) == (live, True)
+    assert await store.ledger.close(chunk, outcome()) == (live, False)
+    assert await store.ledger.summaries([chunk]) == {chunk: live}
+    assert await store.ledger.outcomes([chunk]) == {chunk: outcome()}
 
 
 # Records
@@ -307,6 +351,36 @@ async def test_a_statement_that_the_server_refuses_is_named_and_the_others_are_w
     assert set(written.refused) == {1}
     assert written.refused[1]
     assert set(await store.records.find("contacts", ["a:0", "a:1", "a:2"], ["_id"])) == {"a:0", "a:1", "a:2"}
+
+
+async def test_the_largest_chunk_that_the_settings_allow_can_be_written(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many rows as possible, as wide as CHUNK_BYTES lets them be, most of it in the ids, which are written twice."""
+    monkeypatch.setenv("BATCH_SIZE", "10000")
+    monkeypatch.setenv("CHUNK_BYTES", str(3 * 1024**2))
+    limits = Settings(_env_file=None)
+    rows, width = limits.batch_size, limits.chunk_bytes // limits.batch_size
+    email, status = "j\u00fcrgen@m\u00fcller.example.com", "inactive"
+    # Letters of four bytes: the id may be 128 characters, and the name takes what is left.
+    id_letters = min(128 - 6, (width - 60) // 4)
+    statements = []
+    for row in range(1, rows + 1):
+        key = "\U0001f642" * id_letters + f"{row:06}"
+        name = "n" * max(1, width - len(f"{key},,{email},{status}\n".encode()))
+        assert width - 4 <= len(f"{key},{name},{email},{status}\n".encode()) <= width
+        values = {"accountId": "default", "id": key, "name": name, "email": email, "status": status}
+        bulk = {"actionId": "0" * 24, "row": row, "status": "SUCCESS", "at": NOW}
+        statement = upsert(f"default:{key}", **values, _bulk=bulk)
+        statement["u"]["$setOnInsert"]["createdBy"] = "0" * 24
+        statements.append(statement)
+    command = {"update": "contacts", "updates": statements, "ordered": False}
+    # The test server may be more patient than MongoDB.
+    assert len(BSON.encode(command)) <= 16 * 1024**2
+    written = await store.records.upsert("contacts", statements)
+    assert (len(written.created), written.refused) == (rows, {})
+    found = await store.records.find("contacts", [statement["q"]["_id"] for statement in statements], ["createdBy"])
+    assert len(found) == rows
 
 
 async def test_only_the_fields_that_are_asked_for_are_read(store: Store) -> None:

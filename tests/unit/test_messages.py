@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from app.domain.outcomes import Counts
 from app.messages import ByteRange, Chunk, ChunkResult, Feed, Message, Source, Undecodable, chunk_id
@@ -34,7 +34,11 @@ SOURCES = made(
     delimiter=st.sampled_from(",;|\t"),
     chunk_count=st.integers(1, 2**40),
 )
-SPANS = made(ByteRange, start=OFFSETS, end=OFFSETS, first_row=st.integers(1, 2**62), rows=OFFSETS)
+SPANS = st.tuples(OFFSETS, OFFSETS).flatmap(
+    lambda ends: made(
+        ByteRange, start=st.just(min(ends)), end=st.just(max(ends)), first_row=st.integers(1, 2**62), rows=OFFSETS
+    )
+)
 CHUNKS = made(Chunk, action_id=IDS, index=OFFSETS, span=SPANS, source=SOURCES, replay=st.booleans())
 FEEDS = made(
     Feed, action_id=IDS, first=OFFSETS, indexes=st.none() | st.lists(st.integers(0, 9999), max_size=40).map(tuple)
@@ -170,6 +174,7 @@ def test_what_is_no_message_is_undecodable(kind: type[Message], value: bytes | N
         ({"span": {"start": -1, "end": 2, "firstRow": 1, "rows": 1}}, "span.start"),
         ({"span": {"start": 0, "end": 2, "firstRow": 0, "rows": 1}}, "span.firstRow"),
         ({"span": {"start": 0, "end": 2, "firstRow": 1, "rows": -1}}, "span.rows"),
+        ({"span": {"start": 3, "end": 2, "firstRow": 1, "rows": 1}}, "span"),
         ({"span": None}, "span"),
         ({"source": {**chunk()["source"], "chunkCount": 0}}, "source.chunkCount"),
         ({"source": {**chunk()["source"], "delimiter": ",,"}}, "source.delimiter"),
@@ -179,6 +184,13 @@ def test_what_is_no_message_is_undecodable(kind: type[Message], value: bytes | N
 def test_what_is_wrong_with_a_message_is_named(changes: dict[str, Any], named: str) -> None:
     with pytest.raises(Undecodable, match=f"^{named}: "):
         Chunk.decode(json.dumps(chunk(**changes)).encode())
+
+
+@given(OFFSETS, st.integers(1, 2**62))
+def test_a_span_goes_forward_or_is_empty(start: int, surplus: int) -> None:
+    assert ByteRange(start=start, end=start, first_row=1, rows=0).end == start
+    with pytest.raises(ValidationError, match="cannot end before it starts"):
+        ByteRange(start=start + surplus, end=start, first_row=1, rows=0)
 
 
 def test_fields_that_nobody_knows_are_ignored_so_that_newer_senders_can_be_read() -> None:

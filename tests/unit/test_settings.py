@@ -27,18 +27,34 @@ WRONG = [
     ("PORT", "65536"),
     ("PORT", "http"),
     ("BATCH_SIZE", "0"),
-    ("BATCH_SIZE", "50001"),
+    ("BATCH_SIZE", "10001"),
     ("BATCH_SIZE", "1.5"),
     ("KAFKA_TOPIC", "with blank"),
     ("KAFKA_TOPIC", "topic\n"),
     ("KAFKA_TOPIC", "t" * 121),
+    ("KAFKA_TOPIC", "."),
+    ("KAFKA_TOPIC", ".."),
     ("KAFKA_BROKER", " ; , "),
+    ("KAFKA_BROKER", "kafka://"),
+    ("KAFKA_BROKER", "no-port-here:x"),
+    ("KAFKA_BROKER", "good:9092,bad host:9092"),
+    ("KAFKA_BROKER", "http://broker:9092"),
+    ("KAFKA_BROKER", "broker:9092/topic"),
+    ("MONGO_DB_URI", "nonsense"),
+    ("MONGO_DB_URI", "mongodb://"),
+    ("MONGO_DB_URI", "mongodb:///bulk"),
+    ("MONGO_DB_URI", "http://mongo/bulk"),
+    ("REDIS_URI", "ftp://host"),
+    ("REDIS_URI", "redis://"),
     ("STORAGE_URI", "/var/uploads"),
     ("STORAGE_URI", "ftp://host/uploads"),
+    ("STORAGE_URI", "file://relative/dir"),
+    ("STORAGE_URI", "file://"),
     ("MAX_UPLOAD_BYTES", "0"),
     ("MAX_FIELD_BYTES", "-1"),
     ("MAX_RECORD_BYTES", "1 MB"),
     ("CHUNK_BYTES", "1000"),
+    ("CHUNK_BYTES", "3145729"),
     ("FEED_WINDOW", "1"),
     ("PROCESSOR_CONCURRENCY", "0"),
     ("TOPIC_PARTITIONS", "0"),
@@ -48,6 +64,7 @@ WRONG = [
     ("REQUEUE_AFTER", "0"),
     ("STALL_TIMEOUT", "-5"),
     ("STALL_TIMEOUT", "soon"),
+    ("STALL_TIMEOUT", "inf"),
     ("PROGRESS_INTERVAL", "0"),
     ("SNAPSHOT_INTERVAL", "0"),
     ("SNAPSHOT_INTERVAL", "nan"),
@@ -112,6 +129,17 @@ def test_redis_may_be_bare(environment: Environment, value: str, url: str) -> No
     assert get_settings().redis_uri == url
 
 
+@pytest.mark.parametrize("value", ["15,30,60", "15.0,30.0,60.0", " 15, 30 ,60 ", "[15,30,60]", "[15.0, 30.0, 60.0]"])
+def test_retry_delays_may_be_a_plain_or_a_json_list(environment: Environment, value: str) -> None:
+    environment(RETRY_DELAYS=value)
+    assert get_settings().retry_delays == (15.0, 30.0, 60.0)
+
+
+def test_the_bounds_of_a_chunk_are_valid_values(environment: Environment) -> None:
+    environment(BATCH_SIZE="10000", CHUNK_BYTES=str(3 * 1024**2))
+    assert (get_settings().batch_size, get_settings().chunk_bytes) == (10_000, 3 * 1024**2)
+
+
 def test_an_empty_value_is_no_value(environment: Environment) -> None:
     environment(**dict.fromkeys(KEPT, ""))
     assert {name: getattr(get_settings(), name.lower()) for name in KEPT} == KEPT
@@ -143,6 +171,14 @@ def test_a_wrong_value_ends_the_start_with_one_line_that_names_the_setting(
     [line] = refusal()
     assert line.startswith(f"Setting {name} is wrong: ")
     assert repr(value) in line
+
+
+@pytest.mark.parametrize(
+    "value", ["15,30", "15,30,60,90", "15;30;60", "15,30,soon", "[-1,1,1]", "0,1,2", "1,2,inf", "1,nan,3", "1,,3", "{}"]
+)
+def test_wrong_retry_delays_are_named_in_each_line_of_the_refusal(environment: Environment, value: str) -> None:
+    environment(RETRY_DELAYS=value)
+    assert all(line.startswith("Setting RETRY_DELAYS is wrong: ") for line in refusal())
 
 
 def test_each_wrong_value_has_its_own_line(environment: Environment) -> None:
