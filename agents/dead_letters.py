@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from app.domain.actions import Status
 from app.domain.dead_letters import dead_chunk_outcome
 from app.headers import Handover, Origin
 from app.messages import Chunk, ChunkResult, Message, Undecodable
@@ -35,7 +36,8 @@ async def bury(event: Any, platform: Platform) -> None:
             "rowCount": chunk.span.rows,
         },
     )
-    if await platform.store.actions.get(chunk.action_id) is None:
+    action = await platform.store.actions.get(chunk.action_id)
+    if action is None or action["status"] == Status.FAILED:
         return
     outcome = dead_chunk_outcome(chunk.span.first_row, chunk.span.rows, handover.error)
     # A delivery of the same chunk that went well in the meantime has the last word.

@@ -62,6 +62,7 @@ async def push_stalled(platform: Platform) -> None:
             )
             log.error("action %s: %s", action_id, reason)
             await platform.store.actions.move(action_id, Status.FAILED, error=reason, **progress.counts.to_document())
+            await platform.claims.release(action_id)
             continue
         await platform.store.actions.note_stall(action_id, stalls, done)
         missing = progress.missing(settings.feed_window)

@@ -31,6 +31,7 @@ async def feed(message: Feed, platform: Platform) -> None:
         columns=tuple(action["columns"]),
         delimiter=action["delimiter"],
         chunk_count=action["chunkCount"],
+        started_at=action["startedAt"],
     )
     if message.indexes is None:
         last = min(message.first + platform.settings.feed_window, source.chunk_count)

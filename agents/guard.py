@@ -41,7 +41,7 @@ def add_agent(app: Any, channel: Channel, message_type: type[M], handle: Handler
             message = message_type.decode(event.value)
         except Undecodable as error:
             log.error("%s: cannot be read: %s", Origin.of(event), error)
-            await _hand_over(event, platform, platform.topics.poison, Handover.first(event, str(error)))
+            await _hand_over(event, platform.topics.poison, Handover.first(event, str(error)))
             return
         try:
             await _for_a_moment(handle, message, platform)
@@ -61,6 +61,8 @@ def add_raw_agent(app: Any, channel: Channel, handle: EventHandler) -> None:
             except Exception as error:
                 if not is_transient(error):
                     log.exception("%s: given up", Origin.of(event))
+                    if channel is not platform.topics.poison:
+                        await _hand_over(event, platform.topics.poison, Handover.after(event, repr(error)))
                     return
                 log.warning("%s: %s: trying again: %r", handle.__name__, Origin.of(event), error)
                 await asyncio.sleep(_HANDOVER_PAUSE)
@@ -114,13 +116,13 @@ async def _after_failure(event: Any, platform: Platform, error: Exception) -> No
         tier = handover.retry_count - 1
         due = datetime.now(UTC).timestamp() + platform.settings.retry_delays[tier]
         log.warning("%s: later, at %s: %r", Origin.of(event), retries[tier].name, error)
-        await _hand_over(event, platform, retries[tier], handover.due_at(due))
+        await _hand_over(event, retries[tier], handover.due_at(due))
         return
     log.error("%s: to the dead letters: %r", Origin.of(event), error)
-    await _hand_over(event, platform, platform.topics.dead, handover)
+    await _hand_over(event, platform.topics.dead, handover)
 
 
-async def _hand_over(event: Any, platform: Platform, channel: Channel, handover: Handover) -> None:
+async def _hand_over(event: Any, channel: Channel, handover: Handover) -> None:
     """Send the event's bytes to another topic, however long the broker takes to be there."""
     await send_until_acknowledged(channel, event.message.key, event.message.value, handover.to_headers())
 

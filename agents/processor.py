@@ -29,10 +29,10 @@ async def process(chunk: Chunk, platform: Platform) -> None:
         try:
             outcome = await _run(chunk, platform, first_time=first_time)
         except ClaimsReleased:
-            # The action has ended since: another delivery has finished this chunk.
+            # The action has ended since. Another delivery has finished this chunk, or nobody shall any more.
             entry = await ledger.entry(chunk.id)
             if entry is None:
-                raise PermanentFault(f"action {chunk.action_id} has ended without chunk {chunk.index}") from None
+                return
         else:
             entry, was_dead = await ledger.close(chunk.id, outcome)
     if was_dead:
@@ -108,8 +108,13 @@ async def _write(
     overtaken: set[int] = set()
     if not first_time:
         present = await platform.store.records.find(entity.collection, ids, ["_bulk"])
-        overtaken = {position for position, _id in enumerate(ids) if _is_newer(present.get(_id), than=action)}
-    now = datetime.now(UTC)
+        overtaken = {position for position, _id in enumerate(ids) if _is_newer(present.get(_id), chunk)}
+    tag = {
+        "actionId": action,
+        "startedAt": chunk.source.started_at,
+        "status": "SUCCESS",
+        "at": datetime.now(UTC),
+    }
     positions = [position for position in range(len(ids)) if position not in overtaken]
     statements = [
         {
@@ -118,7 +123,7 @@ async def _write(
                 "$set": {
                     "accountId": account,
                     **records[position],
-                    "_bulk": {"actionId": action, "row": rows[position], "status": "SUCCESS", "at": now},
+                    "_bulk": {**tag, "row": rows[position]},
                 },
                 "$setOnInsert": {"createdBy": action},
             },
@@ -139,9 +144,10 @@ async def _write(
     return created, refused
 
 
-def _is_newer(record: Mapping[str, Any] | None, *, than: str) -> bool:
-    """Tell whether a record was last written by an action made after ``than``.
-
-    Action ids begin with the second they were made in, so that their order is the order of the actions.
-    """
-    return record is not None and record.get("_bulk", {}).get("actionId", "") > than
+def _is_newer(record: Mapping[str, Any] | None, chunk: Chunk) -> bool:
+    """Tell whether a record was last written by an action that started after the chunk's own."""
+    tag = (record or {}).get("_bulk", {})
+    if "startedAt" not in tag:
+        return False
+    newer: bool = (tag["startedAt"], tag["actionId"]) > (chunk.source.started_at, chunk.action_id)
+    return newer

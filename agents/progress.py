@@ -39,9 +39,13 @@ async def _recounted(result: ChunkResult, platform: Platform) -> Progress | None
     action = await platform.store.actions.get(result.action_id)
     if action is None:
         raise PermanentFault(f"no action {result.action_id}")
-    if action["status"] in ENDED and (result.index is not None or action["status"] != Status.COMPLETED):
+    if action["status"] == Status.COMPLETED and result.index is not None:
         return None
     fold = await fold_ledger(platform, result.action_id, action["chunkCount"])
+    if action["status"] in ENDED and not fold.progress.complete:
+        # A chunk that was in hand when the action was given up: what it did is counted, and nothing follows.
+        await platform.store.actions.correct_counts(result.action_id, fold.progress.counts)
+        return None
     return fold.progress.advanced(max(platform.settings.feed_window, fold.progress.counted.bit_length()))
 
 

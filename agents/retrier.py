@@ -15,6 +15,8 @@ from app.platform import Platform
 
 #: How often a waiting message looks whether its partition is to be given away, seconds.
 _LOOK = 0.2
+#: Whatever a header says, nothing waits longer, seconds: it would hold up its partition.
+_LONGEST_WAIT = 3600.0
 
 
 async def give_back(event: Any, platform: Platform) -> None:
@@ -24,7 +26,8 @@ async def give_back(event: Any, platform: Platform) -> None:
     target = None if handover is None else platform.topics.named(handover.origin.topic)
     if handover is None or target is None:
         raise PermanentFault("a message without a readable history in a retry topic")
-    while (wait := handover.due - time.time()) > 0:
+    due = min(handover.due, time.time() + _LONGEST_WAIT)
+    while (wait := due - time.time()) > 0:
         if platform.is_moving():
             # A rebalance waits for what is in hand: do not hold it up, whoever is next goes on waiting.
             target = platform.topics.named(message.topic) or target

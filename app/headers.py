@@ -63,12 +63,12 @@ class Handover:
             origin = Origin(found["origin-topic"].decode(), int(found["origin-partition"]), int(found["origin-offset"]))
             return cls(
                 origin,
-                int(found["retry-count"]),
+                max(0, int(found["retry-count"])),
                 found["first-failure"].decode(),
                 found["error-message"].decode(),
                 float(found.get("due", b"0")),
             )
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, TypeError, AttributeError):
             return None
 
     def due_at(self, moment: float) -> Self:
@@ -87,4 +87,4 @@ class Handover:
         }
         if self.due:
             headers["due"] = f"{self.due:.3f}"
-        return {name: value.encode() for name, value in headers.items()}
+        return {name: value.encode(errors="replace") for name, value in headers.items()}

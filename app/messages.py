@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from app.domain.outcomes import Counts
@@ -79,6 +79,7 @@ class Source(BaseModel):
     columns: tuple[str, ...]
     delimiter: str = Field(",", min_length=1, max_length=1)
     chunk_count: int = Field(ge=1)
+    started_at: AwareDatetime
 
 
 class Chunk(Message):

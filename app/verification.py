@@ -7,6 +7,7 @@ by row, the ledger with the action document, and the records with the rows that 
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -33,77 +34,136 @@ async def verify(store: Store, storage: Storage, action: dict[str, Any]) -> Asyn
     if action["status"] not in ENDED:
         yield f"not ended: it is {action['status']}"
         return
-    try:
-        index = SpanIndex.from_bytes(await storage.read(action["spansKey"]))
-    except (ObjectMissing, ValueError) as error:
-        yield f"its span index cannot be read: {error}"
-        return
-    if index.row_count != action["totalCount"]:
-        yield f"the file has {index.row_count} rows, totalCount is {action['totalCount']}"
-    async for difference in _verify_file(storage, action):
-        yield difference
-    total = Counts()
-    ownerless: set[int] = set()
-    owners: dict[int, int] = {}
-    for first in range(0, len(index), _CHUNKS_PER_READ):
-        spans = index.spans(first, _CHUNKS_PER_READ)
-        names = [chunk_id(action["_id"], first + offset) for offset in range(len(spans))]
-        outcomes = await store.ledger.outcomes(names)
-        for name, span in zip(names, spans, strict=True):
-            outcome = outcomes.get(name)
-            if outcome is None:
-                if action["status"] == Status.COMPLETED:
-                    yield f"chunk {name} has no outcome"
-                continue
-            total += outcome.counts
-            async for difference in _verify_chunk(store, storage, action, span, outcome):
-                yield difference
-            for exception in outcome.exceptions:
-                if exception.owner is not None:
-                    owners[exception.row] = exception.owner
-                if exception.code not in _OWNS_ALL_THE_SAME:
-                    ownerless.add(exception.row)
-    for row, owner in owners.items():
-        if not 1 <= owner <= action["totalCount"] or owner in ownerless:
-            yield f"row {row} is a duplicate of row {owner}, which owns nothing"
-    for name, value in total.to_document().items():
-        if action.get(name) != value:
-            yield f"{name} is {action.get(name)}, the ledger says {value}"
-    if action["status"] == Status.COMPLETED and total.processed != action["totalCount"]:
-        yield f"{total.processed} of {action['totalCount']} rows have an outcome"
-
-
-async def _verify_file(storage: Storage, action: dict[str, Any]) -> AsyncIterator[str]:
-    digest, size = hashlib.sha256(), 0
-    try:
-        while block := await storage.read(action["storageKey"], size, size + _BLOCK):
-            digest.update(block)
-            size += len(block)
-    except ObjectMissing as error:
-        yield f"its file cannot be read: {error}"
-        return
-    if (size, digest.hexdigest()) != (action["fileSize"], action["sha256"]):
-        yield "the stored file is not the one that was uploaded"
-
-
-async def _verify_chunk(
-    store: Store, storage: Storage, action: dict[str, Any], span: Span, outcome: ChunkOutcome
-) -> AsyncIterator[str]:
     entity = find_entity(action["entityType"])
     if entity is None:
         yield f"there is no entity {action['entityType']}"
         return
-    data = await storage.read(action["storageKey"], span.start, span.end)
-    checked = check_chunk(entity, Columns(tuple(action["columns"])), data, action["delimiter"], span.first_row)
-    if (outcome.first_row, outcome.row_count) != (span.first_row, span.rows):
-        yield f"the chunk of row {span.first_row} has {span.rows} rows, its outcome {outcome.row_count}"
+    try:
+        async for difference in _verify_file(storage, action):
+            yield difference
+        index = SpanIndex.from_bytes(await storage.read(action["spansKey"]))
+    except (ObjectMissing, ValueError) as error:
+        yield f"its file or its span index cannot be read: {error}"
         return
-    if any(exception.code == DEAD_LETTER for exception in outcome.exceptions):
-        return
-    for difference in _verify_outcome(checked, outcome):
+    if index.row_count != action["totalCount"]:
+        yield f"the file has {index.row_count} rows, totalCount is {action['totalCount']}"
+    async for difference in _Recount(store, storage, action, entity, index).differences():
         yield difference
-    async for difference in _verify_records(store, entity, action, checked, outcome):
-        yield difference
+
+
+async def _verify_file(storage: Storage, action: dict[str, Any]) -> AsyncIterator[str]:
+    digest, size = hashlib.sha256(), 0
+    while block := await storage.read(action["storageKey"], size, size + _BLOCK):
+        digest.update(block)
+        size += len(block)
+    if (size, digest.hexdigest()) != (action["fileSize"], action["sha256"]):
+        yield "the stored file is not the one that was uploaded"
+
+
+class _Recount:
+    """One action, counted again chunk by chunk."""
+
+    def __init__(
+        self, store: Store, storage: Storage, action: dict[str, Any], entity: Entity, index: SpanIndex
+    ) -> None:
+        self._store, self._storage, self._action = store, storage, action
+        self._entity, self._index = entity, index
+        self._total = Counts()
+        #: Rows that own no record.
+        self._ownerless: set[int] = set()
+        #: Of each duplicate: the row that it names as the owner, and its own key values.
+        self._duplicates: dict[int, tuple[int, frozenset[str]]] = {}
+
+    async def differences(self) -> AsyncIterator[str]:
+        """Yield a sentence for each difference."""
+        action = self._action
+        for first in range(0, len(self._index), _CHUNKS_PER_READ):
+            spans = self._index.spans(first, _CHUNKS_PER_READ)
+            names = [chunk_id(action["_id"], first + offset) for offset in range(len(spans))]
+            outcomes = await self._store.ledger.outcomes(names)
+            for name, span in zip(names, spans, strict=True):
+                outcome = outcomes.get(name)
+                if outcome is not None:
+                    async for difference in self._chunk(span, outcome):
+                        yield difference
+                elif action["status"] == Status.COMPLETED:
+                    yield f"chunk {name} has no outcome"
+        async for difference in self._owners():
+            yield difference
+        for name, value in self._total.to_document().items():
+            if action.get(name) != value:
+                yield f"{name} is {action.get(name)}, the ledger says {value}"
+        if action["status"] == Status.COMPLETED and self._total.processed != action["totalCount"]:
+            yield f"{self._total.processed} of {action['totalCount']} rows have an outcome"
+
+    async def _chunk(self, span: Span, outcome: ChunkOutcome) -> AsyncIterator[str]:
+        self._total += outcome.counts
+        if (outcome.first_row, outcome.row_count) != (span.first_row, span.rows):
+            yield f"the chunk of row {span.first_row} has {span.rows} rows, its outcome {outcome.row_count}"
+            return
+        checked = await self._read(span)
+        values = self._key_values(checked)
+        for exception in outcome.exceptions:
+            if exception.code not in _OWNS_ALL_THE_SAME:
+                self._ownerless.add(exception.row)
+            if exception.status == "SKIPPED":
+                self._duplicates[exception.row] = exception.owner or 0, values.get(exception.row, frozenset())
+        if any(exception.code == DEAD_LETTER for exception in outcome.exceptions):
+            return
+        for difference in _verify_outcome(checked, outcome):
+            yield difference
+        async for difference in self._records(checked, outcome):
+            yield difference
+
+    async def _owners(self) -> AsyncIterator[str]:
+        """Each duplicate shares a key value with the row that it names, and that row owns its record."""
+        starts = [span.first_row for span in self._index.spans(0, len(self._index))]
+        wanted = {owner for owner, _ in self._duplicates.values() if 1 <= owner <= self._index.row_count}
+        owned: dict[int, frozenset[str]] = {}
+        for chunk in sorted({bisect_right(starts, owner) - 1 for owner in wanted}):
+            values = self._key_values(await self._read(self._index.span(chunk)))
+            owned.update((row, keys) for row, keys in values.items() if row in wanted)
+        for row, (owner, keys) in self._duplicates.items():
+            if owner in self._ownerless or not keys & owned.get(owner, frozenset()):
+                yield f"row {row} is a duplicate of row {owner}, which does not own its record"
+
+    async def _records(self, checked: CheckedChunk, outcome: ChunkOutcome) -> AsyncIterator[str]:
+        """Each row that succeeded has its record, as written or as a later write left it."""
+        action, entity = self._action, self._entity
+        excepted = {exception.row for exception in outcome.exceptions}
+        written = {
+            f"{action['accountId']}:{record[entity.key]}": (row, record)
+            for row, record in zip(checked.rows, checked.records, strict=True)
+            if row not in excepted
+        }
+        fields = [*entity.columns, "_bulk", "createdBy"]
+        found = await self._store.records.find(entity.collection, list(written), fields)
+        for record_id, (row, record) in written.items():
+            stored = found.get(record_id)
+            if stored is None:
+                yield f"row {row}: its record {record_id} does not exist"
+                continue
+            if stored.get("_bulk", {}).get("actionId") == action["_id"]:
+                if stored["_bulk"]["row"] != row:
+                    yield f"row {row}: its record was written by row {stored['_bulk']['row']}"
+                elif any(stored.get(name) != value for name, value in record.items()):
+                    yield f"row {row}: its record {record_id} has other values"
+            made_it = bool(outcome.created >> (row - outcome.first_row) & 1)
+            if made_it != (stored.get("createdBy") == action["_id"]):
+                yield f"row {row}: the outcome says {'CREATED' if made_it else 'UPDATED'}, the record does not"
+
+    async def _read(self, span: Span) -> CheckedChunk:
+        action = self._action
+        data = await self._storage.read(action["storageKey"], span.start, span.end)
+        columns = Columns(tuple(action["columns"]))
+        return check_chunk(self._entity, columns, data, action["delimiter"], span.first_row)
+
+    def _key_values(self, checked: CheckedChunk) -> dict[int, frozenset[str]]:
+        names = [name for name in (self._entity.key, self._entity.unique) if name is not None]
+        return {
+            row: frozenset(f"{name}:{record[name]}" for name in names)
+            for row, record in zip(checked.rows, checked.records, strict=True)
+        }
 
 
 def _verify_outcome(checked: CheckedChunk, outcome: ChunkOutcome) -> Iterator[str]:
@@ -116,29 +176,3 @@ def _verify_outcome(checked: CheckedChunk, outcome: ChunkOutcome) -> Iterator[st
     created = outcome.created.bit_count()
     if Counts.of(outcome.exceptions, created=created, updated=succeeded - created) != outcome.counts:
         yield f"the counts of the chunk of row {outcome.first_row} are not the sum of its rows"
-
-
-async def _verify_records(
-    store: Store, entity: Entity, action: dict[str, Any], checked: CheckedChunk, outcome: ChunkOutcome
-) -> AsyncIterator[str]:
-    """Each row that succeeded has its record, as written or as a later write left it."""
-    excepted = {exception.row for exception in outcome.exceptions}
-    written = {
-        f"{action['accountId']}:{record[entity.key]}": (row, record)
-        for row, record in zip(checked.rows, checked.records, strict=True)
-        if row not in excepted
-    }
-    found = await store.records.find(entity.collection, list(written), [*entity.columns, "_bulk", "createdBy"])
-    for record_id, (row, record) in written.items():
-        stored = found.get(record_id)
-        if stored is None:
-            yield f"row {row}: its record {record_id} does not exist"
-            continue
-        if stored["_bulk"]["actionId"] == action["_id"]:
-            if stored["_bulk"]["row"] != row:
-                yield f"row {row}: its record was written by row {stored['_bulk']['row']}"
-            elif any(stored.get(name) != value for name, value in record.items()):
-                yield f"row {row}: its record {record_id} has other values"
-        made_it = bool(outcome.created >> (row - outcome.first_row) & 1)
-        if made_it != (stored.get("createdBy") == action["_id"]):
-            yield f"row {row}: the outcome says {'CREATED' if made_it else 'UPDATED'}, the record does not"

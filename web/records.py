@@ -16,7 +16,7 @@ from web.views import ApiView, json_response
 
 _STATUSES = ("SUCCESS", "FAILED", "SKIPPED")
 
-#: Chunks read from the ledger in one query.
+#: Most chunks read from the ledger in one query; the first reads are smaller, because a page is often full by then.
 _CHUNKS_PER_READ = 32
 
 
@@ -65,8 +65,10 @@ def row_outcomes(outcome: ChunkOutcome) -> Iterator[dict[str, Any]]:
 
 async def _outcomes(platform: Platform, action: dict[str, Any], first: int) -> AsyncIterator[tuple[int, ChunkOutcome]]:
     """Return the closed ledger entries of an action from chunk ``first`` on, in order."""
-    for start in range(first, action["chunkCount"], _CHUNKS_PER_READ):
-        indexes = range(start, min(start + _CHUNKS_PER_READ, action["chunkCount"]))
+    start, size = first, 2
+    while start < action["chunkCount"]:
+        indexes = range(start, min(start + size, action["chunkCount"]))
+        start, size = indexes.stop, min(size * 2, _CHUNKS_PER_READ)
         found = await platform.store.ledger.outcomes([chunk_id(action["_id"], index) for index in indexes])
         for index in indexes:
             outcome = found.get(chunk_id(action["_id"], index))

@@ -299,6 +299,90 @@ def test_parts_that_cannot_be_told_apart_are_broken(door: Door, body: bytes, con
     assert door.refuse(body, content_type) == PARTS_BROKEN
 
 
+def section(head: bytes, value: bytes = GOOD) -> bytes:
+    """A part with a head of any bytes."""
+    return f"--{BOUNDARY}\r\n".encode() + head + b"\r\n\r\n" + value + b"\r\n"
+
+
+FILE_HEAD = b'Content-Disposition: form-data; name="file"; filename="upload.csv"'
+#: Parts whose headers cannot be read.
+HEADS = {
+    "cut in a header name": WHOLE[: len(fields()) + len(BOUNDARY) + 12],
+    "no colon": section(b"no colon here") + WHOLE,
+    "no name": section(b": form-data") + WHOLE,
+    "a long line": section(b"X: " + b"y" * 20_000) + WHOLE,
+    "an endless header": section(b"X: " + b"y" * 300_000) + WHOLE,
+    "many headers": section(b"\r\n".join(b"X%d: y" % n for n in range(500))) + WHOLE,
+    "nul in the file name": fields() + section(FILE_HEAD.replace(b"upload", b"up\0load")) + END,
+    "nul in a header": fields() + section(FILE_HEAD + b"\r\nX: a\0b") + END,
+    "blank in a header name": fields() + section(FILE_HEAD.replace(b"-D", b" D")) + END,
+}
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_a_part_whose_headers_cannot_be_read_is_broken(door: Door, kind: str) -> None:
+    assert door.refuse(HEADS[kind]) == PARTS_BROKEN
+
+
+ODD_HEADS = {
+    "unknown length": FILE_HEAD + b"\r\nContent-Length: many",
+    "negative length": FILE_HEAD + b"\r\nContent-Length: -1",
+    "wrong length": FILE_HEAD + b"\r\nContent-Length: 3",
+    "huge length": FILE_HEAD + b"\r\nContent-Length: 99999999999999999999",
+    "unknown encoding": FILE_HEAD + b"\r\nContent-Transfer-Encoding: rot13",
+    "base64": FILE_HEAD + b"\r\nContent-Transfer-Encoding: base64",
+    "unknown compression": FILE_HEAD + b"\r\nContent-Encoding: zip",
+    "gzip": FILE_HEAD + b"\r\nContent-Encoding: gzip",
+    "no type": FILE_HEAD + b"\r\nContent-Type:",
+    "odd type": FILE_HEAD + b"\r\nContent-Type: \xff/\xfe; charset=\xfd",
+    "twice": FILE_HEAD + b"\r\n" + FILE_HEAD,
+    "continued name": FILE_HEAD.replace(b'filename="upload.csv"', b"filename*=utf-9''%ff%fe"),
+    "odd continuation": FILE_HEAD.replace(b'filename="upload.csv"', b'filename*x="a"; filename*1="b"; filename*0="c"'),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_HEADS)
+def test_a_file_part_with_odd_headers_is_taken_as_it_is_or_refused_but_no_fault_of_ours(
+    open_door: Door, kind: str
+) -> None:
+    before = open_door.files()
+    answer = open_door.post(fields(scheduledAt="2100-01-01T00:00:00Z") + section(ODD_HEADS[kind]) + END)
+    if answer.status_code != 201:
+        assert told(answer)[0] == 400
+        assert open_door.files() == before
+
+
+@pytest.mark.parametrize("value", ["x" * 64, "nope", "utf-16", "\0", "", "base64"])
+@pytest.mark.parametrize("action_type", [None, "BULK_EXPLODE"])
+def test_a_charset_field_of_any_kind_is_refused_as_a_part_of_the_form(
+    door: Door, value: str, action_type: str | None
+) -> None:
+    status, code, _ = door.refuse(
+        part("_charset_", value) + fields(actionType=action_type) + file_part(b"\xff" + GOOD) + END
+    )
+    assert status == 400
+    assert code in {"BROKEN_MULTIPART", "FIELD_NOT_UTF8", "FIELDS_REQUIRED", "ACTION_TYPE_UNSUPPORTED"} | {"NOT_CSV"}
+
+
+@pytest.mark.parametrize("name", [b"M\xfcller.csv", b"\xff\xfe", b"\xed\xa0\x80.csv", b"%FF.csv"])
+def test_a_file_whose_name_is_not_utf_8_is_taken_like_any_other(open_door: Door, name: bytes) -> None:
+    head = FILE_HEAD.replace(b"upload.csv", name)
+    answer = open_door.post(fields(scheduledAt="2100-01-01T00:00:00Z") + section(head) + END)
+    assert answer.status_code == 201, answer.text
+    shown = open_door.worker.action(answer.json()["actionId"])["fileName"]
+    assert shown
+    assert shown.encode().decode() == shown
+
+
+@pytest.mark.parametrize(("value", "code"), [(b"x" * 20_000, "FIELD_TOO_LONG"), (b"\xff", "FIELD_NOT_UTF8")])
+@pytest.mark.parametrize("name", [b"\xff", b"M\xfcller", b"\xed\xa0\x80"])
+def test_a_bad_field_whose_name_is_not_utf_8_is_refused_like_any_other(
+    door: Door, name: bytes, value: bytes, code: str
+) -> None:
+    head = b'Content-Disposition: form-data; name="' + name + b'"'
+    assert door.refuse(fields() + section(head, value) + file_part(GOOD) + END)[:2] == (400, code)
+
+
 def test_two_files_are_one_too_many(door: Door) -> None:
     status, code, message = door.refuse(fields() + file_part(GOOD) * 2 + END)
     assert (status, code, message) == (400, "TOO_MANY_FILES", "Please upload one file only.")
@@ -400,6 +484,24 @@ def encoded(text: str) -> str:
 def test_a_cursor_that_no_link_gave_is_refused_by_the_list(door: Door, cursor: str) -> None:
     answer = door.worker.client.get(f"/bulk-actions?cursor={cursor}")
     assert told(answer) == (400, "INVALID_CURSOR", "cursor must be one that a Link header gave.")
+
+
+@pytest.mark.parametrize(
+    "moment",
+    ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "10000-01-01T00:00:00Z", "2030-13-01T00:00:00Z"],
+)
+@pytest.mark.parametrize("path", ["/bulk-actions", "/dead-letters"])
+def test_a_cursor_of_a_moment_that_cannot_be_is_refused(door: Door, path: str, moment: str) -> None:
+    answer = door.worker.client.get(path, params={"cursor": encoded(f"{moment}/x")})
+    assert told(answer) == (400, "INVALID_CURSOR", "cursor must be one that a Link header gave.")
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "2030-01-01", "2030-W01-1"])
+@pytest.mark.parametrize("rest", ["/x", "", "/", "/\0", "/a/b", f"/{'漢' * 1000}"])
+@pytest.mark.parametrize("path", ["/bulk-actions", "/dead-letters"])
+def test_a_cursor_that_somebody_made_up_is_a_page_or_refused(door: Door, path: str, moment: str, rest: str) -> None:
+    answer = door.worker.client.get(path, params={"cursor": encoded(moment + rest)})
+    assert answer.status_code == 200 or told(answer)[:2] == (400, "INVALID_CURSOR")
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "1", "-", "1-", "-1", "1--1", "1-x", "٣-٣", "9" * 50 + "-1", "%FF"])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stack import Stack
+from stack import Options, Stack
 from stack.samples import Expected, Sample
 from tests.conftest import namespace
 from tests.support import Worker, assert_exact, assert_verified
@@ -30,10 +30,21 @@ Inject = dict[str, dict[str, Any]]
 
 @pytest.fixture(scope="session")
 def mortal_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with Stack(
-        directory=tmp_path_factory.mktemp("mortal"), services=("kafka", "mongo", "redis"), ports="free"
-    ) as stack:
+    """Services under workers that die. The database is in memory: here it stays up, and is quicker."""
+    with _services(tmp_path_factory, Options(mongo_in_memory=True, mongo_heap="3g")) as stack:
         yield stack
+
+
+@pytest.fixture(scope="session")
+def durable_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Services that are killed themselves, and keep their data."""
+    with _services(tmp_path_factory, Options()) as stack:
+        yield stack
+
+
+def _services(tmp_path_factory: pytest.TempPathFactory, options: Options) -> Stack:
+    directory = tmp_path_factory.mktemp("mortal")
+    return Stack(directory=directory, services=("kafka", "mongo", "redis"), ports="free", options=options)
 
 
 @dataclass
@@ -68,14 +79,27 @@ class Scene:
             worker.client.close()
 
 
+MakeScene = Callable[..., Scene]
+
+
 @pytest.fixture
-def make_scene(mortal_services: Stack, tmp_path: Path) -> Iterator[Callable[..., Scene]]:
+def make_scene(mortal_services: Stack, tmp_path: Path) -> Iterator[MakeScene]:
     """Make the scene of a test; keyword arguments are settings of all its workers."""
+    yield from _make_scenes(mortal_services, tmp_path)
+
+
+@pytest.fixture
+def make_durable_scene(durable_services: Stack, tmp_path: Path) -> Iterator[MakeScene]:
+    """The same on services that may be killed."""
+    yield from _make_scenes(durable_services, tmp_path)
+
+
+def _make_scenes(services: Stack, directory: Path) -> Iterator[MakeScene]:
     scenes: list[Scene] = []
 
     def make(*, rows: int = 50_000, seed: int = 1, **settings: str) -> Scene:
-        environment = {**namespace(mortal_services, tmp_path), **QUICK, **settings}
-        scenes.append(Scene(mortal_services, tmp_path, environment, Sample(rows, seed=seed)))
+        environment = {**namespace(services, directory), **QUICK, **settings}
+        scenes.append(Scene(services, directory, environment, Sample(rows, seed=seed)))
         return scenes[-1]
 
     yield make

@@ -212,9 +212,8 @@ def _account(soak: Soak, uploads: Uploads, injected: Counter[str], recoveries: d
         wrong += {key: stored.get(key) for key in wanted} != wanted
     assert_verified(soak.environment)
     for name, times in sorted(recoveries.items()):
-        print(
-            f"  {name}: {injected[name]} times, recovery median {statistics.median(times):.1f} s, max {max(times):.1f} s"
-        )
+        median, worst = statistics.median(times), max(times)
+        print(f"  {name}: {injected[name]} times, recovery median {median:.1f} s, max {worst:.1f} s")
     print(
         f"{injected.total()} faults, {len(uploads.made)} files, {rows} rows: "
         f"{lost} lost, {twice} counted twice, {wrong} files wrong; verify agrees"

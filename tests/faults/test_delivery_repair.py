@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
-from tests.faults.conftest import Scene
+from tests.faults.conftest import MakeScene, Scene
 from tests.support import Worker, wait_for
-
-MakeScene = Callable[..., Scene]
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Callable
 
 import pytest
 from aiokafka import AIOKafkaProducer
 
 from stack.samples import Sample
-from tests.faults.conftest import Inject, Scene
+from tests.faults.conftest import Inject, MakeScene
 from tests.support import Worker, assert_verified, wait_for
-
-MakeScene = Callable[..., Scene]
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -77,6 +74,7 @@ def test_garbage_and_unknown_actions_are_kept_as_dead_letters_and_disturb_nothin
         "storageKey": "none",
         "columns": ["id", "name", "email", "status"],
         "chunkCount": 1,
+        "startedAt": "2026-01-01T00:00:00Z",
     }
     span = {"start": 0, "end": 10, "firstRow": 1, "rows": 1}
     messages = [

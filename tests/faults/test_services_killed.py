@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.faults.conftest import Scene
+from tests.faults.conftest import MakeScene, Scene
 from tests.support import Worker, wait_for
-
-MakeScene = Callable[..., Scene]
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -24,8 +21,8 @@ def _under_way(scene: Scene) -> tuple[Worker, str]:
     return worker, action
 
 
-def test_the_broker_is_killed_and_comes_back_after_20_seconds(make_scene: MakeScene) -> None:
-    scene = make_scene(rows=100_000)
+def test_the_broker_is_killed_and_comes_back_after_20_seconds(make_durable_scene: MakeScene) -> None:
+    scene = make_durable_scene(rows=100_000)
     worker, action = _under_way(scene)
     scene.services["kafka"].kill()
     time.sleep(20)  # the length of the outage, not a synchronisation
@@ -33,8 +30,8 @@ def test_the_broker_is_killed_and_comes_back_after_20_seconds(make_scene: MakeSc
     scene.assert_exact(worker, action)
 
 
-def test_redis_is_killed_and_comes_back(make_scene: MakeScene) -> None:
-    scene = make_scene()
+def test_redis_is_killed_and_comes_back(make_durable_scene: MakeScene) -> None:
+    scene = make_durable_scene()
     worker, action = _under_way(scene)
     scene.services["redis"].kill()
     time.sleep(5)  # the length of the outage
@@ -42,8 +39,8 @@ def test_redis_is_killed_and_comes_back(make_scene: MakeScene) -> None:
     scene.assert_exact(worker, action)
 
 
-def test_the_database_is_stopped_and_comes_back(make_scene: MakeScene) -> None:
-    scene = make_scene()
+def test_the_database_is_stopped_and_comes_back(make_durable_scene: MakeScene) -> None:
+    scene = make_durable_scene()
     worker, action = _under_way(scene)
     scene.services["mongo"].stop()
     time.sleep(5)  # the length of the outage
@@ -51,8 +48,8 @@ def test_the_database_is_stopped_and_comes_back(make_scene: MakeScene) -> None:
     scene.assert_exact(worker, action)
 
 
-def test_the_database_hangs_for_a_while(make_scene: MakeScene) -> None:
-    scene = make_scene()
+def test_the_database_hangs_for_a_while(make_durable_scene: MakeScene) -> None:
+    scene = make_durable_scene()
     worker, action = _under_way(scene)
     scene.services["mongo"].pause()
     time.sleep(5)  # the length of the outage
@@ -60,8 +57,8 @@ def test_the_database_hangs_for_a_while(make_scene: MakeScene) -> None:
     scene.assert_exact(worker, action)
 
 
-def test_the_storage_is_unreadable_for_a_while(make_scene: MakeScene) -> None:
-    scene = make_scene()
+def test_the_storage_is_unreadable_for_a_while(make_durable_scene: MakeScene) -> None:
+    scene = make_durable_scene()
     worker, action = _under_way(scene)
     storage = Path(urlsplit(scene.environment["STORAGE_URI"]).path)
     # Renamed rather than without permissions, which would not stop root.

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import httpx
 import pytest
 
-from tests.faults.conftest import Scene
+from tests.faults.conftest import MakeScene
 from tests.support import wait_for
-
-MakeScene = Callable[..., Scene]
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -50,7 +46,7 @@ def test_a_worker_that_dies_during_an_upload_leaves_no_action_and_the_upload_can
 
 
 def test_one_of_two_workers_dies_for_good_and_a_third_joins(make_scene: MakeScene) -> None:
-    scene = make_scene(rows=100_000)
+    scene = make_scene(rows=70_000)
     first, second = scene.worker(), scene.worker()
     action = first.submit(scene.file)
     wait_for(lambda: first.action(action)["processedCount"] > 10_000, "under way")
@@ -61,7 +57,7 @@ def test_one_of_two_workers_dies_for_good_and_a_third_joins(make_scene: MakeScen
 
 
 def test_a_rolling_restart_of_all_workers_loses_nothing(make_scene: MakeScene) -> None:
-    scene = make_scene(rows=150_000)
+    scene = make_scene(rows=100_000)
     workers = [scene.worker(), scene.worker()]
     action = workers[0].submit(scene.file)
     for number, worker in enumerate(workers):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -172,6 +175,99 @@ async def test_a_task_cancelled_while_it_writes_leaves_nothing_behind(place: Pla
     with pytest.raises(asyncio.CancelledError):
         await task
     assert place.contents() == set()
+
+
+@pytest.mark.parametrize("step", ["while it is flushed", "when it has its name"])
+async def test_a_task_cancelled_while_the_object_gets_its_name_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    entered, go = threading.Event(), threading.Event()
+    begun = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    fsync, syncs = os.fsync, []
+
+    def held(descriptor: int) -> None:
+        syncs.append(descriptor)
+        # The first is the object's, the second that of its directory.
+        if len(syncs) == (1 if step == "while it is flushed" else 2):
+            entered.set()
+            loop.call_soon_threadsafe(begun.set)
+            assert go.wait(30)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", held)
+    storage = LocalStorage(tmp_path)
+    task = asyncio.create_task(storage.put(KEY, DATA))
+    await begun.wait()
+    task.cancel()
+    # The task has been told, and still waits for the thread.
+    await asyncio.sleep(0)
+    assert not task.done()
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    with pytest.raises(ObjectMissing):
+        await storage.read(KEY)
+    await storage.put(KEY, DATA)
+    assert await storage.read(KEY) == DATA
+
+
+#: Writes an object of twenty blocks and prints what came of it. Files may have 100,000 bytes, as on a full disk: the
+#: write that crosses that is short, and the next one fails.
+FULL_DISK = """
+import asyncio, resource, signal, sys
+from pathlib import Path
+from app.adapters.storage import LocalStorage, ObjectMissing
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+async def main(root, key, size):
+    storage = LocalStorage(root)
+    try:
+        async with storage.writer(key) as writer:
+            for _ in range(20):
+                await writer.write(b"x" * size)
+    except OSError as error:
+        print("refused")
+    else:
+        print("taken")
+    try:
+        print(len(await storage.read(key)))
+    except ObjectMissing:
+        print("missing")
+    await storage.put("fits", b"y" * 100_000)
+    print(len(await storage.read("fits")))
+
+asyncio.run(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
+"""
+
+
+@pytest.mark.parametrize(
+    ("block", "said"),
+    [
+        (1_000, "taken 20000 100000"),
+        (5_000, "taken 100000 100000"),
+        (5_001, "refused missing 100000"),
+        (7_000, "refused missing 100000"),
+        (300_000, "refused missing 100000"),
+    ],
+)
+def test_an_object_that_the_disk_does_not_take_whole_is_refused_and_leaves_nothing(
+    tmp_path: Path, block: int, said: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path / "root"), KEY, str(block)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.stdout.split() == said.split(), done.stderr
+    left = {str(path.relative_to(tmp_path / "root")) for path in (tmp_path / "root").rglob("*") if path.is_file()}
+    assert left == ({"fits"} if "missing" in said else {"fits", KEY})
 
 
 # Deleting

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC
 from typing import Any
 
 import pytest
@@ -33,6 +34,7 @@ SOURCES = made(
     columns=st.lists(st.text()).map(tuple),
     delimiter=st.sampled_from(",;|\t"),
     chunk_count=st.integers(1, 2**40),
+    started_at=st.datetimes(timezones=st.just(UTC)),
 )
 SPANS = st.tuples(OFFSETS, OFFSETS).flatmap(
     lambda ends: made(
@@ -61,6 +63,7 @@ def chunk(**changes: Any) -> dict[str, Any]:
             "storageKey": "k",
             "columns": ["id", "name"],
             "chunkCount": 9,
+            "startedAt": "2026-01-31T09:00:00Z",
         },
         **changes,
     }

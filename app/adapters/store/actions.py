@@ -75,9 +75,9 @@ class Actions:
         )
 
     async def correct_counts(self, action_id: str, counts: Counts) -> None:
-        """Write the counters of an action that is COMPLETED, after one of its dead chunks was replayed."""
+        """Write the counters of an action that has ended, after a dead chunk was replayed or one came late."""
         await self._collection.update_one(
-            {"_id": action_id, "status": Status.COMPLETED},
+            {"_id": action_id, "status": {"$in": sorted(ENDED)}},
             {"$set": {**counts.to_document(), "updatedAt": datetime.now(UTC)}},
         )
 

@@ -52,4 +52,6 @@ class DeadLetters:
 
     async def return_replay(self, letter_id: str) -> None:
         """Take a claim back, because the message could not be sent."""
-        await self._collection.update_one({"_id": letter_id}, {"$set": {"status": "DEAD"}})
+        await self._collection.update_one(
+            {"_id": letter_id}, {"$set": {"status": "DEAD"}, "$unset": {"replayedAt": ""}}
+        )

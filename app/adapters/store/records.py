@@ -58,9 +58,12 @@ class Records:
         return {document["_id"]: document async for document in cursor}
 
     async def _run(self, collection: str, statements: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        reply: dict[str, Any] = await self._database.command(
-            {"update": collection, "updates": list(statements), "ordered": False}
-        )
+        command: dict[str, Any] = {"update": collection, "updates": list(statements), "ordered": False}
+        concern = self._database.write_concern
+        if not concern.is_server_default:
+            # A raw command does not take over what the URI asks for.
+            command["writeConcern"] = concern.document
+        reply: dict[str, Any] = await self._database.command(command)
         if "writeConcernError" in reply:
             raise WriteConcernError("the write was not confirmed as asked", details=reply["writeConcernError"])
         return reply

@@ -1,0 +1,111 @@
+"""Stand-ins for what needs a broker: channels that remember what was sent, and events that came from nowhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.messages import ChunkResult, Message
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A message as a channel was given it."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: dict[str, bytes]
+
+
+@dataclass
+class RecordingChannel:
+    """A topic that takes everything, after it has refused as often as ``faults`` says."""
+
+    name: str
+    faults: list[Exception] = field(default_factory=list)
+    sent: list[Sent] = field(default_factory=list)
+
+    @property
+    def topic(self) -> str:
+        return f"topic {self.name}"
+
+    @property
+    def results(self) -> list[ChunkResult]:
+        return [ChunkResult.decode(message.value) for message in self.sent]
+
+    async def send(self, message: Message, headers: Mapping[str, bytes] | None = None, **_: Any) -> None:
+        await self.send_raw(message.key.encode(), message.encode(), headers)
+
+    async def send_all(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            await self.send(message)
+
+    async def send_raw(
+        self, key: bytes | None, value: bytes | None, headers: Mapping[str, bytes] | None = None, **_: Any
+    ) -> None:
+        await asyncio.sleep(0)
+        if self.faults:
+            raise self.faults.pop(0)
+        self.sent.append(Sent(key, value, dict(headers or {})))
+
+
+class RecordingTopics:
+    """All topics of the platform, as :class:`app.topics.Topics` has them."""
+
+    def __init__(self, base: str = "bulk") -> None:
+        self.chunks = RecordingChannel(base)
+        self.feed = RecordingChannel(f"{base}.feed")
+        self.results = RecordingChannel(f"{base}.results")
+        self.retries = tuple(RecordingChannel(f"{base}.retry.{tier}") for tier in (1, 2, 3))
+        self.dead = RecordingChannel(f"{base}.DLQ")
+        self.poison = RecordingChannel(f"{base}.POISON")
+        self.all = (self.chunks, self.feed, self.results, *self.retries, self.dead, self.poison)
+
+    def named(self, name: str) -> RecordingChannel | None:
+        return next((channel for channel in self.all if channel.name == name), None)
+
+    @property
+    def taken(self) -> dict[str, list[Sent]]:
+        """What was sent, by topic, without the topics that got nothing."""
+        return {channel.name: channel.sent for channel in self.all if channel.sent}
+
+
+@dataclass(frozen=True)
+class FakeMessage:
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Any
+    timestamp: float | None = 1.5
+
+
+@dataclass(frozen=True)
+class FakeEvent:
+    """What Faust gives an agent."""
+
+    message: FakeMessage
+
+    @property
+    def value(self) -> bytes | None:
+        return self.message.value
+
+
+def event(
+    value: bytes | None = b"value",
+    *,
+    topic: str = "bulk",
+    partition: int = 3,
+    offset: int = 14,
+    key: bytes | None = b"key",
+    headers: Mapping[str, bytes] | Sequence[tuple[str, bytes]] | None = None,
+) -> FakeEvent:
+    return FakeEvent(FakeMessage(topic, partition, offset, key, value, headers))
+
+
+def read_again(sent: Sent, *, topic: str, offset: int = 99) -> FakeEvent:
+    """The event that a message sent to a topic becomes there."""
+    return event(sent.value, topic=topic, partition=1, offset=offset, key=sent.key, headers=list(sent.headers.items()))

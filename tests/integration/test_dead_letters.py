@@ -1,0 +1,135 @@
+"""Dead letters on a real server: a letter is kept once, found by those it concerns, and replayed by one of many."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from app.adapters.store import DeadLetters, Store
+from app.settings import Settings
+
+#: A moment that is past, to the millisecond.
+NOW = datetime(2020, 1, 31, 9, 0, 0, 123_000, tzinfo=UTC)
+
+
+@pytest.fixture
+async def letters(settings: Settings) -> AsyncIterator[DeadLetters]:
+    store = Store(settings.mongo_db_uri)
+    await store.prepare()
+    yield store.dead_letters
+    await store.close()
+
+
+def letter(**changes: Any) -> dict[str, Any]:
+    return {
+        "kind": "CHUNK",
+        "status": "DEAD",
+        "accountId": "default",
+        "actionId": "0" * 24,
+        "payload": b"\x00\xff",
+        "key": None,
+        "origin": {"topic": "bulk", "partition": 3, "offset": 2**40},
+        "at": NOW,
+        **changes,
+    }
+
+
+async def all_ids(letters: DeadLetters, query: dict[str, Any], size: int) -> list[str]:
+    """The ids on all pages."""
+    found: list[str] = []
+    before = None
+    while page := await letters.page(query, size, before):
+        assert len(page) <= size
+        found += [one["_id"] for one in page]
+        assert len(found) == len(set(found)), "a letter is repeated"
+        before = (page[-1]["at"], page[-1]["_id"])
+    return found
+
+
+async def test_a_letter_comes_back_as_it_was_put(letters: DeadLetters) -> None:
+    await letters.put("a:1", letter())
+    assert await letters.get("a:1") == {"_id": "a:1", **letter()}
+    assert await letters.get("a:2") is None
+
+
+async def test_a_letter_that_is_put_twice_is_there_once_and_the_last_one_stands(letters: DeadLetters) -> None:
+    await letters.put("a:1", letter(error="one", only="first"))
+    for _ in range(2):
+        await letters.put("a:1", letter(error="two"))
+    assert await letters.page({}, 10) == [{"_id": "a:1", **letter(error="two")}]
+
+
+async def test_letters_that_are_put_at_once_are_there_once(letters: DeadLetters) -> None:
+    await asyncio.gather(*(letters.put(f"a:{n % 5}", letter()) for n in range(40)))
+    assert await all_ids(letters, {}, 100) == [f"a:{n}" for n in (4, 3, 2, 1, 0)]
+
+
+async def test_pages_are_newest_first_and_their_cursor_leaves_out_and_repeats_nothing(letters: DeadLetters) -> None:
+    # Some died in the same millisecond: there the id decides.
+    made = [(NOW + timedelta(milliseconds=n * 7 % 20 // 3), f"a:{n:02}") for n in range(20)]
+    for moment, name in made:
+        await letters.put(name, letter(at=moment))
+    expected = [name for _, name in sorted(made, reverse=True)]
+    for size in (1, 3, 20, 50):
+        assert await all_ids(letters, {}, size) == expected
+
+
+async def test_a_page_shows_only_what_was_asked_for(letters: DeadLetters) -> None:
+    await letters.put("mine", letter())
+    await letters.put("replayed", letter(status="REPLAYED"))
+    await letters.put("other action", letter(actionId="1" * 24))
+    await letters.put("other account", letter(accountId="other"))
+    nobodys = letter(kind="POISON")
+    del nobodys["accountId"], nobodys["actionId"]
+    await letters.put("poison", nobodys)
+    action = {"actionId": "0" * 24}
+    assert set(await all_ids(letters, action, 2)) == {"mine", "replayed", "other account"}
+    assert set(await all_ids(letters, {"accountId": {"$in": ["default"]}, **action}, 1)) == {"mine", "replayed"}
+    mine_and_nobodys = {"accountId": {"$in": ["default", None]}, "status": "DEAD"}
+    assert set(await all_ids(letters, mine_and_nobodys, 1)) == {"mine", "other action", "poison"}
+
+
+async def test_a_replay_is_claimed_by_one_of_many(letters: DeadLetters) -> None:
+    for number in range(10):
+        name = f"a:{number}"
+        await letters.put(name, letter())
+        claimed = await asyncio.gather(*(letters.claim_replay(name) for _ in range(8)))
+        assert claimed.count(True) == 1
+        assert not await letters.claim_replay(name)
+        found = await letters.get(name)
+        assert found is not None
+        assert (found["status"], found["replayedAt"] > NOW, found["payload"]) == ("REPLAYED", True, b"\x00\xff")
+
+
+async def test_a_letter_that_is_not_there_cannot_be_claimed(letters: DeadLetters) -> None:
+    assert not await letters.claim_replay("nobody")
+    await letters.return_replay("nobody")
+    assert await letters.page({}, 10) == []
+
+
+async def test_a_replay_that_is_returned_can_be_claimed_again_by_one(letters: DeadLetters) -> None:
+    await letters.put("a:1", letter())
+    assert await letters.claim_replay("a:1")
+    await letters.return_replay("a:1")
+    found = await letters.get("a:1")
+    assert found is not None
+    assert found["status"] == "DEAD"
+    assert (await asyncio.gather(*(letters.claim_replay("a:1") for _ in range(4)))).count(True) == 1
+
+
+async def test_a_chunk_that_dies_again_after_its_replay_can_be_replayed_again(letters: DeadLetters) -> None:
+    await letters.put("a:1", letter())
+    assert await letters.claim_replay("a:1")
+    await letters.put("a:1", letter(at=NOW + timedelta(seconds=1)))
+    assert await letters.claim_replay("a:1")
+
+
+async def test_a_letter_whose_replay_was_returned_shows_no_time_of_a_replay(letters: DeadLetters) -> None:
+    await letters.put("a:1", letter())
+    assert await letters.claim_replay("a:1")
+    await letters.return_replay("a:1")
+    assert await letters.get("a:1") == {"_id": "a:1", **letter()}

@@ -1,0 +1,139 @@
+"""The retry topics: a message waits until it is due and goes back where it came from, or waits elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from agents import retrier
+from agents.faults import PermanentFault
+from agents.retrier import give_back
+from app.headers import Handover, Origin
+from tests.fakes import FakeEvent, RecordingTopics, Sent, event
+
+RETRY = "bulk.retry.2"
+START = 1_800_000_000.0
+
+
+class Clock:
+    """A clock that only sleeping moves, with what happens at a time."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self.slept: list[float] = []
+
+    def time(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        assert seconds > 0
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(retrier, "time", clock)
+    monkeypatch.setattr(retrier, "asyncio", clock)
+    return clock
+
+
+@pytest.fixture
+def topics() -> RecordingTopics:
+    return RecordingTopics()
+
+
+def platform(topics: RecordingTopics, is_moving: Callable[[], bool] = lambda: False) -> Any:
+    return SimpleNamespace(topics=topics, is_moving=is_moving)
+
+
+def history(due: float, origin: str = "bulk") -> Handover:
+    return Handover(Origin(origin, 3, 14), 2, "2026-01-31T09:00:00.000+00:00", "it failed", due)
+
+
+def waiting(due: float, origin: str = "bulk") -> FakeEvent:
+    return event(b"payload", topic=RETRY, headers=history(due, origin).to_headers())
+
+
+def same(due: float, origin: str = "bulk") -> Sent:
+    """The message of ``waiting``, with its history as it was."""
+    return Sent(b"key", b"payload", history(due, origin).to_headers())
+
+
+@pytest.mark.parametrize("origin", ["bulk", "bulk.feed", "bulk.results"])
+async def test_a_message_goes_back_to_its_topic_of_origin_with_its_history(
+    clock: Clock, topics: RecordingTopics, origin: str
+) -> None:
+    await give_back(waiting(START + 1, origin), platform(topics))
+    assert topics.taken == {origin: [same(START + 1, origin)]}
+
+
+@pytest.mark.parametrize("delay", [0.001, 0.1, 0.2, 7.3, 60.0])
+async def test_a_message_waits_until_it_is_due_and_no_longer(
+    clock: Clock, topics: RecordingTopics, delay: float
+) -> None:
+    await give_back(waiting(START + delay), platform(topics))
+    assert clock.now == pytest.approx(START + delay, abs=1e-3)
+    assert clock.now >= START + delay - 1e-6
+    assert topics.taken == {"bulk": [same(START + delay)]}
+
+
+@pytest.mark.parametrize("due", [0.0, START - 3600, START])
+async def test_a_message_that_is_due_does_not_wait(clock: Clock, topics: RecordingTopics, due: float) -> None:
+    await give_back(waiting(due), platform(topics))
+    assert clock.slept == []
+    assert topics.taken == {"bulk": [same(due)]}
+
+
+async def test_a_waiting_message_looks_often_whether_its_partition_moves(clock: Clock, topics: RecordingTopics) -> None:
+    await give_back(waiting(START + 60), platform(topics))
+    assert max(clock.slept) <= 1.0
+
+
+async def test_a_message_whose_partition_moves_goes_on_waiting_in_its_own_topic(
+    clock: Clock, topics: RecordingTopics
+) -> None:
+    await give_back(waiting(START + 60), platform(topics, lambda: clock.now >= START + 5))
+    assert clock.now < START + 6
+    assert topics.taken == {RETRY: [same(START + 60)]}
+
+
+async def test_a_message_that_is_due_goes_back_even_while_partitions_move(
+    clock: Clock, topics: RecordingTopics
+) -> None:
+    await give_back(waiting(START), platform(topics, lambda: True))
+    assert topics.taken == {"bulk": [same(START)]}
+
+
+async def test_a_broker_that_is_away_is_a_fault_so_that_it_is_tried_again(
+    clock: Clock, topics: RecordingTopics
+) -> None:
+    topics.chunks.faults.append(TimeoutError())
+    message = waiting(START)
+    with pytest.raises(TimeoutError):
+        await give_back(message, platform(topics))
+    await give_back(message, platform(topics))
+    assert topics.taken == {"bulk": [same(START)]}
+
+
+@pytest.mark.parametrize("headers", [None, {"retry-count": b"1"}, history(START, "not.ours").to_headers()])
+async def test_a_message_without_a_readable_history_is_a_permanent_fault_and_goes_nowhere(
+    clock: Clock, topics: RecordingTopics, headers: Any
+) -> None:
+    with pytest.raises(PermanentFault):
+        await give_back(event(topic=RETRY, headers=headers), platform(topics))
+    assert topics.taken == {}
+
+
+async def test_a_message_that_is_stopped_while_it_waits_goes_nowhere(topics: RecordingTopics) -> None:
+    task = asyncio.create_task(give_back(waiting(4e9), platform(topics)))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert topics.taken == {}
