@@ -39,6 +39,7 @@ test-fast: $(VENV)/.ready ## The tests that need no service
 	@$(BIN)/python -m pytest tests/unit
 
 test: lint ## All checks and all tests, on real services of their own
+	@$(BIN)/python -m stack fetch
 	@$(BIN)/python -m pytest
 
 soak: $(VENV)/.ready ## Faults at random while files are uploaded (MINUTES=10 SEED=0 draws one)

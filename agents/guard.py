@@ -1,4 +1,4 @@
-"""The common guard: the only way an agent or a timer is made, so that no exception ever loses an event.
+"""The common guard: the only way an agent, a timer or a loop is made, so that no exception ever loses an event.
 
 Faust acknowledges an event even when the agent raises, and a timer that raises ends the worker. Inside the
 guard everything is caught. A fault that passes is tried again for a moment, then handed to the next retry
@@ -78,16 +78,31 @@ def add_timer(
     """Run ``body`` every ``interval`` seconds; what it raises is logged and ends nothing."""
 
     async def tick() -> None:
-        try:
-            await body(app.platform)
-        except Exception as error:
-            if is_transient(error):
-                log.warning("%s: trying again at the next turn: %r", body.__name__, error)
-            else:
-                log.exception("%s failed", body.__name__)
+        await _one_turn(app, body)
 
     tick.__name__ = tick.__qualname__ = body.__name__
     app.timer(interval, on_leader=on_leader)(tick)
+
+
+def add_loop(app: Any, pause: float, body: Callable[[Platform], Awaitable[None]]) -> None:
+    """Run ``body`` again and again, ``pause`` seconds after its end, however long it takes; guarded likewise."""
+
+    async def turns() -> None:
+        while not app.should_stop:
+            await _one_turn(app, body)
+            await app.sleep(pause)
+
+    app.task(turns)
+
+
+async def _one_turn(app: Any, body: Callable[[Platform], Awaitable[None]]) -> None:
+    try:
+        await body(app.platform)
+    except Exception as error:
+        if is_transient(error):
+            log.warning("%s: trying again at the next turn: %r", body.__name__, error)
+        else:
+            log.exception("%s failed", body.__name__)
 
 
 def _consume(app: Any, channel: Channel, name: str, guarded: EventHandler, concurrency: int) -> None:

@@ -15,7 +15,7 @@ import faust
 from agents.dead_letters import bury, keep_poison
 from agents.dispatcher import dispatch
 from agents.feeder import feed
-from agents.guard import add_agent, add_raw_agent, add_timer
+from agents.guard import add_agent, add_loop, add_raw_agent, add_timer
 from agents.processor import process
 from agents.progress import count
 from agents.retrier import give_back
@@ -128,7 +128,7 @@ def create_app(settings: Settings) -> BulkApp:
     add_raw_agent(app, topics.dead, bury)
     add_raw_agent(app, topics.poison, keep_poison)
     add_timer(app, settings.dispatch_interval_ms / 1000, dispatch, on_leader=True)
-    add_timer(app, settings.snapshot_interval, _report)
+    add_loop(app, settings.snapshot_interval, _report)
     routes.add_to(app)
     # aiohttp waits this long for requests that are under way.
     app.web.handler_shutdown_timeout = settings.shutdown_timeout / 2

@@ -16,7 +16,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from agents import guard
 from agents.faults import PermanentFault
-from agents.guard import add_agent, add_raw_agent, add_timer
+from agents.guard import add_agent, add_loop, add_raw_agent, add_timer
 from app.headers import Handover, Origin
 from app.messages import Feed
 from tests.fakes import FakeEvent, RecordingTopics, event, read_again
@@ -306,6 +306,32 @@ async def test_a_timer_whose_body_raises_does_not_raise_and_has_its_next_turn(
     await tick()
     await tick()
     assert platforms == [app.platform] * 2
+
+
+async def test_a_loop_whose_body_raises_goes_on_until_the_worker_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = 0
+
+    class Looping:
+        platform = object()
+        should_stop = False
+
+        def task(self, function: Any) -> None:
+            self.function = function
+
+        async def sleep(self, seconds: float) -> None:
+            assert seconds == 0.3
+
+    app = Looping()
+
+    async def body(platform: Any) -> None:
+        nonlocal turns
+        turns += 1
+        app.should_stop = turns == 3
+        raise [ConnectionError("away"), ValueError("wrong"), TimeoutError()][turns - 1]
+
+    add_loop(app, 0.3, body)
+    await app.function()
+    assert turns == 3
 
 
 async def test_a_timer_that_is_cancelled_ends(app: App) -> None:

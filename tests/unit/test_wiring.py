@@ -27,7 +27,7 @@ AGENTS = {
 }
 TABLES = {"progress": f"{BASE}-progress-changelog"}
 #: Timer → interval in seconds, on the leader only.
-TIMERS = {"dispatch": (0.7, True), "_report": (0.2, False)}
+TIMERS = {"dispatch": (0.7, True)}
 ROUTES = {
     ("POST", "/bulk-actions"),
     ("GET", "/bulk-actions"),
@@ -100,7 +100,7 @@ def test_the_timers_are_exactly_these(app: BulkApp, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(BulkApp, "timer", record)
     again = create_app(app.settings)
     assert made == TIMERS
-    assert len(again._app_tasks) == len(TIMERS), "nothing runs beside the timers"
+    assert len(again._app_tasks) == len(TIMERS) + 1, "nothing runs beside the timers and the reporter's loop"
 
 
 def test_the_routes_are_exactly_these_each_with_head_beside_get(app: BulkApp) -> None:
@@ -130,11 +130,11 @@ def uses(name: str) -> Iterator[str]:
                     yield str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("maker", ["agent", "timer"])
-def test_agents_and_timers_are_made_in_the_guard_alone(maker: str) -> None:
+@pytest.mark.parametrize("maker", ["agent", "timer", "task"])
+def test_agents_timers_and_loops_are_made_in_the_guard_alone(maker: str) -> None:
     assert set(uses(maker)) == {"agents/guard.py"}
 
 
-@pytest.mark.parametrize("maker", ["crontab", "page", "service", "table_route", "task"])
+@pytest.mark.parametrize("maker", ["crontab", "page", "service", "table_route"])
 def test_no_other_way_of_faust_past_the_guard_is_used(maker: str) -> None:
     assert list(uses(maker)) == []
