@@ -8,6 +8,9 @@ What goes wrong in faust-streaming 0.15 (``faust/transport/consumer.py``):
   old record makes ``_add_gap`` mark everything in between as acknowledged. Whole blocks of records vanish.
 * That seek leaves a partition of which nothing has been committed where it is, behind records that were fetched
   and dropped: those are never read again.
+* ``getmany`` drops what a fetch has brought when the flow has stopped, the generation has changed or a partition has
+  been paused in the meantime, while the client's position stays behind it. If it was a changelog, the recovery of
+  the tables waits for ever.
 * ``_new_offset`` tolerates one missing offset at the head, so that with concurrent agents the record that is
   still in hand at the head is committed, and lost when the process dies.
 * ``_add_gap`` counts the record behind a gap as a part of it.
@@ -21,7 +24,9 @@ The rules of the repair:
 2. A batch belongs to the epoch it was fetched in. When the epoch has changed at a record of it, or at its end
    after records were delivered, the rest is dropped and the client seeks once more (not while tables recover:
    recovery positions the changelogs itself, and ends with a seek).
-3. An offset is committed only when everything below it, from the committed offset or from the first record
+3. What was fetched and not delivered is read again: the next fetch begins by going back to it, unless somebody has
+   moved the client elsewhere since.
+4. An offset is committed only when everything below it, from the committed offset or from the first record
    delivered since the seek, has been acknowledged.
 
 Records may come twice, never not at all.
@@ -42,7 +47,41 @@ log = logging.getLogger(__name__)
 
 
 class _ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
-    """The thread of the Kafka client; a failed commit is repeated by the next one instead of ending the worker."""
+    """The thread of the Kafka client.
+
+    It reads again what was fetched and not delivered, and leaves a failed commit to the next one.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        #: Of each partition of the last fetch: its first record not delivered, and the position behind it all.
+        self._undelivered: dict[Any, tuple[int, int]] = {}
+        super().__init__(*args, **kwargs)
+
+    def note_delivered(self, tp: Any, offset: int) -> None:
+        """Remember that a record of the last fetch has been given to its stream."""
+        _, behind = self._undelivered.get(tp, (0, 0))
+        self._undelivered[tp] = offset + 1, behind
+
+    async def _fetch_records(
+        self, consumer: Any, active_partitions: Any, timeout: float | None = None, max_records: int | None = None
+    ) -> Any:
+        if not self.consumer.flow_active:
+            return {}
+        self._rewind(consumer)
+        records = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+        self._undelivered = {
+            tp: (batch[0].offset, _position(consumer, tp) or batch[-1].offset + 1)
+            for tp, batch in records.items()
+            if batch
+        }
+        return records
+
+    def _rewind(self, consumer: Any) -> None:
+        """Go back to what the last fetch brought and nobody got, where nobody has moved the client since."""
+        for tp, (first, behind) in self._undelivered.items():
+            if first < behind and _position(consumer, tp) == behind:
+                consumer.seek(driver.ensure_aiokafka_TP(tp), first)
+        self._undelivered = {}
 
     async def _commit(self, offsets: Mapping[Any, int]) -> bool:
         assignment = self.assignment()
@@ -59,8 +98,18 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         return True
 
 
+def _position(consumer: Any, tp: Any) -> int | None:
+    """Return where the client reads next in a partition, None when that is not known."""
+    subscription = consumer._subscription.subscription
+    assignment = subscription.assignment if subscription is not None else None
+    if assignment is None or driver.ensure_aiokafka_TP(tp) not in assignment.tps:
+        return None
+    state = assignment.state_value(driver.ensure_aiokafka_TP(tp))
+    return int(state.position) if state is not None and state.has_valid_position else None
+
+
 class RepairedConsumer(driver.Consumer):  # type: ignore[misc]
-    """The aiokafka driver's consumer under the three rules above."""
+    """The aiokafka driver's consumer under the rules above."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._epoch = 0
@@ -95,6 +144,7 @@ class RepairedConsumer(driver.Consumer):  # type: ignore[misc]
                 delivered = True
                 if self._epoch != epoch:
                     break
+                self._thread.note_delivered(tp, message.offset)
                 self._first_delivered.setdefault(tp, message.offset)
                 yield tp, message
         finally:
