@@ -141,8 +141,11 @@ def _check_records(
     failures: list[RowOutcome] = []
     numbers: Sequence[int] = range(first_row, first_row + len(records))
     if open_quote:
+        # The open field is the last that was read.
+        open_at = len(records[-1]) - 1
+        column = entity.columns[positions.index(open_at)] if open_at in positions else None
         message = "A quote is opened and not closed before the end of the file."
-        failures.append(_failed(numbers[-1], "UNTERMINATED_QUOTE", message))
+        failures.append(_failed(numbers[-1], "UNTERMINATED_QUOTE", message, column))
         del records[-1]
         numbers = numbers[:-1]
     if not set(map(len, records)) <= {width}:

@@ -133,11 +133,23 @@ def test_only_the_rows_that_are_not_utf8_fail() -> None:
     assert '"J\ufffdrgen"' in checked.failures[0].message
 
 
-@pytest.mark.parametrize("tail", ['2,"Bo,b@c.co,active\n', '2,Bo,b@c.co,"active', '"', f'"{GOOD}\n{GOOD}\n', '2,"a""'])
-def test_a_quote_that_is_open_at_the_end_fails_the_last_row(tail: str) -> None:
+@pytest.mark.parametrize(
+    ("tail", "column"),
+    [
+        ('2,"Bo,b@c.co,active\n', "name"),
+        ('2,Bo,b@c.co,"active', "status"),
+        ('"', "id"),
+        (f'"{GOOD}\n{GOOD}\n', "id"),
+        ('2,"a""', "name"),
+        ('2,Bo,b@c.co,active,"more', None),
+    ],
+)
+def test_a_quote_that_is_open_at_the_end_fails_the_last_row_in_its_column(tail: str, column: str | None) -> None:
     checked = check(f"{GOOD}\n{tail}")
     assert checked.records == [ADA]
-    assert [(failure.row, failure.code) for failure in checked.failures] == [(2, "UNTERMINATED_QUOTE")]
+    assert [(failure.row, failure.code, failure.column) for failure in checked.failures] == [
+        (2, "UNTERMINATED_QUOTE", column)
+    ]
 
 
 def test_a_closed_quote_at_the_end_is_no_open_one() -> None:
