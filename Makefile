@@ -8,7 +8,7 @@ ROWS ?= 10000
 MINUTES ?= 10
 SEED ?= 0
 
-.PHONY: help run serve test test-fast lint services soak clean
+.PHONY: help run serve test test-fast lint services bench soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -41,6 +41,9 @@ test-fast: $(VENV)/.ready ## The tests that need no service
 test: lint ## All checks and all tests, on real services of their own
 	@$(BIN)/python -m stack fetch
 	@$(BIN)/python -m pytest
+
+bench: $(VENV)/.ready ## End to end beside a bare PyMongo loop and a script, in one run (ROWS=10000)
+	@$(BIN)/python -m benchmarks.end_to_end --rows $(ROWS)
 
 soak: $(VENV)/.ready ## Faults at random while files are uploaded (MINUTES=10 SEED=0 draws one)
 	@$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) --seed $(SEED)
