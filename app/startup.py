@@ -17,7 +17,7 @@ _PAUSE = 1.0
 
 
 async def prepare(platform: Platform) -> None:
-    """Wait for every dependency, and create indexes and topics.
+    """Wait for every dependency, and create indexes and topics; a worker that is to stop waits no longer.
 
     Raises:
         WrongPartitions: a topic exists with another number of partitions than the settings say.
@@ -35,12 +35,8 @@ async def prepare(platform: Platform) -> None:
     async def redis() -> None:
         await platform.redis.ping()
 
-    await asyncio.gather(
-        _until_ready("MongoDB", platform.store.prepare),
-        _until_ready("Redis", redis),
-        _until_ready("the storage", platform.storage.check),
-        _until_ready("Kafka", kafka),
-    )
+    steps = {"MongoDB": platform.store.prepare, "Redis": redis, "the storage": platform.storage.check, "Kafka": kafka}
+    await asyncio.gather(*(_until_ready(name, step, platform) for name, step in steps.items()))
 
 
 def port_is_free(host: str, port: int) -> bool:
@@ -54,9 +50,9 @@ def port_is_free(host: str, port: int) -> bool:
     return True
 
 
-async def _until_ready(name: str, step: Callable[[], Awaitable[None]]) -> None:
+async def _until_ready(name: str, step: Callable[[], Awaitable[None]], platform: Platform) -> None:
     waited = False
-    while True:
+    while not platform.is_moving():
         try:
             await step()
         except WrongPartitions:

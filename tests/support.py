@@ -46,7 +46,7 @@ class Worker:
         self, environment: dict[str, str], directory: Path, inject: dict[str, dict[str, Any]] | None = None
     ) -> None:
         self.inject = inject
-        self.port = free_port()
+        self.port = int(environment.get("PORT") or free_port())
         self.directory = directory
         self.directory.mkdir(parents=True, exist_ok=True)
         self.environment = {
