@@ -101,7 +101,10 @@ def test_a_child_gets_default_signal_handling(tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as output:
         child = Child(["sh", "-c", "grep SigIgn /proc/self/status || echo SigIgn: 0"], output=output)
     child.wait(10)
-    assert int((tmp_path / "log").read_text().split()[-1], 16) == 0
+    # Bit n - 1 is signal n. Signals 32 and 33 are the C library's own: whoever is above may have left them ignored,
+    # and no program can change that.
+    ignored = int((tmp_path / "log").read_text().split()[-1], 16)
+    assert ignored & ~(0b11 << 31) == 0
 
 
 def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
