@@ -194,9 +194,11 @@ def _account(soak: Soak, uploads: Uploads, injected: Counter[str], recoveries: d
     wait_for(worker.ready, "a worker is ready")
     deadline = time.monotonic() + _SETTLE
     rows = lost = twice = wrong = 0
-    stored = None
+    for action_id in uploads.made:
+        worker.wait_ended(action_id, timeout=max(1.0, deadline - time.monotonic()))
+    stored = contacts(soak.environment["MONGO_DB_URI"], "f")
     for action_id, (sample, expected) in uploads.made.items():
-        action = worker.wait_ended(action_id, timeout=max(1.0, deadline - time.monotonic()))
+        action = worker.action(action_id)
         rows += expected.total
         difference = expected.total - action["processedCount"]
         lost, twice = lost + max(0, difference), twice + max(0, -difference)
@@ -207,7 +209,6 @@ def _account(soak: Soak, uploads: Uploads, injected: Counter[str], recoveries: d
             print(f"{action_id}: expected {expected.counts()}, got {action}")
             continue
         assert_rows(worker.records(action_id), sample.codes())
-        stored = contacts(soak.environment["MONGO_DB_URI"], "f") if stored is None else stored
         wanted = sample.records()
         wrong += {key: stored.get(key) for key in wanted} != wanted
     assert_verified(soak.environment)
