@@ -209,5 +209,5 @@ def assert_rows(rows: list[dict[str, Any]], codes: list[str | None]) -> None:
 def contacts(mongo_uri: str, prefix: str) -> dict[str, tuple[str, str, str]]:
     """The contacts whose id begins with ``prefix``: id → (name, email, status)."""
     with pymongo.MongoClient(mongo_uri) as client:
-        found = client.get_default_database()["contacts"].find()
+        found = client.get_default_database()["contacts"].find(batch_size=10_000)
         return {c["id"]: (c["name"], c["email"], c["status"]) for c in found if c["id"].startswith(prefix)}
