@@ -30,8 +30,6 @@ from web.errors import ApiError, as_utf8, bad_request
 
 #: Blocks are gathered to this size before they are scanned, hashed and written, bytes.
 _BLOCK = 256 * 1024
-#: What is looked at to tell whether the content is text at all, bytes.
-_SAMPLE = 64 * 1024
 #: Largest value of a form field that is not the file, bytes, and most parts of a form.
 _MAX_FIELD, _MAX_PARTS = 16 * 1024, 20
 
@@ -83,7 +81,7 @@ class _File:
         block, self._pending = bytes(self._pending), bytearray()
         if not block:
             return
-        if not self.size and (reason := refuse_reason(block[:_SAMPLE])):
+        if not self.size and (reason := refuse_reason(block)):
             raise bad_request(reason, "NOT_CSV")
         self.size += len(block)
         if self.size > self._limit:
