@@ -84,12 +84,16 @@ class Worker:
         return self
 
     def ready(self) -> bool:
+        return self.readiness().get("status") == "UP"
+
+    def readiness(self) -> dict[str, Any]:
+        """What ``/ready`` answers; nothing while the worker does not listen yet."""
         assert self.process is not None
         assert self.process.poll() is None, f"the worker has ended:\n{self.tail()}"
         try:
-            return self.client.get("/ready").status_code == 200
+            return dict(self.client.get("/ready").json())
         except httpx.TransportError:
-            return False
+            return {}
 
     def tail(self) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-30:]) if self.log.exists() else ""

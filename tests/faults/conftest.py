@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from stack import Options, Stack
 from stack.samples import Expected, Sample
 from tests.conftest import namespace
-from tests.support import Worker, assert_exact, assert_verified
+from tests.support import ENDED, Worker, assert_exact, assert_verified, wait_for
 
 #: Short times, so that a recovery can be waited for.
 QUICK = {
@@ -26,6 +28,31 @@ QUICK = {
 }
 
 Inject = dict[str, dict[str, Any]]
+
+
+@dataclass
+class Tally:
+    """What the fault tests of one run have shown, for the last lines of its report."""
+
+    rows: int = 0
+    #: What happened → seconds until the next row was counted.
+    recoveries: list[tuple[str, float]] = field(default_factory=list)
+
+
+_TALLY = pytest.StashKey[Tally]()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say how many rows were found exact, and how soon they moved again after each fault."""
+    tally = config.stash.get(_TALLY, None)
+    if tally is None:
+        return
+    terminalreporter.section("faults")
+    terminalreporter.line(
+        f"{tally.rows} rows found exact, {len(tally.recoveries)} faults timed; rows moved again after"
+    )
+    for what, seconds in tally.recoveries:
+        terminalreporter.line(f"{seconds:6.1f} s  {what}")
 
 
 @pytest.fixture(scope="session")
@@ -55,11 +82,14 @@ class Scene:
     directory: Path
     environment: dict[str, str]
     sample: Sample
+    name: str
+    tally: Tally
     workers: list[Worker] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.file = self.directory / "contacts.csv"
         self.expected: Expected = self.sample.write(self.file)
+        self._struck: float | None = None
 
     def worker(self, *, inject: Inject | None = None, wait: bool = True, **settings: str) -> Worker:
         """Start a worker, if wanted with faults built in."""
@@ -67,11 +97,33 @@ class Scene:
         self.workers.append(worker)
         return worker.start() if wait else worker.launch()
 
+    def struck(self) -> None:
+        """From here on the recovery is timed: a worker has died, or a service is back."""
+        self._struck = time.monotonic()
+
     def assert_exact(self, worker: Worker, action_id: str, *, timeout: float = 150.0) -> None:
         """The action ends, and is exactly what the file says; the verify command agrees."""
+        if self._struck is not None:
+            self._time_recovery(worker, action_id, timeout)
         worker.wait_ended(action_id, timeout)
         assert_exact(worker, action_id, self.sample, self.expected, self.environment["MONGO_DB_URI"])
         assert_verified(self.environment, action_id)
+        self.tally.rows += self.expected.total
+
+    def _time_recovery(self, worker: Worker, action_id: str, timeout: float) -> None:
+        assert self._struck is not None
+        counts: list[int] = []
+
+        def moves() -> bool:
+            try:
+                action = worker.action(action_id)
+            except (httpx.TransportError, AssertionError):
+                return False  # the service that was away is still answering with errors
+            counts.append(action["processedCount"])
+            return counts[-1] > counts[0] or action["status"] in ENDED
+
+        wait_for(moves, "rows move again", timeout=timeout)
+        self.tally.recoveries.append((self.name, time.monotonic() - self._struck))
 
     def close(self) -> None:
         for worker in self.workers:
@@ -83,23 +135,24 @@ MakeScene = Callable[..., Scene]
 
 
 @pytest.fixture
-def make_scene(mortal_services: Stack, tmp_path: Path) -> Iterator[MakeScene]:
+def make_scene(mortal_services: Stack, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[MakeScene]:
     """Make the scene of a test; keyword arguments are settings of all its workers."""
-    yield from _make_scenes(mortal_services, tmp_path)
+    yield from _make_scenes(mortal_services, tmp_path, request)
 
 
 @pytest.fixture
-def make_durable_scene(durable_services: Stack, tmp_path: Path) -> Iterator[MakeScene]:
+def make_durable_scene(durable_services: Stack, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[MakeScene]:
     """The same on services that may be killed."""
-    yield from _make_scenes(durable_services, tmp_path)
+    yield from _make_scenes(durable_services, tmp_path, request)
 
 
-def _make_scenes(services: Stack, directory: Path) -> Iterator[MakeScene]:
+def _make_scenes(services: Stack, directory: Path, request: pytest.FixtureRequest) -> Iterator[MakeScene]:
+    tally = request.config.stash.setdefault(_TALLY, Tally())
     scenes: list[Scene] = []
 
     def make(*, rows: int = 50_000, seed: int = 1, **settings: str) -> Scene:
         environment = {**namespace(services, directory), **QUICK, **settings}
-        scenes.append(Scene(services, directory, environment, Sample(rows, seed=seed)))
+        scenes.append(Scene(services, directory, environment, Sample(rows, seed=seed), request.node.name, tally))
         return scenes[-1]
 
     yield make

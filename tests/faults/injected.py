@@ -11,8 +11,10 @@ import os
 import random
 import signal
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
+from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
 
 import agents.processor
@@ -146,6 +148,19 @@ def no_repair() -> None:
     main.RepairedTransport = driver.Transport  # type: ignore[misc]
 
 
+def hold_recovery(gate: str) -> None:
+    """Hold the end of the tables' recovery at a gate, a directory: say ``reached``, wait for ``open``."""
+    original = Recovery.on_recovery_completed
+
+    async def held(*args: Any, **kwargs: Any) -> None:
+        (Path(gate) / "reached").touch()
+        while not (Path(gate) / "open").exists():
+            await asyncio.sleep(0.05)
+        await original(*args, **kwargs)
+
+    Recovery.on_recovery_completed = held
+
+
 def everybody_leads() -> None:
     """Let this worker believe that it leads, whatever the others believe."""
     main.BulkApp.is_leader = lambda self: True
@@ -162,7 +177,17 @@ def _wrap_send(around: Callable[[Callable[[], Awaitable[None]], Channel], Awaita
 
 FAULTS: dict[str, Callable[..., None]] = {
     function.__name__: function
-    for function in (kill, deliver_twice, drop, disorder, fail_chunk, slow_writes, no_repair, everybody_leads)
+    for function in (
+        kill,
+        deliver_twice,
+        drop,
+        disorder,
+        fail_chunk,
+        slow_writes,
+        no_repair,
+        hold_recovery,
+        everybody_leads,
+    )
 }
 
 for name, arguments in INJECT.items():

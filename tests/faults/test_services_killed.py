@@ -27,6 +27,7 @@ def test_the_broker_is_killed_and_comes_back_after_20_seconds(make_durable_scene
     scene.services["kafka"].kill()
     time.sleep(20)  # the length of the outage, not a synchronisation
     scene.services["kafka"].start()
+    scene.struck()
     scene.assert_exact(worker, action)
 
 
@@ -36,6 +37,7 @@ def test_redis_is_killed_and_comes_back(make_durable_scene: MakeScene) -> None:
     scene.services["redis"].kill()
     time.sleep(5)  # the length of the outage
     scene.services["redis"].start()
+    scene.struck()
     scene.assert_exact(worker, action)
 
 
@@ -45,6 +47,7 @@ def test_the_database_is_stopped_and_comes_back(make_durable_scene: MakeScene) -
     scene.services["mongo"].stop()
     time.sleep(5)  # the length of the outage
     scene.services["mongo"].start()
+    scene.struck()
     scene.assert_exact(worker, action)
 
 
@@ -54,6 +57,7 @@ def test_the_database_hangs_for_a_while(make_durable_scene: MakeScene) -> None:
     scene.services["mongo"].pause()
     time.sleep(5)  # the length of the outage
     scene.services["mongo"].resume()
+    scene.struck()
     scene.assert_exact(worker, action)
 
 
@@ -68,4 +72,5 @@ def test_the_storage_is_unreadable_for_a_while(make_durable_scene: MakeScene) ->
     time.sleep(4)  # the length of the outage
     storage.unlink()
     hidden.rename(storage)
+    scene.struck()
     scene.assert_exact(worker, action)

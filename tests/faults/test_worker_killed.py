@@ -29,6 +29,7 @@ def test_the_only_worker_dies_and_the_file_is_finished_by_its_successor(
     doomed = scene.worker(inject={"kill": {"point": point, "nth": nth}})
     action = doomed.submit(scene.file)
     wait_for(lambda: not doomed.running, "the worker is dead", timeout=60)
+    scene.struck()
     successor = scene.worker()
     scene.assert_exact(successor, action)
 
@@ -51,6 +52,7 @@ def test_one_of_two_workers_dies_for_good_and_a_third_joins(make_scene: MakeScen
     action = first.submit(scene.file)
     wait_for(lambda: first.action(action)["processedCount"] > 10_000, "under way")
     second.kill()
+    scene.struck()
     third = scene.worker(wait=False)
     scene.assert_exact(first, action)
     wait_for(third.ready, "the third worker is ready")
@@ -66,3 +68,20 @@ def test_a_rolling_restart_of_all_workers_loses_nothing(make_scene: MakeScene) -
         assert worker.stop() == 0
         worker.start()
     scene.assert_exact(workers[0], action)
+
+
+def test_a_worker_is_not_ready_before_its_tables_are_recovered(make_scene: MakeScene) -> None:
+    scene = make_scene()
+    doomed = scene.worker(inject={"kill": {"point": "counting", "nth": 40}})
+    action = doomed.submit(scene.file)
+    wait_for(lambda: not doomed.running, "the worker is dead", timeout=60)
+    gate = scene.directory / "gate"
+    gate.mkdir()
+    successor = scene.worker(inject={"hold_recovery": {"gate": str(gate)}}, wait=False)
+    wait_for((gate / "reached").exists, "the tables are about to be recovered")
+    answer = successor.readiness()
+    assert (answer["status"], answer["checks"].pop("worker")) == ("DOWN", "STARTING")
+    assert set(answer["checks"].values()) == {"UP"}
+    (gate / "open").touch()
+    wait_for(successor.ready, "the worker is ready")
+    scene.assert_exact(successor, action)
