@@ -6,14 +6,15 @@ any point leaves a chunk that the next delivery finishes with the same outcome.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from agents.faults import PermanentFault
 from app.adapters.claims import ClaimsReleased
+from app.adapters.store.upserts import Upserts
 from app.domain.entities import Columns, Entity, find_entity
-from app.domain.outcomes import WRITE_REFUSED, ChunkOutcome, Counts, RowOutcome
+from app.domain.outcomes import WRITE_REFUSED, ChunkOutcome, Counts, RowOutcome, bit_set
 from app.domain.rows import CheckedChunk, check_chunk
 from app.messages import Chunk, ChunkResult
 from app.platform import Platform
@@ -51,7 +52,12 @@ async def _run(chunk: Chunk, platform: Platform, *, first_time: bool) -> ChunkOu
     if len(data) != span.end - span.start:
         raise PermanentFault(f"the stored file ends before byte {span.end}")
     checked = check_chunk(entity, Columns(chunk.source.columns), data, chunk.source.delimiter, span.first_row)
-    owners = await platform.claims.claim(chunk.action_id, _key_values(entity, checked))
+    owners = await platform.claims.claim(
+        chunk.action_id,
+        chunk.source.row_count,
+        checked.rows,
+        [checked.column(field) for field in (entity.key, entity.unique) if field is not None],
+    )
     duplicates = [
         RowOutcome(
             checked.rows[position],
@@ -62,86 +68,65 @@ async def _run(chunk: Chunk, platform: Platform, *, first_time: bool) -> ChunkOu
         )
         for position, owner in owners.items()
     ]
-    rows = [row for position, row in enumerate(checked.rows) if position not in owners]
-    records = [record for position, record in enumerate(checked.records) if position not in owners]
-    created, refused = await _write(chunk, platform, entity, rows, records, first_time=first_time)
+    owned = checked.without(owners) if owners else checked
+    created, refused = await _write(chunk, platform, owned, first_time=first_time)
     failures = [RowOutcome(row, "FAILED", WRITE_REFUSED, message[:200]) for row, message in refused.items()]
     exceptions = sorted([*checked.failures, *duplicates, *failures])
-    updated = len(rows) - len(created) - len(refused)
-    created_bits = 0
-    for row in created:
-        created_bits |= 1 << row - span.first_row
+    updated = len(owned.rows) - len(created) - len(refused)
     return ChunkOutcome(
         first_row=span.first_row,
         row_count=checked.row_count,
         counts=Counts.of(exceptions, created=len(created), updated=updated),
         exceptions=exceptions,
-        created=created_bits,
+        created=bit_set(row - span.first_row for row in created),
     )
 
 
-def _key_values(entity: Entity, checked: CheckedChunk) -> list[tuple[str, ...]]:
-    """Return what each valid row claims: its number, then its key values."""
-    key, unique = entity.key, entity.unique
-    pairs = zip(checked.rows, checked.records, strict=True)
-    if unique is None:
-        return [(str(row), "k:" + record[key]) for row, record in pairs]
-    return [(str(row), "k:" + record[key], "u:" + record[unique]) for row, record in pairs]
-
-
 async def _write(
-    chunk: Chunk,
-    platform: Platform,
-    entity: Entity,
-    rows: Sequence[int],
-    records: Sequence[Mapping[str, Any]],
-    *,
-    first_time: bool,
+    chunk: Chunk, platform: Platform, owned: CheckedChunk, *, first_time: bool
 ) -> tuple[list[int], dict[int, str]]:
     """Upsert records. Returns the rows that made a new record, and the rows refused with the reason.
 
     Whether a row made a record is taken from the server's answer only while nobody else has run this chunk;
     otherwise the records themselves say which action created them.
     """
-    account, action = chunk.source.account_id, chunk.action_id
-    ids = [f"{account}:{record[entity.key]}" for record in records]
-    overtaken: set[int] = set()
+    entity, records, action = owned.entity, platform.store.records, chunk.action_id
+    prefix = f"{chunk.source.account_id}:"
+    stale = owned
     if not first_time:
-        present = await platform.store.records.find(entity.collection, ids, ["_bulk"])
+        ids = [prefix + key for key in owned.column(entity.key)]
+        present = await records.find(entity.collection, ids, ["_bulk"])
         overtaken = {position for position, _id in enumerate(ids) if _is_newer(present.get(_id), chunk)}
-    tag = {
-        "actionId": action,
-        "startedAt": chunk.source.started_at,
-        "status": "SUCCESS",
-        "at": datetime.now(UTC),
-    }
-    positions = [position for position in range(len(ids)) if position not in overtaken]
-    statements = [
-        {
-            "q": {"_id": ids[position]},
-            "u": {
-                "$set": {
-                    "accountId": account,
-                    **records[position],
-                    "_bulk": {**tag, "row": rows[position]},
-                },
-                "$setOnInsert": {"createdBy": action},
-            },
-            "upsert": True,
-        }
-        for position in positions
-    ]
-    written = await platform.store.records.upsert(entity.collection, statements)
-    refused = {rows[positions[index]]: message for index, message in written.refused.items()}
+        stale = owned.without(overtaken)
+    written = await records.upsert(entity.collection, _upserts(chunk, entity).statements(stale.rows, stale.columns))
+    refused = {stale.rows[index]: message for index, message in written.refused.items()}
     if first_time and await platform.store.ledger.opened_once(chunk.id):
-        return [rows[positions[index]] for index in sorted(written.created)], refused
-    after = await platform.store.records.find(entity.collection, ids, ["createdBy"])
+        return [stale.rows[index] for index in written.created], refused
+    ids = [prefix + key for key in owned.column(entity.key)]
+    after = await records.find(entity.collection, ids, ["createdBy"])
     created = [
         row
-        for row, _id in zip(rows, ids, strict=True)
+        for row, _id in zip(owned.rows, ids, strict=True)
         if row not in refused and after.get(_id, {}).get("createdBy") == action
     ]
     return created, refused
+
+
+def _upserts(chunk: Chunk, entity: Entity) -> Upserts:
+    source = chunk.source
+    return Upserts(
+        account_id=source.account_id,
+        fields=entity.columns,
+        key=entity.columns.index(entity.key),
+        always={"accountId": source.account_id},
+        tag={
+            "actionId": chunk.action_id,
+            "startedAt": source.started_at,
+            "status": "SUCCESS",
+            "at": datetime.now(UTC),
+        },
+        on_insert={"createdBy": chunk.action_id},
+    )
 
 
 def _is_newer(record: Mapping[str, Any] | None, chunk: Chunk) -> bool:

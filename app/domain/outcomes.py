@@ -97,6 +97,17 @@ class Counts:
         return cls(created + updated, failure, skipped, duplicate, created, updated)
 
 
+def bit_set(positions: Iterable[int]) -> int:
+    """Return the number whose bits at these positions are set."""
+    octets = bytearray(b"")
+    for position in positions:
+        octet = position >> 3
+        if octet >= len(octets):
+            octets.extend(bytes(octet + 1 - len(octets)))
+        octets[octet] |= 1 << (position & 7)
+    return int.from_bytes(octets, "little")
+
+
 @dataclass(frozen=True, slots=True)
 class ChunkOutcome:
     """What became of a chunk.

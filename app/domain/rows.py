@@ -1,13 +1,13 @@
 """Chunks of rows, parsed and validated: each record becomes exactly one valid record or one failure.
 
-Work is done on whole columns: one validation per column of the chunk, nothing per row but the dict it
-becomes. Only values that fail are looked at one by one, for what is wrong with them.
+Work is done on whole columns: one validation per column of the chunk, and nothing per row. Only values that fail are
+looked at one by one, for what is wrong with them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import compress
 from math import isnan
 from typing import Any, Final
@@ -29,13 +29,30 @@ class CheckedChunk:
 
     Attributes:
         rows: The numbers of the valid rows, ascending.
-        records: For each of them its record: exactly the entity's fields, normalised.
+        columns: For each of the entity's fields, in its order, the values of these rows, normalised.
         failures: The other rows, ascending.
     """
 
+    entity: Entity
     rows: list[int]
-    records: list[dict[str, str]]
+    columns: list[list[str]]
     failures: list[RowOutcome]
+
+    def without(self, positions: Container[int]) -> CheckedChunk:
+        """Return the chunk without some of its valid rows, given by their positions."""
+        kept = [position not in positions for position in range(len(self.rows))]
+        columns = [list(compress(column, kept)) for column in self.columns]
+        return replace(self, rows=list(compress(self.rows, kept)), columns=columns)
+
+    def column(self, field: str) -> list[str]:
+        """Return the values of one field."""
+        return self.columns[self.entity.columns.index(field)]
+
+    @property
+    def records(self) -> list[dict[str, str]]:
+        """The valid rows as records. Where it counts, work on ``columns``."""
+        names = self.entity.columns
+        return [dict(zip(names, values, strict=True)) for values in zip(*self.columns, strict=True)]
 
     @property
     def row_count(self) -> int:
@@ -187,7 +204,7 @@ def _check_columns(
         numbers = list(compress(numbers, good))
         valid = [list(compress(column, good)) for column in valid]
     failures.sort()
-    return CheckedChunk(list(numbers), entity.build(zip(*valid, strict=True)), failures)
+    return CheckedChunk(entity, list(numbers), valid, failures)
 
 
 def _explain(entity: Entity, number: int, values: Sequence[Any]) -> RowOutcome:

@@ -34,7 +34,6 @@ class Records:
         """
         if not statements:
             return Written(frozenset(), {})
-        # The raw command: building driver objects per row costs more than the server's own work.
         reply = await self._run(collection, statements)
         created = {entry["index"] for entry in reply.get("upserted", ())}
         refused = {entry["index"]: entry for entry in reply.get("writeErrors", ())}
