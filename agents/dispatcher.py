@@ -22,10 +22,11 @@ _PER_TURN = 100
 
 
 async def dispatch(platform: Platform) -> None:
-    """Do one turn: due schedules, lost queue entries, stalled actions."""
+    """Do one turn: due schedules, lost queue entries, stalled actions, claims that nobody released."""
     await start_due(platform)
     await send_lost(platform)
     await push_stalled(platform)
+    await platform.claims.sweep()
 
 
 async def start_due(platform: Platform) -> None:

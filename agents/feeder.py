@@ -30,6 +30,7 @@ async def feed(message: Feed, platform: Platform) -> None:
         storage_key=action["storageKey"],
         columns=tuple(action["columns"]),
         delimiter=action["delimiter"],
+        row_count=action["totalCount"],
         chunk_count=action["chunkCount"],
         started_at=action["startedAt"],
     )

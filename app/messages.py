@@ -78,6 +78,7 @@ class Source(BaseModel):
     storage_key: str
     columns: tuple[str, ...]
     delimiter: str = Field(",", min_length=1, max_length=1)
+    row_count: int = Field(ge=0)
     chunk_count: int = Field(ge=1)
     started_at: AwareDatetime
 

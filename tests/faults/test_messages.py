@@ -73,6 +73,7 @@ def test_garbage_and_unknown_actions_are_kept_as_dead_letters_and_disturb_nothin
         "actionType": "BULK_UPDATE",
         "storageKey": "none",
         "columns": ["id", "name", "email", "status"],
+        "rowCount": 10,
         "chunkCount": 1,
         "startedAt": "2026-01-01T00:00:00Z",
     }

@@ -133,6 +133,7 @@ class Bench:
             action_type="BULK_UPDATE",
             storage_key=keys[0],
             columns=COLUMNS,
+            row_count=scan.row_count,
             chunk_count=len(scan.index),
             started_at=started_at or now,
         )

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 from bson import ObjectId
 from redis.asyncio import Redis
+from xxhash import xxh3_128_digest
 
 from app.adapters.claims import Claims, ClaimsReleased
 from app.settings import Settings
@@ -25,9 +26,21 @@ async def redis(settings: Settings) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
-@pytest.fixture
-def claims(redis: Redis) -> Claims:
-    return Claims(redis, ttl=TTL)
+class RowClaims:
+    """The claims, asked row by row; a row is its number and its key values."""
+
+    def __init__(self, redis: Redis, row_count: int) -> None:
+        self._claims, self._row_count = Claims(redis, ttl=TTL), row_count
+        self.release = self._claims.release
+
+    async def claim(self, action: str, rows: Sequence[Row]) -> dict[int, int]:
+        columns = [[value.partition(":")[2] for value in column] for column in list(zip(*rows, strict=True))[1:]]
+        return await self._claims.claim(action, self._row_count, [int(number) for number, *_ in rows], columns)
+
+
+@pytest.fixture(params=[1, 2_000], ids=["one bucket", "many buckets"])
+def claims(redis: Redis, request: pytest.FixtureRequest) -> RowClaims:
+    return RowClaims(redis, request.param)
 
 
 @pytest.fixture
@@ -56,36 +69,48 @@ class Model:
         return taken
 
 
-async def owners(redis: Redis, action: str) -> dict[str, int]:
-    found = await redis.hgetall(f"dedupe:{action}")
-    return {value.decode(): int(number) for value, number in found.items()}
+async def owners(redis: Redis, action: str) -> dict[bytes, int]:
+    """The claims as Redis has them: digest of the value → row."""
+    found: dict[bytes, int] = {}
+    for bucket in await redis.keys(f"dedupe:{action}:*"):
+        found |= {digest: int(number) for digest, number in (await redis.hgetall(bucket)).items()}
+    return found
 
 
-async def test_the_first_row_wins_by_id_or_unique_field(claims: Claims, action: str) -> None:
+def digests(owned: dict[str, int]) -> dict[bytes, int]:
+    return {_digest(value): number for value, number in owned.items()}
+
+
+def _digest(value: str) -> bytes:
+    kind, _, text = value.partition(":")
+    return xxh3_128_digest(text.encode(), "ku".index(kind))[:12]
+
+
+async def test_the_first_row_wins_by_id_or_unique_field(claims: RowClaims, action: str) -> None:
     rows = [row(1, "a", "a@x"), row(2, "a", "b@x"), row(3, "c", "a@x"), row(4, "d", "d@x")]
     assert await claims.claim(action, rows) == {1: 1, 2: 1}
 
 
-async def test_a_replay_finds_its_own_rows_as_the_owners(claims: Claims, action: str) -> None:
+async def test_a_replay_finds_its_own_rows_as_the_owners(claims: RowClaims, action: str) -> None:
     rows = [row(1, "a", "a@x"), row(2, "a", "b@x"), row(3, "c", "c@x")]
     first = await claims.claim(action, rows)
     for _ in range(3):
         assert await claims.claim(action, rows) == first == {1: 1}
 
 
-async def test_the_first_chunk_to_claim_wins_whatever_the_numbers_of_its_rows(claims: Claims, action: str) -> None:
+async def test_the_first_chunk_to_claim_wins_whatever_the_numbers_of_its_rows(claims: RowClaims, action: str) -> None:
     assert await claims.claim(action, [row(1001, "a", "a@x")]) == {}
     assert await claims.claim(action, [row(1, "a", "other@x"), row(2, "b", "b@x")]) == {0: 1001}
 
 
-async def test_a_row_that_loses_claims_nothing(claims: Claims, redis: Redis, action: str) -> None:
+async def test_a_row_that_loses_claims_nothing(claims: RowClaims, redis: Redis, action: str) -> None:
     rows = [row(1, "a", "a@x"), row(2, "b", "a@x"), row(3, "a", "c@x"), row(4, "b", "c@x")]
     assert await claims.claim(action, rows) == {1: 1, 2: 1}
-    assert await owners(redis, action) == {"k:a": 1, "u:a@x": 1, "k:b": 4, "u:c@x": 4}
+    assert await owners(redis, action) == digests({"k:a": 1, "u:a@x": 1, "k:b": 4, "u:c@x": 4})
 
 
 async def test_a_row_with_two_owners_names_the_first_of_them_and_claims_nothing(
-    claims: Claims, redis: Redis, action: str
+    claims: RowClaims, redis: Redis, action: str
 ) -> None:
     await claims.claim(action, [row(9, "a", "a@x"), row(10, "b", "b@x")])
     before = await owners(redis, action)
@@ -93,99 +118,138 @@ async def test_a_row_with_two_owners_names_the_first_of_them_and_claims_nothing(
     assert await owners(redis, action) == before
 
 
-async def test_an_id_and_a_unique_value_that_look_alike_are_different(claims: Claims, action: str) -> None:
+async def test_an_id_and_a_unique_value_that_look_alike_are_different(claims: RowClaims, action: str) -> None:
     assert await claims.claim(action, [row(1, "same", "same"), row(2, "other", "k:same")]) == {}
 
 
-async def test_actions_do_not_see_each_other(claims: Claims, action: str) -> None:
+async def test_actions_do_not_see_each_other(claims: RowClaims, action: str) -> None:
     assert await claims.claim(action, [row(1, "a", "a@x")]) == {}
     assert await claims.claim(str(ObjectId()), [row(2, "a", "a@x")]) == {}
 
 
-async def test_entities_without_a_unique_field_claim_by_id_alone(claims: Claims, action: str) -> None:
+async def test_entities_without_a_unique_field_claim_by_id_alone(claims: RowClaims, action: str) -> None:
     assert await claims.claim(action, [("1", "k:a"), ("2", "k:b"), ("3", "k:a")]) == {2: 1}
 
 
-async def test_a_chunk_without_valid_rows_claims_nothing(claims: Claims, redis: Redis, action: str) -> None:
+async def test_a_chunk_without_valid_rows_claims_nothing(claims: RowClaims, redis: Redis, action: str) -> None:
     assert await claims.claim(action, []) == {}
     assert await owners(redis, action) == {}
 
 
-async def test_values_may_hold_any_text(claims: Claims, redis: Redis, action: str) -> None:
+async def test_values_may_hold_any_text(claims: RowClaims, redis: Redis, action: str) -> None:
     texts = ["", " ", '"', "\\", "\0", "漢字🙂", "a\nb", "{}", "\x7f", "x" * 10_000, "%s", "\u2028"]
     rows = [row(number, text, f"{text}@x") for number, text in enumerate(texts, 1)]
     assert await claims.claim(action, rows) == {}
-    assert await owners(redis, action) == {value: int(number) for number, *values in rows for value in values}
+    assert await owners(redis, action) == digests({value: int(number) for number, *values in rows for value in values})
 
 
-async def test_a_large_chunk_and_large_row_numbers_are_no_matter(claims: Claims, action: str) -> None:
+async def test_a_large_chunk_and_large_row_numbers_are_no_matter(claims: RowClaims, action: str) -> None:
     base = 10**12
     rows = [row(base + n, str(n), f"{n}@x") for n in range(50_000)]
     assert await claims.claim(action, rows) == {}
     assert await claims.claim(action, [row(1, "49999", "free@x")]) == {0: base + 49_999}
 
 
-async def test_claims_expire_and_each_claim_puts_that_off(claims: Claims, redis: Redis, action: str) -> None:
+async def test_claims_of_an_action_that_never_ends_are_swept_once_they_are_old(redis: Redis, action: str) -> None:
+    claims = Claims(redis, ttl=1)
+    await claims.claim(action, 1_000, [1, 2], [["a", "b"]])
+    await claims.sweep()
+    assert await owners(redis, action), "not yet"
+
+    async def swept() -> bool:
+        await claims.sweep()
+        return not await owners(redis, action)
+
+    async with asyncio.timeout(10):
+        while not await swept():
+            await asyncio.sleep(0.05)
+    assert await redis.zscore("dedupe:expiry", f"dedupe:{action}") is None
+    with pytest.raises(ClaimsReleased):
+        await claims.claim(action, 1_000, [3], [["c"]])
+
+
+async def test_each_claim_puts_the_sweep_off(claims: RowClaims, redis: Redis, action: str) -> None:
+    async def expiry() -> float:
+        return float(await redis.zscore("dedupe:expiry", f"dedupe:{action}"))
+
     await claims.claim(action, [row(1, "a", "a@x")])
-    assert TTL - 5 <= await redis.ttl(f"dedupe:{action}") <= TTL
-    await redis.expire(f"dedupe:{action}", 10)
+    now = (await redis.time())[0]
+    assert now + TTL - 5 <= await expiry() <= now + TTL
+    await redis.zadd("dedupe:expiry", {f"dedupe:{action}": now + 10})
     await claims.claim(action, [row(1, "a", "a@x")])
-    assert TTL - 5 <= await redis.ttl(f"dedupe:{action}") <= TTL
+    assert await expiry() >= now + TTL
+
+
+async def test_a_release_that_was_interrupted_is_finished_by_the_sweep(redis: Redis, action: str) -> None:
+    claims = Claims(redis, ttl=600)
+    await claims.claim(action, 1_000, [1, 2], [["a", "b"]])
+    await claims._release(keys=[f"dedupe:{action}"], args=[600])  # and dies before it removes anything
+    await redis.zadd("dedupe:expiry", {f"dedupe:{action}": 1})
+    await claims.sweep()
+    assert await redis.keys(f"dedupe:{action}*") == [f"dedupe:{action}".encode()]
+
+
+async def test_claims_take_less_than_100_bytes_of_a_row(redis: Redis, action: str) -> None:
+    count = 20_000
+    numbers = range(1, count + 1)
+    values = [[f"{n:07d}" for n in numbers], [f"ada.{n}@example.com" for n in numbers]]
+    await Claims(redis, ttl=TTL).claim(action, count, numbers, values)
+    used = [await redis.memory_usage(key, samples=0) for key in await redis.keys(f"dedupe:{action}*")]
+    assert sum(used) / count < 100
 
 
 @pytest.mark.parametrize("releases", [1, 2])
 async def test_who_comes_after_the_release_claims_nothing_and_is_told_so(
-    claims: Claims, redis: Redis, action: str, releases: int
+    claims: RowClaims, redis: Redis, action: str, releases: int
 ) -> None:
     await claims.claim(action, [row(1, "a", "a@x")])
     for _ in range(releases):
         await claims.release(action)
-    left = await redis.hgetall(f"dedupe:{action}")
+    left = await redis.keys(f"dedupe:{action}*")
     assert len(left) == 1, "the claims themselves are forgotten"
     for late in ([row(1, "a", "a@x")], [row(2, "a", "a@x")], [row(3, "b", "b@x")]):
         with pytest.raises(ClaimsReleased):
             await claims.claim(action, late)
-    assert await redis.hgetall(f"dedupe:{action}") == left
+    assert await redis.keys(f"dedupe:{action}*") == left
 
 
-async def test_the_claims_of_an_action_that_claimed_nothing_can_be_released(claims: Claims, action: str) -> None:
+async def test_the_claims_of_an_action_that_claimed_nothing_can_be_released(claims: RowClaims, action: str) -> None:
     await claims.release(action)
     with pytest.raises(ClaimsReleased):
         await claims.claim(action, [row(1, "a", "a@x")])
 
 
-async def test_the_release_of_an_action_is_of_no_matter_to_others(claims: Claims, action: str) -> None:
+async def test_the_release_of_an_action_is_of_no_matter_to_others(claims: RowClaims, action: str) -> None:
     other = str(ObjectId())
     await claims.claim(other, [row(1, "a", "a@x")])
     await claims.release(action)
     assert await claims.claim(other, [row(2, "a", "b@x"), row(3, "c", "c@x")]) == {0: 1}
 
 
-async def test_no_value_of_a_row_looks_like_a_release(claims: Claims, action: str) -> None:
+async def test_no_value_of_a_row_looks_like_a_release(claims: RowClaims, action: str) -> None:
     assert await claims.claim(action, [row(1, "released", "released")]) == {}
     assert await claims.claim(action, [row(2, "a", "released")]) == {0: 1}
 
 
-async def test_what_a_release_leaves_behind_expires(claims: Claims, redis: Redis, action: str) -> None:
+async def test_what_a_release_leaves_behind_expires(claims: RowClaims, redis: Redis, action: str) -> None:
     await claims.claim(action, [row(1, "a", "a@x")])
-    await redis.persist(f"dedupe:{action}")
     await claims.release(action)
     assert TTL - 5 <= await redis.ttl(f"dedupe:{action}") <= TTL
 
 
 async def test_of_chunks_that_claim_while_the_action_ends_each_claims_as_a_whole_or_not_at_all(
-    claims: Claims, redis: Redis, action: str
+    claims: RowClaims, redis: Redis, action: str
 ) -> None:
     chunks = [[row(n * 50 + i, f"{n}-{i}", f"{n}-{i}@x") for i in range(50)] for n in range(20)]
     steps = [claims.claim(action, chunk) for chunk in chunks]
     answers = await asyncio.gather(*steps[:10], claims.release(action), *steps[10:], return_exceptions=True)
     del answers[10]
     assert all(answer == {} or isinstance(answer, ClaimsReleased) for answer in answers)
-    assert list(await redis.hgetall(f"dedupe:{action}")) == [b"released"]
+    assert await redis.keys(f"dedupe:{action}*") == [f"dedupe:{action}".encode()]
 
 
 async def test_a_restarted_redis_that_has_forgotten_the_script_is_no_matter(
-    claims: Claims, redis: Redis, action: str
+    claims: RowClaims, redis: Redis, action: str
 ) -> None:
     await claims.claim(action, [row(1, "a", "a@x")])
     await redis.script_flush()
@@ -202,18 +266,18 @@ def chunks_of(chance: random.Random, chunks: int, rows: int, values: int) -> lis
 
 @pytest.mark.parametrize("seed", range(15))
 async def test_chunks_one_after_another_and_repeated_do_as_the_model_does(
-    claims: Claims, redis: Redis, action: str, seed: int
+    claims: RowClaims, redis: Redis, action: str, seed: int
 ) -> None:
     chance, model = random.Random(seed), Model()
     chunks = chunks_of(chance, 4, chance.randint(1, 40), chance.choice([3, 20, 200]))
     for chunk in [*chunks, *chance.choices(chunks, k=4)]:
         assert await claims.claim(action, chunk) == model.claim(chunk)
-        assert await owners(redis, action) == model.owners
+        assert await owners(redis, action) == digests(model.owners)
 
 
 @pytest.mark.parametrize("seed", range(15))
 async def test_of_chunks_that_claim_at_once_every_value_has_exactly_one_owner(
-    claims: Claims, redis: Redis, action: str, seed: int
+    claims: RowClaims, redis: Redis, action: str, seed: int
 ) -> None:
     chance = random.Random(seed)
     chunks = chunks_of(chance, 2 + seed % 4, 60, 80)
@@ -224,7 +288,7 @@ async def test_of_chunks_that_claim_at_once_every_value_has_exactly_one_owner(
             if position not in taken:
                 assert not set(values) & set(owned), "a value with two owners"
                 owned.update(dict.fromkeys(values, int(number)))
-    assert await owners(redis, action) == owned
+    assert await owners(redis, action) == digests(owned)
     winners = set(owned.values())
     assert all(owner in winners for taken in answers for owner in taken.values())
     again = await asyncio.gather(*(claims.claim(action, chunk) for chunk in chunks))

@@ -33,6 +33,7 @@ SOURCES = made(
     storage_key=st.text(),
     columns=st.lists(st.text()).map(tuple),
     delimiter=st.sampled_from(",;|\t"),
+    row_count=st.integers(0, 2**40),
     chunk_count=st.integers(1, 2**40),
     started_at=st.datetimes(timezones=st.just(UTC)),
 )
@@ -62,6 +63,7 @@ def chunk(**changes: Any) -> dict[str, Any]:
             "actionType": "BULK_UPDATE",
             "storageKey": "k",
             "columns": ["id", "name"],
+            "rowCount": 10,
             "chunkCount": 9,
             "startedAt": "2026-01-31T09:00:00Z",
         },
