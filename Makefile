@@ -8,7 +8,7 @@ ROWS ?= 10000
 MINUTES ?= 10
 SEED ?= 0
 
-.PHONY: help run serve test test-fast lint services bench soak clean
+.PHONY: help run serve test test-fast lint services bench bench-large profile soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -42,8 +42,19 @@ test: lint ## All checks and all tests, on real services of their own
 	@$(BIN)/python -m stack fetch
 	@$(BIN)/python -m pytest
 
-bench: $(VENV)/.ready ## End to end beside a bare PyMongo loop and a script, in one run (ROWS=10000)
-	@$(BIN)/python -m benchmarks.end_to_end --rows $(ROWS)
+$(VENV)/.bench: $(VENV)/.ready
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
+	@touch $@
+
+bench: $(VENV)/.bench ## Speed, cost and latency beside two scripts, in one run: tables, JSON, plot (25 min)
+	@$(BIN)/python -m benchmarks
+
+bench-large: $(VENV)/.bench ## 5,000,000 rows beside 100,000
+	@$(BIN)/python -m benchmarks --suite "end to end" --rows 100000 --rows 5000000 --repetitions 1 --workers 1 \
+		--no-scripts --no-variants --heap 12g --out build/benchmarks/large
+
+profile: $(VENV)/.bench ## A flame graph of a worker under load
+	@$(BIN)/python -m benchmarks.profile
 
 soak: $(VENV)/.ready ## Faults at random while files are uploaded (MINUTES=10 SEED=0 draws one)
 	@$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) --seed $(SEED)

@@ -56,7 +56,10 @@ class Expected:
 
 @dataclass(frozen=True)
 class Sample:
-    """A file of ``rows`` contacts, of which about the given shares are damaged, repeated, or span two lines."""
+    """A file of ``rows`` contacts, of which about the given shares are damaged, repeated, or span two lines.
+
+    ``note`` adds a column of so many characters, which no contact has.
+    """
 
     rows: int
     seed: int = 1
@@ -65,12 +68,13 @@ class Sample:
     multiline: float = 0.02
     prefix: str = "c"
     name_suffix: str = ""
+    note: int = 0
 
     def write(self, path: Path) -> Expected:
         """Write the file; return what must become of it."""
         expected = Expected()
         with path.open("w", encoding="utf-8", newline="") as file:
-            file.write(HEADER)
+            file.write(HEADER.replace("\n", ",note\n") if self.note else HEADER)
             for line, code in self._lines():
                 file.write(line)
                 expected.total += 1
@@ -101,6 +105,8 @@ class Sample:
         for fields, code in self._rows():
             if any('"' in value or "\n" in value or "," in value for value in fields):
                 fields = [f'"{value.replace(chr(34), chr(34) * 2)}"' for value in fields]
+            if self.note:
+                fields = [*fields, "n" * self.note]
             yield ",".join(fields) + "\n", code
 
     def _rows(self) -> Iterator[tuple[list[str], str | None]]:

@@ -1,0 +1,68 @@
+"""``python -m benchmarks``: the whole suite, or parts of it, on services of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmarks import end_to_end, latency, parts, tuning
+from benchmarks.bed import Bed
+from benchmarks.report import Table, write
+
+SUITES = ("end to end", "in a file", "latency", "parts")
+
+
+def main(
+    suite: Annotated[
+        list[str] | None, typer.Option(help=f"one of {', '.join(SUITES)}, tuning; default: all but it")
+    ] = None,
+    rows: Annotated[list[int] | None, typer.Option(help="sizes of the end-to-end files")] = None,
+    repetitions: Annotated[int, typer.Option(help="of each, in changing order, after a warm-up")] = 3,
+    workers: Annotated[list[int] | None, typer.Option(help="numbers of workers, ascending")] = None,
+    scripts: Annotated[bool, typer.Option(help="measure the two scripts as well")] = True,
+    variants: Annotated[bool, typer.Option(help="measure files of other kinds as well")] = True,
+    heap: Annotated[str, typer.Option(help="of the database server, where it is a Java program")] = "6g",
+    out: Annotated[Path, typer.Option(help="directory for benchmark.md, .json and .svg")] = Path("build/benchmarks"),
+) -> None:
+    """Measure, print tables, and write them down."""
+    wanted = suite or SUITES
+    plan = end_to_end.Plan(
+        sizes=rows or end_to_end.Plan.sizes,
+        repetitions=repetitions,
+        workers=workers or end_to_end.Plan.workers,
+        scripts=scripts,
+        variants=variants,
+    )
+    tables: list[Table] = []
+    figures: dict[str, Any] = {}
+
+    def add(name: str, result: tuple[list[Table], Any]) -> None:
+        tables.extend(result[0])
+        figures[name] = result[1]
+
+    if "end to end" in wanted:
+        with Bed(heap=heap) as bed:
+            add("end to end", end_to_end.measure(bed, plan))
+    if "in a file" in wanted:
+        # The server's file backend is some times slower: one size tells enough.
+        with Bed(in_file=True, heap=heap) as bed:
+            filed = end_to_end.Plan(sizes=(100_000,), repetitions=repetitions, workers=(1,), variants=False)
+            found, records = end_to_end.measure(bed, filed)
+            for table in found:
+                table.title += ", server with its file"
+            add("in a file", (found, records))
+    if "latency" in wanted:
+        with Bed(heap=heap) as bed:
+            add("latency", latency.measure(bed))
+    if "parts" in wanted:
+        with Bed(heap=heap) as bed:
+            add("parts", parts.measure(bed))
+    if "tuning" in wanted:
+        with Bed(heap=heap) as bed:
+            add("tuning", tuning.measure(bed, plan.sizes[0] if rows else 200_000, repetitions))
+    write(out, tables, figures)
+
+
+typer.run(main)

@@ -1,0 +1,191 @@
+"""The parts of a row's way, each alone: what it could do if it were the only one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from bson import ObjectId
+from redis.asyncio import Redis
+
+from app.adapters.claims import Claims
+from app.adapters.store import Store
+from app.adapters.store.upserts import Upserts
+from app.domain.csv_spans import SpanScanner
+from app.domain.entities import ENTITIES, Columns
+from app.domain.rows import check_chunk
+from benchmarks.bed import Bed
+from benchmarks.report import Table, median, say
+
+HEADER = b"id,name,email,status\n"
+BLOCK = 256 * 1024
+REPETITIONS = 7
+CHUNK_ROWS = 1000
+PLAIN = b"%07d,Ada Lovelace,ada.%d@Example.com,active\n"
+FILES: dict[str, Callable[[int], bytes]] = {
+    "LF": lambda i: PLAIN % (i, i),
+    "CR LF": lambda i: (PLAIN % (i, i)).replace(b"\n", b"\r\n"),
+    "all quoted": lambda i: b'"%07d","Ada Lovelace","ada.%d@Example.com","active"\n' % (i, i),
+    "one quoted": lambda i: b'%07d,"Lovelace, Ada",ada.%d@Example.com,active\n' % (i, i),
+    "quoted newlines": lambda i: b'%07d,"Lovelace\nAda ""L""",ada.%d@Example.com,active\n' % (i, i),
+    "a stray quote in 1 % of rows": lambda i: (
+        b'%07d,Ada%s Lovelace,"ada.%d@Example.com",active\n' % (i, b"" if i % 100 else b'"', i)
+    ),
+    "a stray quote in each row": lambda i: b'%07d,Ada" Lovelace,ada.%d@Example.com,active\n' % (i, i),
+}
+CHUNKS: dict[str, Callable[[int], bytes]] = {
+    "clean": lambda i: PLAIN % (i, i),
+    "clean, names quoted": lambda i: b'%07d,"Ada Lovelace",ada.%d@Example.com,active\n' % (i, i),
+    "5 % invalid e-mail addresses": lambda i: (PLAIN % (i, i)).replace(b"@", b"@" if i % 20 else b" "),
+    "5 % too few fields": lambda i: PLAIN % (i, i) if i % 20 else b"%d,Ada\n" % i,
+    "all invalid": lambda i: (PLAIN % (i, i)).replace(b"@", b" "),
+}
+
+
+def measure(bed: Bed, *, megabytes: int = 32, rows: int = 200_000) -> tuple[list[Table], dict[str, Any]]:
+    """Measure every part."""
+    scanner, bytes_per_second = _scanner(megabytes)
+    upload, upload_figures = _upload(bed, megabytes * 4)
+    steps = Table("The steps of a row, rows per second", ["step", "what", "median"])
+    figures: dict[str, float] = {}
+    for (step, what), speed in {**_checks(), **_statements(), **asyncio.run(_stores(bed, rows))}.items():
+        steps.add(step, what, f"{speed:,.0f}")
+        figures[f"{step}, {what}, rows/s"] = speed
+        say(f"{step}, {what}: {speed:,.0f} rows/s")
+    return [scanner, upload, steps], {**bytes_per_second, **upload_figures, **figures}
+
+
+def _median_seconds(work: Callable[[], object], repetitions: int = REPETITIONS) -> float:
+    work()
+    times = []
+    for _ in range(repetitions):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return median(times)
+
+
+def _blocks(data: bytes) -> Iterator[bytes]:
+    return (data[i : i + BLOCK] for i in range(0, len(data), BLOCK))
+
+
+def _scan(data: bytes) -> int:
+    scanner = SpanScanner(chunk_rows=CHUNK_ROWS)
+    for block in _blocks(data):
+        scanner.feed(block)
+    return scanner.finish().row_count
+
+
+def _copy(data: bytes) -> int:
+    return sum(len(bytearray(block)) for block in _blocks(data))
+
+
+def _scanner(megabytes: int) -> tuple[Table, dict[str, float]]:
+    table = Table("Span scanner, MB/s", ["file", "scanner", "plain copy"], note=f"Blocks of {BLOCK // 1024} KiB.")
+    figures = {}
+    for name, row in FILES.items():
+        data = HEADER + b"".join(map(row, range(int(megabytes * 1e6) // len(row(1)))))
+        speed, roof = (len(data) / _median_seconds(partial(work, data)) / 1e6 for work in (_scan, _copy))
+        table.add(name, f"{speed:,.0f}", f"{roof:,.0f}")
+        figures[f"scanner, {name}, MB/s"] = speed
+    return table, figures
+
+
+def _upload(bed: Bed, megabytes: int) -> tuple[Table, dict[str, float]]:
+    """POST a file to a worker; beside it, the plain copy of its bytes to another file and to the disk."""
+    worker = bed.start_worker()
+    path = bed.directory / "upload.csv"
+    with path.open("wb") as file:
+        file.write(HEADER)
+        file.writelines(PLAIN % (i, i) for i in range(int(megabytes * 1e6) // len(PLAIN % (1, 1))))
+    size = path.stat().st_size
+
+    def copy() -> None:
+        with path.open("rb") as source, (bed.directory / "copy.csv").open("wb") as target:
+            while block := source.read(BLOCK):
+                target.write(block)
+
+    # Scheduled, so that no chunk of it runs meanwhile.
+    post = partial(worker.submit, path, scheduledAt="2100-01-01T00:00:00Z")
+    speeds = {"POST, with span index": size / _median_seconds(post, 3) / 1e6}
+    speeds["plain copy to a file"] = size / _median_seconds(copy, 3) / 1e6
+    bed.stop_workers()
+    table = Table(f"Upload of {megabytes} MB, MB/s", ["what", "median"])
+    for what, speed in speeds.items():
+        table.add(what, f"{speed:,.0f}")
+    return table, {f"upload, {what}, MB/s": speed for what, speed in speeds.items()}
+
+
+def _chunk(row: Callable[[int], bytes], first: int = 0) -> bytes:
+    return b"".join(map(row, range(first, first + CHUNK_ROWS)))
+
+
+def _check(row: Callable[[int], bytes], first: int = 0) -> Any:
+    columns = Columns(("id", "name", "email", "status"))
+    return check_chunk(ENTITIES["Contact"], columns, _chunk(row, first), ",", first + 1)
+
+
+def _checks() -> dict[tuple[str, str], float]:
+    columns, found = Columns(("id", "name", "email", "status")), {}
+    for name, row in CHUNKS.items():
+        check = partial(check_chunk, ENTITIES["Contact"], columns, _chunk(row), ",", 1)
+        found["parse and validate", name] = CHUNK_ROWS / _median_seconds(check, 300)
+    return found
+
+
+def _upserts() -> Upserts:
+    tag = {"actionId": "f" * 24, "startedAt": datetime.now(UTC), "status": "SUCCESS", "at": datetime.now(UTC)}
+    entity = ENTITIES["Contact"]
+    return Upserts("default", entity.columns, 0, {"accountId": "default"}, tag, {"createdBy": "f" * 24})
+
+
+def _statements() -> dict[tuple[str, str], float]:
+    checked = _check(CHUNKS["clean"])
+    build = partial(_upserts().statements, checked.rows, checked.columns)
+    return {("build statements", "clean"): CHUNK_ROWS / _median_seconds(build, 300)}
+
+
+async def _stores(bed: Bed, rows: int) -> dict[tuple[str, str], float]:
+    """Claims and writes of whole chunks, one after the other and four at once."""
+    redis, store = Redis.from_url(bed.environment["REDIS_URI"]), Store(bed.environment["MONGO_DB_URI"])
+    claims, action = Claims(redis, ttl=600), str(ObjectId())
+    chunks = [_check(CHUNKS["clean"], first) for first in range(0, rows, CHUNK_ROWS)]
+    upserts = _upserts()
+
+    async def claim(chunk: Any) -> None:
+        assert await claims.claim(action, rows, chunk.rows, [chunk.column("id"), chunk.column("email")]) == {}
+
+    async def write(chunk: Any) -> None:
+        await store.records.upsert("contacts", upserts.statements(chunk.rows, chunk.columns))
+
+    found: dict[tuple[str, str], float] = {}
+    found["claim", "one chunk after the other"] = rows / await _seconds(claim, chunks, 1)
+    found["claim again", "one chunk after the other"] = rows / await _seconds(claim, chunks, 1)
+    before = int((await redis.info("memory"))["used_memory"])
+    await claims.release(action)
+    freed = before - int((await redis.info("memory"))["used_memory"])
+    say(f"claims: {freed / rows:.0f} bytes per row")
+    for at_once in (1, 2, 4, 8):
+        await asyncio.to_thread(bed.database["contacts"].drop)
+        found["write new records", f"{at_once} chunks at once"] = rows / await _seconds(write, chunks, at_once)
+    await store.close()
+    await redis.aclose()
+    return found
+
+
+async def _seconds(work: Callable[[Any], Awaitable[None]], chunks: list[Any], at_once: int) -> float:
+    waiting = iter(chunks)
+
+    async def take() -> None:
+        for chunk in waiting:
+            await work(chunk)
+
+    began = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(at_once):
+            group.create_task(take())
+    return time.perf_counter() - began
