@@ -32,7 +32,7 @@ services: $(VENV)/.ready ## Start the services only, until Ctrl-C
 lint: $(VENV)/.ready ## Style, types and the import contract
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy --strict app agents tables web stack
+	@$(BIN)/mypy --strict app agents tables web stack benchmarks
 	@$(BIN)/lint-imports
 
 test-fast: $(VENV)/.ready ## The tests that need no service

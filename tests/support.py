@@ -29,7 +29,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(probe: Callable[[], T], what: str, *, timeout: float = 60.0, pause: float = 0.05) -> T:
+def wait_for(probe: Callable[[], T | None], what: str, *, timeout: float = 60.0, pause: float = 0.05) -> T:
     """Poll until ``probe`` returns something true; return that."""
     deadline = time.monotonic() + timeout
     while not (value := probe()):
@@ -212,6 +212,6 @@ def assert_rows(rows: list[dict[str, Any]], codes: list[str | None]) -> None:
 
 def contacts(mongo_uri: str, prefix: str) -> dict[str, tuple[str, str, str]]:
     """The contacts whose id begins with ``prefix``: id → (name, email, status)."""
-    with pymongo.MongoClient(mongo_uri) as client:
+    with pymongo.MongoClient[dict[str, Any]](mongo_uri) as client:
         found = client.get_default_database()["contacts"].find(batch_size=10_000)
         return {c["id"]: (c["name"], c["email"], c["status"]) for c in found if c["id"].startswith(prefix)}
