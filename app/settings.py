@@ -96,12 +96,12 @@ class Settings(BaseSettings):
     max_record_bytes: int = Field(1024**2, ge=1, description="largest accepted row, bytes")
 
     # The way of the rows
-    batch_size: int = Field(1000, ge=1, le=10_000, description="rows of a chunk")
+    batch_size: int = Field(2000, ge=1, le=10_000, description="rows of a chunk")
     # Four times this must fit into one command of the database, which takes 16 MiB.
     chunk_bytes: int = Field(
         2 * 1024**2, ge=1024, le=3 * 1024**2, description="a chunk of wide rows ends early at this size, bytes"
     )
-    feed_window: int = Field(32, ge=2, le=10_000, description="chunks of one action sent ahead of their results")
+    feed_window: int = Field(16, ge=2, le=10_000, description="chunks of one action sent ahead of their results")
     processor_concurrency: int = Field(4, ge=1, le=64, description="chunks that one worker has in hand at once")
     topic_partitions: int = Field(8, ge=1, le=1000, description="partitions of every topic, fixed at creation")
     topic_replication: int = Field(1, ge=1, le=10, description="replicas of every topic; 3 in production")

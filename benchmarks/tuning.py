@@ -11,9 +11,9 @@ from benchmarks.end_to_end import CLEAN, Run
 from benchmarks.report import Table, median, say, spread
 from stack.samples import Sample
 
-BATCH_SIZES = (500, 1000, 2000, 4000)
-CONCURRENCIES = (1, 2, 4, 8)
-WINDOWS = (8, 32, 128)
+BATCH_SIZES = (1000, 2000, 4000)
+CONCURRENCIES = (2, 4, 8)
+WINDOWS = (8, 16, 64)
 #: What the others are while one is varied.
 MIDDLE = {"BATCH_SIZE": "2000", "PROCESSOR_CONCURRENCY": "4", "FEED_WINDOW": "32"}
 

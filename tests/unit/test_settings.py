@@ -15,7 +15,7 @@ Environment = Callable[..., None]
 #: DESIGN.md: names that existing deployments set, with the defaults they may rely on.
 KEPT = {
     "MONGO_DB_URI": "mongodb://127.0.0.1:27017/bulk",
-    "BATCH_SIZE": 1000,
+    "BATCH_SIZE": 2000,
     "KAFKA_BROKER": "kafka://127.0.0.1:9092",
     "KAFKA_TOPIC": "bulk-action",
     "PORT": 3000,
