@@ -22,16 +22,16 @@ from stack.errors import Cancellation, StackError
 from stack.launcher import DATA, Ports, Stack, fetch_all
 from stack.model import Options
 from stack.process import Child, adopt_orphans, end_processes
-from stack.services import SERVICES, select
+from stack.services import NEEDED, SERVICES, select
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 # On stderr: stdout belongs to the command that is served.
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
-_ALL = ",".join(SERVICES)
+_NEEDED = ",".join(NEEDED)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-ServicesOption = Annotated[str, typer.Option(help="comma-separated names")]
+ServicesOption = Annotated[str, typer.Option(envvar="STACK", help=f"comma-separated, of: {', '.join(SERVICES)}")]
 
 
 class _Signals:
@@ -55,7 +55,7 @@ class _Signals:
 def up(
     command: Annotated[list[str] | None, typer.Argument(help="what to run with the services (after --)")] = None,
     directory: Annotated[Path, typer.Option("--dir", help="where the services keep their data")] = DATA,
-    services: ServicesOption = _ALL,
+    services: ServicesOption = _NEEDED,
     port_base: Annotated[
         str, typer.Option(help="first of consecutive ports, or 'auto' for free ones; empty: the usual addresses")
     ] = "",
@@ -86,7 +86,7 @@ def up(
 
 
 @cli.command()
-def fetch(services: ServicesOption = _ALL) -> None:
+def fetch(services: ServicesOption = _NEEDED) -> None:
     """Download what the services need, and start nothing."""
     cancellation = Cancellation()
     with _explained(_Signals(cancellation)):
@@ -95,7 +95,7 @@ def fetch(services: ServicesOption = _ALL) -> None:
 
 
 @cli.command()
-def doctor(services: ServicesOption = _ALL) -> None:
+def doctor(services: ServicesOption = _NEEDED) -> None:
     """Say what is missing on this machine and how to install it."""
     well = True
     try:

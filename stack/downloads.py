@@ -98,6 +98,15 @@ def maven_and_compile(profile: str, source: Path) -> Build:
     return build
 
 
+def go(package: str) -> Build:
+    """Build by compiling one program of a Go module, given as `package@version`."""
+
+    def build(directory: Path, log: Path, cancellation: Cancellation) -> None:
+        run(("env", f"GOBIN={directory}", "go", "install", package), log, cancellation, directory)
+
+    return build
+
+
 class Lock:
     """A lock between processes, which ends with the process that holds it."""
 

@@ -15,7 +15,7 @@ from stack.downloads import LIBRARY
 from stack.errors import Cancellation, Cancelled
 from stack.instance import Instance, Report
 from stack.model import Options, Service
-from stack.services import SERVICES, select
+from stack.services import NEEDED, select
 
 DATA = LIBRARY.parent / "data"
 
@@ -37,7 +37,7 @@ class Stack:
     def __init__(
         self,
         directory: Path | str = DATA,
-        services: Iterable[str | Service] = tuple(SERVICES),
+        services: Iterable[str | Service] = NEEDED,
         ports: Ports = "default",
         *,
         options: Options | None = None,
@@ -50,12 +50,12 @@ class Stack:
         self.directory = Path(directory).resolve()
         self._cancellation = cancellation or Cancellation()
         self._owner: int | None = None
-        variables = os.environ if environment is None else environment
+        self._variables = os.environ if environment is None else environment
         self._instances = {
             service.name: Instance(
                 service,
                 self.directory / service.name,
-                address=_address(service, position, ports, variables),
+                address=_address(service, position, ports, self._variables),
                 library=Path(library).resolve(),
                 options=options or Options(),
                 cancellation=self._cancellation,
@@ -110,7 +110,13 @@ class Stack:
 
     def environment(self) -> dict[str, str]:
         """Return the variables with which a program finds the services."""
-        return {instance.service.variable: instance.uri for instance in self}
+        found: dict[str, str] = {}
+        for instance in self:
+            access = dict(instance.service.access)
+            if instance.taken:  # it may have been set up otherwise than we would have done it
+                access |= {name: self._variables[name] for name in access if self._variables.get(name)}
+            found |= {instance.service.variable: instance.uri, **access}
+        return found
 
     def _all(self, action: Callable[[Instance], None]) -> None:
         if not self._instances:

@@ -84,6 +84,8 @@ class Service:
     """Raises NotReady unless the service answers its protocol within so many seconds."""
     programs: tuple[Program, ...]
     """In order of preference; the last is the one that we can always get."""
+    access: Mapping[str, str] = field(default_factory=dict)
+    """More variables for those who use it, beside its address: credentials and the like."""
 
     def program(self) -> Program:
         """Return the first program whose tools are here, else the last."""

@@ -5,8 +5,10 @@ Every probe takes an address and a timeout in seconds and raises NotReady, with 
 
 from __future__ import annotations
 
+import http.client
 import socket
 import struct
+from urllib.parse import urlsplit
 
 import pymongo
 import pymongo.errors
@@ -84,6 +86,23 @@ def redis_(address: Address, timeout: float) -> None:
         raise NotReady(_first_line(error)) from error
     finally:
         client.close()
+
+
+def s3(address: Address, timeout: float) -> None:
+    """List the buckets without saying who asks: the refusal has a form that only S3 has."""
+    secure = urlsplit(address.uri).scheme == "https"
+    connection = (http.client.HTTPSConnection if secure else http.client.HTTPConnection)(
+        address.host, address.port, timeout=timeout
+    )
+    try:
+        connection.request("GET", "/")
+        answer = connection.getresponse().read(_LONGEST_ANSWER)
+    except (OSError, http.client.HTTPException) as error:
+        raise NotReady(_first_line(error)) from error
+    finally:
+        connection.close()
+    if b"<Error>" not in answer and b"<ListAllMyBucketsResult" not in answer:
+        raise NotReady("its answer is not that of S3")
 
 
 def _exactly(connection: socket.socket, size: int) -> bytes:

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterable
 
 from stack import probes
-from stack.downloads import HERE, POM, Download, maven, maven_and_compile
+from stack.downloads import HERE, POM, Download, go, maven, maven_and_compile
 from stack.errors import StackError
 from stack.model import Place, Program, Service
 from stack.process import run
@@ -16,6 +16,8 @@ from stack.tools import Tool
 
 JAVA = Tool("java", package="default-jre-headless", brew="openjdk", version=17)
 MAVEN = Tool("mvn", package="maven", brew="maven")
+# From this version on, Go fetches the later one that a module asks for by itself.
+GO = Tool("go", package="golang-go", brew="go", version=21, ask="version")
 
 
 # Kafka: one node, KRaft
@@ -170,7 +172,52 @@ REDIS = Service(
 )
 
 
-SERVICES: dict[str, Service] = {service.name: service for service in (KAFKA, MONGO, REDIS)}
+# S3, as a directory of buckets
+
+_VERSITYGW = "1.8.0"
+_BUCKET = "bulk"
+
+
+def _prepare_s3(place: Place) -> None:
+    (place.directory / "buckets" / _BUCKET).mkdir(parents=True, exist_ok=True)
+    (place.directory / "metadata").mkdir(exist_ok=True)
+
+
+def _versitygw(place: Place) -> list[str]:
+    program = str(place.library / "versitygw") if place.library else "versitygw"
+    # Metadata in files of its own, because not every file system has extended attributes.
+    files = ("posix", "--sidecar", str(place.directory / "metadata"), str(place.directory / "buckets"))
+    return [program, "--port", f"{place.host}:{place.port}", "--keep-alive", "--quiet", *files]
+
+
+S3 = Service(
+    name="s3",
+    variable="AWS_ENDPOINT_URL",
+    default="http://127.0.0.1:7070",
+    probe=probes.s3,
+    programs=(
+        Program(
+            tools=(),
+            download=Download(
+                f"versitygw-{_VERSITYGW}", (), (GO,), go(f"github.com/versity/versitygw/cmd/versitygw@v{_VERSITYGW}")
+            ),
+            prepare=_prepare_s3,
+            command=_versitygw,
+            environment={"ROOT_ACCESS_KEY": "bulk", "ROOT_SECRET_KEY": "for-this-machine-only"},
+        ),
+    ),
+    access={
+        "AWS_ACCESS_KEY_ID": "bulk",
+        "AWS_SECRET_ACCESS_KEY": "for-this-machine-only",
+        "AWS_REGION": "us-east-1",
+        "STORAGE_URI": f"s3://{_BUCKET}/uploads",
+    },
+)
+
+
+SERVICES: dict[str, Service] = {service.name: service for service in (KAFKA, MONGO, REDIS, S3)}
+#: Those that the platform cannot do without.
+NEEDED = ("kafka", "mongo", "redis")
 
 
 def select(names: Iterable[str | Service]) -> tuple[Service, ...]:

@@ -25,7 +25,9 @@ class Tool:
     """Of Debian and its relatives."""
     brew: str
     version: int = 0
-    """The lowest major version that will do, as `command -version` tells it; 0: any."""
+    """The lowest major version that will do, as the program tells it (17 for 17.0.1, 21 for 1.21.5); 0: any."""
+    ask: str = "-version"
+    """The argument on which it tells its version."""
 
     def present(self) -> bool:
         """Tell whether the program is on the PATH, of whatever version."""
@@ -49,8 +51,8 @@ class Tool:
 
     def _found(self) -> int | None:
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-            answer = subprocess.run([self.command, "-version"], capture_output=True, text=True, timeout=20)
-            match = re.search(r'version "(?:1\.)?(\d+)', answer.stderr + answer.stdout)
+            answer = subprocess.run([self.command, self.ask], capture_output=True, text=True, timeout=20)
+            match = re.search(r'version "?(?:go)?(?:1\.)?(\d+)', answer.stderr + answer.stdout)
             return int(match[1]) if match else None
         return None
 
