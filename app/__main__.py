@@ -31,7 +31,8 @@ def verify_command(
 
 async def _verify(action_id: str | None) -> int:
     settings = get_settings()
-    store, storage = Store(settings.mongo_db_uri), open_storage(settings.storage_uri)
+    store = Store(settings.mongo_db_uri)
+    storage = open_storage(settings.storage_uri, settings.s3_client)
     differences = actions = rows = 0
     try:
         if action_id is None:

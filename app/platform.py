@@ -48,7 +48,7 @@ class Platform:
             progress=progress,
             store=store,
             redis=redis,
-            storage=open_storage(settings.storage_uri),
+            storage=open_storage(settings.storage_uri, settings.s3_client),
             claims=Claims(redis, ttl=settings.dedupe_ttl),
             snapshots=snapshots,
             reporter=Reporter(store.actions, snapshots, interval=settings.progress_interval),

@@ -11,10 +11,11 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:]+\]|[^\s:/@,;\[\]]+)(:\d{1,5})?")
+_BUCKET_AND_PREFIX = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s/]+)*/?")
 
 
 def _broker_url(value: str) -> str:
@@ -41,8 +42,14 @@ def _mongo_uri(value: str) -> str:
 
 
 def _storage_uri(value: str) -> str:
-    if not value.startswith("file:///"):
-        raise ValueError("must be file:///absolute/directory")
+    if not value.startswith("file:///") and not _BUCKET_AND_PREFIX.fullmatch(value):
+        raise ValueError("must be file:///absolute/directory or s3://bucket/prefix")
+    return value
+
+
+def _endpoint_url(value: str) -> str:
+    if not re.fullmatch(r"https?://[^/\s?#]+/?", value):
+        raise ValueError("must be http://host:port or https://host")
     return value
 
 
@@ -84,8 +91,16 @@ class Settings(BaseSettings):
     )
     storage_uri: Annotated[str, AfterValidator(_storage_uri)] = Field(
         default_factory=lambda: (Path.cwd() / "data" / "uploads").as_uri(),
-        description="where uploads are kept; every worker must see the same storage",
+        description="where uploads are kept, file:///directory or s3://bucket/prefix; the same for every worker",
     )
+    # Beside these, which may stand in .env as well, botocore's own variables and files work: profiles, roles, ...
+    aws_endpoint_url: Annotated[str, AfterValidator(_endpoint_url)] = Field(
+        "", description="server of an s3:// storage, unless it is Amazon's"
+    )
+    aws_region: str = Field("", description="region of the bucket")
+    aws_access_key_id: str = Field("", description="who we are to the server; empty: found as by every AWS client")
+    aws_secret_access_key: SecretStr = Field(SecretStr(""), description="the secret of that key")
+    aws_session_token: SecretStr = Field(SecretStr(""), description="goes with a key that is temporary")
     data_dir: Path = Field(Path("data/worker"), description="this worker's tables; each worker needs its own")
 
     # The web server
@@ -131,6 +146,17 @@ class Settings(BaseSettings):
     def brokers(self) -> list[str]:
         """The brokers as host:port."""
         return [url.partition("://")[2] for url in self.kafka_broker.split(";")]
+
+    @property
+    def s3_client(self) -> dict[str, str | None]:
+        """The arguments for a client of S3; None: botocore is to look in its usual places."""
+        return {
+            "endpoint_url": self.aws_endpoint_url or None,
+            "region_name": self.aws_region or None,
+            "aws_access_key_id": self.aws_access_key_id or None,
+            "aws_secret_access_key": self.aws_secret_access_key.get_secret_value() or None,
+            "aws_session_token": self.aws_session_token.get_secret_value() or None,
+        }
 
 
 def get_settings() -> Settings:

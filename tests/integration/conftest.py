@@ -60,7 +60,7 @@ class Bench:
         self.topics = RecordingTopics(settings.kafka_topic)
         self.store = Store(settings.mongo_db_uri)
         self.redis = Redis.from_url(settings.redis_uri)
-        self.storage = open_storage(settings.storage_uri)
+        self.storage = open_storage(settings.storage_uri, settings.s3_client)
         self.claims = Claims(self.redis, ttl=600)
         self._client: Any = AsyncIOMotorClient(settings.mongo_db_uri, tz_aware=True)
         #: The database past the store: for looking, and for breaking things.

@@ -1,11 +1,23 @@
 """Object storage for uploads: one interface, one module per kind of storage."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+
 from app.adapters.storage.base import ObjectMissing, Storage, StorageWriter
 from app.adapters.storage.local import LocalStorage
 
 __all__ = ["LocalStorage", "ObjectMissing", "Storage", "StorageWriter", "open_storage"]
 
 
-def open_storage(uri: str) -> Storage:
-    """Return the storage that ``uri`` (``file:///directory``) names."""
+def open_storage(uri: str, s3_client: Mapping[str, str | None]) -> Storage:
+    """Return the storage that ``uri`` (``file:///directory`` or ``s3://bucket/prefix``) names.
+
+    ``s3_client`` has the arguments of botocore's client, as :attr:`app.settings.Settings.s3_client` returns them.
+    """
+    if uri.startswith("s3://"):
+        # Here, because the library takes time and memory that a worker without S3 need not spend.
+        from app.adapters.storage.s3 import S3Storage
+
+        return S3Storage.from_uri(uri, s3_client)
     return LocalStorage.from_uri(uri)

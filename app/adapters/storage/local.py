@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 from app.adapters.storage.base import ObjectMissing, StorageWriter
+from app.adapters.storage.ending import to_the_end
 
 
 class LocalStorage:
@@ -33,7 +34,7 @@ class LocalStorage:
         file = _create(part)
         try:
             yield _LocalWriter(file)
-            await _to_the_end(_publish, file, part, path)
+            await to_the_end(asyncio.to_thread(_publish, file, part, path))
         except BaseException:
             # Not awaited in a thread: a cancelled request must clean up as well.
             with contextlib.suppress(OSError):
@@ -74,16 +75,6 @@ class _LocalWriter:
 
     async def write(self, block: bytes) -> None:
         await asyncio.to_thread(self._file.write, block)
-
-
-async def _to_the_end(step: Callable[..., None], *args: object) -> None:
-    """Run a step in a thread; when cancelled, wait for its end before saying so."""
-    task = asyncio.ensure_future(asyncio.to_thread(step, *args))
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
 
 
 def _create(part: Path) -> BinaryIO:
