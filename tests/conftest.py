@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.settings import Settings
-from stack import Stack
+from stack import S3, Stack
 from tests.support import Worker
 
 
@@ -17,6 +18,16 @@ from tests.support import Worker
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Kafka, MongoDB and Redis of this run's own."""
     with Stack(directory=tmp_path_factory.mktemp("stack"), services=("kafka", "mongo", "redis"), ports="free") as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """An S3 server of this run's own. It is built with Go; without that its tests are skipped, but not in CI."""
+    for tool in S3.program().all_tools():
+        if (problem := tool.problem()) and not os.environ.get("CI"):
+            pytest.skip(f"no S3 server: {tool.command}: {problem}")
+    with Stack(directory=tmp_path_factory.mktemp("s3"), services=("s3",), ports="free") as stack:
         yield stack
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from app.adapters.storage import LocalStorage, ObjectMissing, Storage, open_storage
+from tests.buckets import Bucket
 
 KEY = "0123456789abcdef01234567/upload.csv"
 DATA = bytes(range(256)) * 5
@@ -30,21 +31,30 @@ class Place:
 
 
 @asynccontextmanager
-async def local(directory: Path) -> AsyncIterator[Place]:
-    root = directory / "not yet there" / "üploads"
-    storage = open_storage(root.as_uri())
+async def local(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
+    root = Path(request.getfixturevalue("tmp_path")) / "not yet there" / "üploads"
+    storage = open_storage(root.as_uri(), {})
     assert isinstance(storage, LocalStorage)
     yield Place(storage, lambda: {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()})
     await storage.close()
 
 
+@asynccontextmanager
+async def s3(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
+    bucket = Bucket(request.getfixturevalue("s3"))
+    storage = bucket.storage()
+    yield Place(storage, bucket.contents)
+    await storage.close()
+    bucket.close()
+
+
 #: Every implementation: a context with a fresh, empty storage.
-PLACES: dict[str, Callable[[Path], AbstractAsyncContextManager[Place]]] = {"local": local}
+PLACES: dict[str, Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[Place]]] = {"local": local, "s3": s3}
 
 
 @pytest.fixture(params=sorted(PLACES))
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    async with PLACES[request.param](tmp_path) as made:
+async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
+    async with PLACES[request.param](request) as made:
         yield made
 
 
@@ -63,7 +73,18 @@ async def write(storage: Storage, key: str, *blocks: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "blocks", [[], [b""], [DATA], [DATA[:1], DATA[1:700], b"", DATA[700:]], [b"x" * 6 * 1024**2, b"y" * 1024**2]]
+    "blocks",
+    [
+        [],
+        [b""],
+        [DATA],
+        [DATA[:1], DATA[1:700], b"", DATA[700:]],
+        [b"x" * 6 * 1024**2, b"y" * 1024**2],
+        [b"x" * 7 * 1024**2, b"y" * 1024**2],
+        [bytes([number]) * 1024**2 for number in range(17)],
+        [b"x" * 16 * 1024**2 + b"y"],
+    ],
+    ids=lambda blocks: f"{len(blocks)} blocks of {sum(map(len, blocks))} bytes",
 )
 async def test_an_object_is_the_blocks_that_were_written(storage: Storage, blocks: list[bytes]) -> None:
     await write(storage, KEY, *blocks)
@@ -328,7 +349,7 @@ async def test_check_returns_on_a_storage_that_is_new_and_leaves_no_object(place
 async def test_check_of_a_directory_that_cannot_be_made_is_an_os_error(tmp_path: Path) -> None:
     in_the_way = tmp_path / "file"
     in_the_way.write_bytes(b"")
-    storage = open_storage((in_the_way / "uploads").as_uri())
+    storage = open_storage((in_the_way / "uploads").as_uri(), {})
     with pytest.raises(OSError):
         await storage.check()
     with pytest.raises(OSError):

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
+import aiohttp
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
@@ -182,7 +183,7 @@ def _faults(key: str = "") -> Iterator[None]:
         if _code(error) == "NoSuchKey":
             raise ObjectMissing(f"no stored object {key}") from None
         raise OSError(f"the storage refuses: {error}") from error
-    except BotoCoreError as error:
+    except (BotoCoreError, aiohttp.ClientError) as error:  # the latter when an answer breaks off
         raise OSError(f"the storage cannot be reached: {error}") from error
 
 
