@@ -1,0 +1,97 @@
+"""The main job with the uploads in a bucket of S3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.adapters.storage.s3 import PART_SIZE
+from stack import Stack
+from stack.samples import Sample
+from tests.buckets import Bucket
+from tests.conftest import namespace
+from tests.support import Worker, assert_exact, assert_verified
+
+
+@pytest.fixture(scope="module")
+def bucket(s3: Stack) -> Iterator[Bucket]:
+    bucket = Bucket(s3)
+    yield bucket
+    bucket.close()
+
+
+@pytest.fixture(scope="module")
+def on_s3(services: Stack, bucket: Bucket, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A namespace whose uploads are in the bucket."""
+    return {**namespace(services, tmp_path_factory.mktemp("on_s3")), **bucket.environment}
+
+
+@pytest.fixture(scope="module")
+def worker(on_s3: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    worker = Worker(on_s3, tmp_path_factory.mktemp("worker"))
+    try:
+        yield worker.start()
+    finally:
+        worker.kill()
+        worker.client.close()
+
+
+def test_every_row_of_a_file_that_comes_in_parts_is_accounted_for_and_verify_agrees(
+    worker: Worker, on_s3: dict[str, str], bucket: Bucket, tmp_path: Path
+) -> None:
+    file = tmp_path / "contacts.csv"
+    sample = Sample(100_000, seed=8, name_suffix=" of the long name" * 4)
+    expected = sample.write(file)
+    assert file.stat().st_size > PART_SIZE
+    action = worker.submit(file)
+    worker.wait_ended(action)
+    assert_exact(worker, action, sample, expected, on_s3["MONGO_DB_URI"])
+    assert_verified(on_s3, action)
+    assert {f"{action}/upload.csv", f"{action}/spans"} <= bucket.contents()
+    assert bucket.parts_of(f"{action}/upload.csv") == 2
+
+
+def test_a_stored_file_is_read_again_when_the_delimiter_comes_after_it(worker: Worker, on_s3: dict[str, str]) -> None:
+    content = b"id;name;email;status\nsemi;B, and C;semi@example.com;active\n"
+    parts = [
+        ("entityType", (None, "Contact")),
+        ("actionType", (None, "BULK_UPDATE")),
+        ("file", ("u.csv", content, "text/csv")),
+        ("delimiter", (None, ";")),
+    ]
+    answer = worker.client.post("/bulk-actions", files=parts)
+    assert answer.status_code == 201, answer.text
+    action = answer.json()["actionId"]
+    ended = worker.wait_ended(action)
+    assert (ended["totalCount"], ended["successCount"]) == (1, 1)
+    assert_verified(on_s3, action)
+
+
+@pytest.mark.parametrize(
+    ("columns", "end", "code"),
+    [
+        pytest.param("id,name", b"", "INVALID_HEADER", id="when it is stored"),
+        pytest.param("id,name,email,status", b'"' + b"x" * 200_000, "INVALID_CSV", id="after its first part"),
+    ],
+)
+def test_a_refused_file_leaves_nothing_in_the_bucket(
+    worker: Worker, bucket: Bucket, columns: str, end: bytes, code: str
+) -> None:
+    before = bucket.contents()
+    rows = b"1,A,a@example.com,active\n" * 400_000
+    assert len(rows) > PART_SIZE
+    answer = worker.upload(f"{columns}\n".encode() + rows + end)
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+    assert bucket.contents() == before
+
+
+def test_readiness_tells_whether_the_bucket_answers(worker: Worker, s3: Stack) -> None:
+    assert worker.readiness()["checks"]["storage"] == "UP"
+    s3["s3"].stop()
+    try:
+        assert worker.readiness()["checks"]["storage"] == "DOWN"
+    finally:
+        s3["s3"].start()
+    assert worker.readiness()["checks"]["storage"] == "UP"
