@@ -48,8 +48,8 @@ def _storage_uri(value: str) -> str:
 
 
 def _endpoint_url(value: str) -> str:
-    if not re.fullmatch(r"https?://[^/\s?#]+/?", value):
-        raise ValueError("must be http://host:port or https://host")
+    if value and not re.fullmatch(r"https?://[^/\s?#]+(/[^\s?#]*)?", value):
+        raise ValueError("must be http://host:port or https://host/path")
     return value
 
 

@@ -50,6 +50,16 @@ WRONG = [
     ("STORAGE_URI", "ftp://host/uploads"),
     ("STORAGE_URI", "file://relative/dir"),
     ("STORAGE_URI", "file://"),
+    ("STORAGE_URI", "s3://"),
+    ("STORAGE_URI", "s3:///prefix"),
+    ("STORAGE_URI", "s3://ab"),
+    ("STORAGE_URI", "s3://With-Capitals/prefix"),
+    ("STORAGE_URI", "s3://bucket//prefix"),
+    ("STORAGE_URI", "s3://bucket/two words"),
+    ("STORAGE_URI", "s3://user:secret@bucket/prefix"),
+    ("AWS_ENDPOINT_URL", "127.0.0.1:7070"),
+    ("AWS_ENDPOINT_URL", "http://"),
+    ("AWS_ENDPOINT_URL", "s3://bucket"),
     ("MAX_UPLOAD_BYTES", "0"),
     ("MAX_FIELD_BYTES", "-1"),
     ("MAX_RECORD_BYTES", "1 MB"),
@@ -153,6 +163,32 @@ def test_values_come_from_a_file_and_the_environment_goes_before_it(environment:
 
 def test_uploads_are_kept_below_the_working_directory_unless_said_otherwise(tmp_path: Path) -> None:
     assert get_settings().storage_uri == (tmp_path / "data" / "uploads").as_uri()
+
+
+@pytest.mark.parametrize("value", ["s3://bucket", "s3://bucket/", "s3://my.bucket-1/prefix", "s3://bucket/a/b=c/"])
+def test_uploads_may_be_kept_in_a_bucket(environment: Environment, value: str) -> None:
+    environment(STORAGE_URI=value)
+    assert get_settings().storage_uri == value
+
+
+def test_a_client_of_s3_gets_what_is_set_and_looks_for_the_rest_by_itself(environment: Environment) -> None:
+    assert set(get_settings().s3_client.values()) == {None}
+    Path(".env").write_text("AWS_ACCESS_KEY_ID=key\nAWS_SECRET_ACCESS_KEY=hidden\nAWS_SESSION_TOKEN=\n")
+    environment(AWS_ENDPOINT_URL="http://127.0.0.1:7070", AWS_REGION="eu-north-1")
+    assert get_settings().s3_client == {
+        "endpoint_url": "http://127.0.0.1:7070",
+        "region_name": "eu-north-1",
+        "aws_access_key_id": "key",
+        "aws_secret_access_key": "hidden",
+        "aws_session_token": None,
+    }
+
+
+def test_secrets_are_not_shown(environment: Environment) -> None:
+    environment(AWS_SECRET_ACCESS_KEY="hidden", AWS_SESSION_TOKEN="hidden", PORT="x")
+    assert "hidden" not in "".join(refusal())
+    environment(PORT="3000")
+    assert "hidden" not in repr(get_settings())
 
 
 def refusal() -> list[str]:
