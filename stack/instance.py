@@ -8,7 +8,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from stack.addresses import Address, free_port, is_free, is_listening, local
@@ -82,6 +82,16 @@ class Instance:
     def taken(self) -> bool:
         """Whether the service was there before us, so that we only use it."""
         return self._taken
+
+    def environment(self, given: Mapping[str, str]) -> dict[str, str]:
+        """Return the variables with which a program finds the service and may use it.
+
+        `given` has those that are set already; they count for a service that was there, which knows its own keys.
+        """
+        access = dict(self.service.access)
+        if self._taken:
+            access |= {name: given[name] for name in access if given.get(name)}
+        return {self.service.variable: self.uri, **access}
 
     def alive(self) -> bool:
         """Tell whether the service runs, as far as we can know: one that was taken is not watched."""

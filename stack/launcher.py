@@ -112,10 +112,7 @@ class Stack:
         """Return the variables with which a program finds the services."""
         found: dict[str, str] = {}
         for instance in self:
-            access = dict(instance.service.access)
-            if instance.taken:  # it may have been set up otherwise than we would have done it
-                access |= {name: self._variables[name] for name in access if self._variables.get(name)}
-            found |= {instance.service.variable: instance.uri, **access}
+            found |= instance.environment(self._variables)
         return found
 
     def _all(self, action: Callable[[Instance], None]) -> None:

@@ -37,6 +37,10 @@ class Bucket:
         settings = self.settings(**changed)
         return open_storage(settings.storage_uri, settings.s3_client)
 
+    def put(self, key: str, data: bytes) -> None:
+        """Store an object past the storage."""
+        self._client.put_object(Bucket=self.name, Key=f"{PREFIX}/{key}", Body=data)
+
     def contents(self) -> set[str]:
         """Every object by its key in the storage, and every unfinished upload."""
         objects = self._client.list_objects_v2(Bucket=self.name).get("Contents", [])

@@ -42,7 +42,7 @@ def test_every_row_of_a_file_that_comes_in_parts_is_accounted_for_and_verify_agr
     worker: Worker, on_s3: dict[str, str], bucket: Bucket, tmp_path: Path
 ) -> None:
     file = tmp_path / "contacts.csv"
-    sample = Sample(100_000, seed=8, name_suffix=" of the long name" * 4)
+    sample = Sample(40_000, seed=8, name_suffix=" of the long name" * 12)
     expected = sample.write(file)
     assert file.stat().st_size > PART_SIZE
     action = worker.submit(file)

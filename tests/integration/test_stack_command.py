@@ -105,6 +105,12 @@ def test_a_signal_is_passed_to_the_command_which_may_end_as_it_likes(launch: Lau
     assert gone(service)
 
 
+def test_the_services_may_be_chosen_by_the_environment(launch: Launch) -> None:
+    launcher = launch("--port-base", "auto", "--", "true", environment={"STACK": "redis"})
+    assert launcher.ends() == 0
+    assert sorted(path.name for path in (launcher.directory / "data").iterdir()) == ["redis"]
+
+
 def test_a_command_killed_by_a_signal_counts_as_in_a_shell(launch: Launch) -> None:
     assert launch(*REDIS_ONLY, "--", "sh", "-c", "kill -9 $$").ends() == 128 + 9
 
@@ -168,4 +174,4 @@ def test_a_service_that_dies_while_serving_is_told_with_the_end_of_its_log(launc
 def test_a_misspelt_service_is_one_clear_line(launch: Launch) -> None:
     launcher = launch("--services", "reddis")
     assert launcher.ends() == 1
-    assert launcher.output == "error: there is no service 'reddis'; there are: kafka, mongo, redis\n"
+    assert launcher.output == "error: there is no service 'reddis'; there are: kafka, mongo, redis, s3\n"

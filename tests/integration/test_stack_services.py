@@ -18,9 +18,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from stack import KAFKA, MONGO, REDIS, AddressTaken, Options, Stack, StackError
+from app.adapters.storage import open_storage
+from app.settings import Settings
+from stack import KAFKA, MONGO, REDIS, S3, AddressTaken, Options, Stack, StackError
 from stack.errors import Cancelled
 from stack.process import PidFile
+from tests.buckets import Bucket
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +101,26 @@ def test_redis_comes_back_from_a_kill_on_its_port_with_every_acknowledged_write(
         stack[REDIS].kill()
         stack[REDIS].start()
         assert client.get("kept") == b"acknowledged"
+
+
+def test_s3_comes_back_from_a_kill_on_its_port_with_every_acknowledged_object(s3: Stack) -> None:
+    bucket = Bucket(s3)
+    port = s3[S3].port
+    bucket.put("kept", b"acknowledged")
+    s3[S3].kill()
+    s3[S3].start()
+    assert s3[S3].port == port
+    assert bucket.contents() == {"kept"}
+    bucket.close()
+
+
+async def test_s3_has_the_bucket_that_its_environment_names(s3: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in s3.environment().items():
+        monkeypatch.setenv(name, value)
+    settings = Settings(_env_file=None)
+    storage = open_storage(settings.storage_uri, settings.s3_client)
+    await storage.check()
+    await storage.close()
 
 
 def test_a_paused_service_is_silent_until_it_is_resumed(stack: Stack) -> None:

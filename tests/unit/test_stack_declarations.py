@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from stack import KAFKA, MONGO, REDIS, Options, Stack, StackError
+from stack import KAFKA, MONGO, REDIS, S3, Instance, Options, Stack, StackError
+from stack.addresses import parse
 from stack.doctor import examine
 from stack.errors import Cancellation, NotReady
 from stack.model import Place, Program, Service
-from stack.services import SERVICES, select
+from stack.services import GO, SERVICES, select
 from stack.tools import Tool
 
 
@@ -74,7 +75,7 @@ def test_the_first_program_that_is_here_is_preferred_and_the_last_can_always_be_
 
 def test_services_are_selected_by_name_or_declaration_each_once() -> None:
     assert select(["redis", KAFKA, " redis"]) == (REDIS, KAFKA)
-    with pytest.raises(StackError, match="no service 'reddis'; there are: kafka, mongo, redis"):
+    with pytest.raises(StackError, match="no service 'reddis'; there are: kafka, mongo, redis, s3"):
         select(["reddis"])
 
 
@@ -85,6 +86,45 @@ def test_the_environment_says_where_the_services_are(tmp_path: Path) -> None:
         "MONGO_DB_URI": "mongodb://db.example/crm",
         "REDIS_URI": "redis://localhost:7000",
     }
+
+
+def test_what_is_not_needed_is_there_when_it_is_asked_for(tmp_path: Path) -> None:
+    assert [instance.service.name for instance in Stack(tmp_path)] == ["kafka", "mongo", "redis"]
+    assert [instance.service for instance in Stack(tmp_path, ["redis", "s3"])] == [REDIS, S3]
+
+
+def test_the_environment_has_the_keys_of_our_own_s3_server(tmp_path: Path) -> None:
+    environment = Stack(tmp_path, ["s3"], environment={"AWS_ACCESS_KEY_ID": "somebody's"}).environment()
+    [program] = S3.programs
+    assert environment == {"AWS_ENDPOINT_URL": "http://127.0.0.1:7070", **S3.access}
+    assert environment["AWS_ACCESS_KEY_ID"] == program.environment["ROOT_ACCESS_KEY"]
+    assert environment["AWS_SECRET_ACCESS_KEY"] == program.environment["ROOT_SECRET_KEY"]
+
+
+def test_a_server_of_somebody_else_is_used_with_the_keys_that_are_set(tmp_path: Path) -> None:
+    answers = dataclasses.replace(S3, probe=lambda *_: None)
+    theirs = {"AWS_ENDPOINT_URL": "http://s3.example:9000", "AWS_ACCESS_KEY_ID": "theirs", "STORAGE_URI": ""}
+    instance = Instance(
+        answers,
+        tmp_path,
+        address=parse(theirs[S3.variable], default=S3.default, variable=S3.variable),
+        library=tmp_path,
+        options=Options(),
+        cancellation=Cancellation(),
+        report=lambda *_: None,
+    )
+    instance.start()
+    assert instance.environment(theirs) == {**S3.access, **theirs, "STORAGE_URI": S3.access["STORAGE_URI"]}
+
+
+@pytest.mark.parametrize(
+    ("said", "well"), [("go version go1.26.8 linux/amd64", True), ("go version go1.19.8 linux/amd64", False)]
+)
+def test_a_go_that_is_too_old_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, well: bool) -> None:
+    (tmp_path / "go").write_text(f"#!/bin/sh\n[ $1 = version ] && echo {said}\n")
+    (tmp_path / "go").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert GO.problem() == (None if well else "version 21 or later is needed, found 19")
 
 
 def test_a_port_base_gives_consecutive_ports_whatever_the_environment_says(tmp_path: Path) -> None:
