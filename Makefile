@@ -40,6 +40,9 @@ test-fast: $(VENV)/.ready ## The tests that need no service
 
 test: lint ## All checks and all tests, on real services of their own
 	@$(BIN)/python -m stack fetch
+	@# The S3 server is built with Go. Without that its tests are skipped, but not in CI.
+	@if [ -n "$$CI" ] || $(BIN)/python -m stack doctor --services s3 >/dev/null 2>&1; then \
+		$(BIN)/python -m stack fetch --services s3; fi
 	@$(BIN)/python -m pytest
 
 $(VENV)/.bench: $(VENV)/.ready
