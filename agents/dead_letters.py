@@ -21,7 +21,7 @@ async def bury(event: Any, platform: Platform) -> None:
     chunk = _chunk(event, handover, platform)
     letter = _letter(event, handover)
     if chunk is None:
-        letter |= _action_of(event.value)
+        letter |= await _action_of(event.value, platform)
         await platform.store.dead_letters.put(f"{handover.origin}:{_time(event)}", letter)
         return
     await platform.store.dead_letters.put(
@@ -63,11 +63,15 @@ def _chunk(event: Any, handover: Handover, platform: Platform) -> Chunk | None:
         return None
 
 
-def _action_of(value: bytes | None) -> dict[str, Any]:
+async def _action_of(value: bytes | None, platform: Platform) -> dict[str, Any]:
+    """Return which action a message is about, and whose that is: nobody else sees the letter."""
     try:
-        return {"kind": "MESSAGE", "actionId": Message.decode(value).action_id}
+        action_id = Message.decode(value).action_id
     except Undecodable:
         return {"kind": "MESSAGE"}
+    action = await platform.store.actions.get(action_id)
+    owner = {"accountId": action["accountId"]} if action else {}
+    return {"kind": "MESSAGE", "actionId": action_id, **owner}
 
 
 def _time(event: Any) -> int:

@@ -1,4 +1,4 @@
-"""Commands beside the worker: ``python -m app verify [ACTION_ID]``."""
+"""Commands beside the worker: ``python -m app verify [ACTION_ID]`` and ``python -m app keys …``."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import typer
 from app.adapters.storage import open_storage
 from app.adapters.store import Store
 from app.domain.actions import ENDED
+from app.key_commands import keys
 from app.settings import get_settings
 from app.verification import verify
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="The bulk operations platform.")
+cli.add_typer(keys, name="keys")
 
 
 @cli.callback()

@@ -33,6 +33,9 @@ from web.middleware import middlewares
 
 log = logging.getLogger(__name__)
 
+#: Addresses that nobody reaches from elsewhere.
+_THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
+
 
 class BulkApp(faust.App):  # type: ignore[misc]
     """The Faust app with its platform, which is open from before the first service starts to after the last."""
@@ -49,6 +52,8 @@ class BulkApp(faust.App):  # type: ignore[misc]
         """Make sure of the port and the directory, which Faust would only fail on with a traceback."""
         if not port_is_free(self.conf.web_bind, self.conf.web_port):
             _refuse(f"port {self.conf.web_port} is in use: give this worker another one with PORT or --web-port")
+        if self.settings.auth_mode == "none" and self.conf.web_bind not in _THIS_MACHINE:
+            log.warning("whoever reaches %s may do everything: AUTH_MODE is none", self.conf.web_bind)
         self.conf.datadir.mkdir(parents=True, exist_ok=True)
         await super().on_first_start()
 
@@ -128,7 +133,7 @@ def create_app(settings: Settings) -> BulkApp:
         web_port=settings.port,
         web_tables_enabled=False,
         web_router_enabled=False,
-        web_application_options={"middlewares": middlewares(), "client_max_size": 1024**2},
+        web_application_options={"middlewares": middlewares(lambda: app.platform), "client_max_size": 1024**2},
         worker_redirect_stdouts=False,
     )
     topics = Topics(app, settings)

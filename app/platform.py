@@ -12,6 +12,7 @@ from app.adapters.claims import Claims
 from app.adapters.snapshots import Snapshots
 from app.adapters.storage import Storage, open_storage
 from app.adapters.store import Store
+from app.authentication import Authenticator, open_authenticator
 from app.reporter import Reporter
 from app.settings import Settings
 from app.topics import Topics
@@ -31,6 +32,7 @@ class Platform:
     claims: Claims
     snapshots: Snapshots
     reporter: Reporter
+    authenticator: Authenticator
     #: Whether partitions are about to be given away, or the worker is about to stop.
     is_moving: Callable[[], bool]
 
@@ -52,6 +54,7 @@ class Platform:
             claims=Claims(redis, ttl=settings.dedupe_ttl),
             snapshots=snapshots,
             reporter=Reporter(store.actions, snapshots, interval=settings.progress_interval),
+            authenticator=open_authenticator(settings, store.api_keys),
             is_moving=is_moving,
         )
 

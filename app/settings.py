@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:]+\]|[^\s:/@,;\[\]]+)(:\d{1,5})?")
@@ -64,6 +65,39 @@ def _split(value: object) -> object:
     return value.strip("[] ").split(",") if isinstance(value, str) else value
 
 
+def _has_effect(info: ValidationInfo) -> None:
+    # Who configures tokens and stays open has forgotten something, and would not notice.
+    if info.data.get("auth_mode") == "none":
+        raise ValueError("has no effect without AUTH_MODE=required")
+
+
+def _strong_secret(value: SecretStr, info: ValidationInfo) -> SecretStr:
+    _has_effect(info)
+    # RFC 7518, 3.2: at least as long as the hash; anything shorter can be found from a single token.
+    if len(value.get_secret_value().encode()) < 32:
+        raise ValueError("must have at least 32 bytes")
+    return value
+
+
+def _key_set_url(value: str, info: ValidationInfo) -> str:
+    _has_effect(info)
+    if info.data.get("jwt_secret") is not None:
+        raise ValueError("JWT_SECRET is set as well, and only one of them can be")
+    url = urlsplit(value)
+    # Who can change the answer on its way can sign tokens for every account.
+    if not url.hostname or not (
+        url.scheme == "https" or (url.scheme == "http" and url.hostname in {"localhost", "127.0.0.1", "::1"})
+    ):
+        raise ValueError("must be https://, or http:// on this machine")
+    return value
+
+
+def _issuer(value: str | None, info: ValidationInfo) -> str | None:
+    if value is None and any(info.data.get(name) is not None for name in ("jwt_secret", "jwt_jwks_url")):
+        raise ValueError("is needed with JWT_SECRET or JWT_JWKS_URL")
+    return value
+
+
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -109,6 +143,32 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(5 * 1024**3, ge=1, description="largest accepted file, bytes")
     max_field_bytes: int = Field(131_072, ge=1, description="largest accepted field of a row, bytes")
     max_record_bytes: int = Field(1024**2, ge=1, description="largest accepted row, bytes")
+
+    # Who may do what
+    auth_mode: Literal["none", "required"] = Field(
+        "none", description="required: every request needs an API key or a token (none: the API is open)"
+    )
+    api_key_cache: float = Field(
+        5.0, ge=0, le=60, description="seconds for which a worker remembers a key: so long a revoked one may work on"
+    )
+    jwt_secret: Annotated[SecretStr, AfterValidator(_strong_secret)] | None = Field(
+        None, description="secret of HS256 tokens, at least 32 bytes; empty: such tokens are not taken"
+    )
+    jwt_jwks_url: Annotated[str, AfterValidator(_key_set_url)] | None = Field(
+        None, description="key set of the identity provider whose tokens are taken, instead of JWT_SECRET"
+    )
+    jwt_jwks_cache: float = Field(
+        300.0, ge=10, le=86_400, description="seconds for which that key set is kept before it is fetched again"
+    )
+    jwt_issuer: Annotated[str | None, AfterValidator(_issuer)] = Field(
+        None, validate_default=True, description="issuer (iss) that a token must have; needed where tokens are taken"
+    )
+    jwt_audience: str = Field("bulk-operations", min_length=1, description="audience (aud) that a token must have")
+    jwt_leeway: float = Field(
+        30.0, ge=0, le=300, description="seconds by which the clock of the issuer of tokens may differ"
+    )
+    jwt_account_claim: str = Field("account", min_length=1, description="claim of a token that names the account")
+    jwt_role_claim: str = Field("role", min_length=1, description="claim of a token that names the role or the roles")
 
     # The way of the rows
     batch_size: int = Field(2000, ge=1, le=10_000, description="rows of a chunk")
@@ -168,8 +228,13 @@ def get_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        lines = [
-            f"Setting {str(e['loc'][0]).upper()} is wrong: {e['msg']} (it is {e.get('input')!r})"
-            for e in error.errors()
-        ]
-        sys.exit("\n".join(lines))
+        sys.exit("\n".join(_refusal(str(e["loc"][0]), e["msg"], e.get("input")) for e in error.errors()))
+
+
+#: Values that are not to be seen in a log, even when they are wrong.
+_SECRET = frozenset({"jwt_secret"})
+
+
+def _refusal(name: str, reason: str, value: object) -> str:
+    shown = "not shown, because it is a secret" if name in _SECRET else f"it is {value!r}"
+    return f"Setting {name.upper()} is wrong: {reason} ({shown})"

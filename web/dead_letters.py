@@ -7,11 +7,12 @@ from typing import Any
 
 from aiohttp import web
 
+from app.domain.access import DEFAULT_ACCOUNT
 from app.domain.dead_letters import presented
 from app.messages import Chunk
 from web.errors import ApiError, as_utf8
 from web.paging import next_link, read_cursor, read_limit
-from web.views import DEFAULT_ACCOUNT, ApiView, json_response
+from web.views import ApiView, json_response
 
 log = logging.getLogger(__name__)
 

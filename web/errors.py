@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 NOT_FOUND = "Bulk action not found"
 UNEXPECTED = "An unexpected error occurred. Please try again later."
 NO_FILE = "Please upload a CSV file to proceed."
@@ -11,13 +13,14 @@ ENTITY_TYPE_UNSUPPORTED = "The specified entityType is not supported."
 
 
 class ApiError(Exception):
-    """An answer that is an error: HTTP status, message for a person, code for a program."""
+    """An answer that is an error: HTTP status, message for a person, code for a program, further headers."""
 
-    def __init__(self, status: int, message: str, code: str) -> None:
+    def __init__(self, status: int, message: str, code: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.code = code
+        self.headers = headers
 
 
 def bad_request(message: str, code: str = "BAD_REQUEST") -> ApiError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -13,11 +13,11 @@ from aiohttp import web
 from pymongo.errors import PyMongoError
 from redis.exceptions import RedisError
 
+from app.platform import Platform
+from web.access import Handler, access_control
 from web.errors import UNEXPECTED, ApiError, as_utf8
 
 log = logging.getLogger(__name__)
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 #: A client may name its request; anything else than these characters is replaced by a name of ours.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -25,9 +25,9 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 REQUEST_ID_HEADER = "X-Request-ID"
 
 
-def middlewares() -> list[Any]:
-    """Return the middlewares, outermost first."""
-    return [request_id, json_errors]
+def middlewares(platform: Callable[[], Platform]) -> list[Any]:
+    """Return the middlewares, outermost first; ``platform`` is asked for when there is a request."""
+    return [request_id, json_errors, access_control(platform)]
 
 
 @web.middleware
@@ -47,7 +47,7 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
     try:
         return await handler(request)
     except ApiError as error:
-        return _error(request, error.status, error.message, error.code)
+        return _error(request, error.status, error.message, error.code, error.headers)
     except web.HTTPException as error:
         if error.status < 400:
             raise
@@ -62,7 +62,7 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
 
 
 def _error(
-    request: web.Request, status: int, message: str, code: str, headers: dict[str, str] | None = None
+    request: web.Request, status: int, message: str, code: str, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     body = orjson.dumps({"error": as_utf8(message), "code": code, "requestId": request["id"]})
     return web.Response(status=status, body=body, content_type="application/json", headers=headers)

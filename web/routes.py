@@ -1,32 +1,60 @@
-"""Every route of the API with its view: the one list."""
+"""Every route of the API with its view and with the role that each of its methods needs: the one list."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from faust.web import Blueprint
 
+from app.domain.access import Role
 from web.actions import ActionStatisticsView, ActionsView, ActionView
 from web.dead_letters import DeadLetterReplayView, DeadLettersView
 from web.health import HealthView, ReadyView
 from web.records import ActionRecordsView
 from web.views import ApiView
 
-ROUTES: tuple[tuple[str, type[ApiView]], ...] = (
-    ("/bulk-actions", ActionsView),
-    ("/bulk-actions/{action_id}", ActionView),
-    ("/bulk-actions/{action_id}/stats", ActionStatisticsView),
-    ("/bulk-actions/{action_id}/records", ActionRecordsView),
-    ("/dead-letters", DeadLettersView),
-    ("/dead-letters/{letter_id}/replay", DeadLetterReplayView),
-    ("/health", HealthView),
-    ("/ready", ReadyView),
+#: Needs no credential.
+OPEN = None
+
+Needs = Mapping[str, Role | None]
+
+
+class Route(NamedTuple):
+    """A path, its view, and the role that each method needs (HEAD: as GET)."""
+
+    path: str
+    view: type[ApiView]
+    needs: Needs
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("/bulk-actions", ActionsView, {"GET": Role.VIEWER, "POST": Role.OPERATOR}),
+    Route("/bulk-actions/{action_id}", ActionView, {"GET": Role.VIEWER}),
+    Route("/bulk-actions/{action_id}/stats", ActionStatisticsView, {"GET": Role.VIEWER}),
+    Route("/bulk-actions/{action_id}/records", ActionRecordsView, {"GET": Role.VIEWER}),
+    Route("/dead-letters", DeadLettersView, {"GET": Role.OPERATOR}),
+    Route("/dead-letters/{letter_id}/replay", DeadLetterReplayView, {"POST": Role.ADMIN}),
+    Route("/health", HealthView, {"GET": OPEN}),
+    Route("/ready", ReadyView, {"GET": OPEN}),
 )
+
+_NEEDS: Mapping[tuple[str, str], Role | None] = {
+    (method, route.path): need for route in ROUTES for method, need in route.needs.items()
+}
+
+
+def needed_role(method: str, path: str) -> Role | None:
+    """Return the role that a method of a route (``/bulk-actions/{action_id}``) needs; None when it is open.
+
+    What is served without being in the list, as a page of Faust's own, is for admins.
+    """
+    return _NEEDS.get(("GET" if method == "HEAD" else method, path), Role.ADMIN)
 
 
 def add_to(app: Any) -> None:
     """Serve the routes from the workers of ``app``."""
     blueprint = Blueprint("api")
-    for path, view in ROUTES:
-        blueprint.route(path, name=view.__name__)(view)
+    for route in ROUTES:
+        blueprint.route(route.path, name=route.view.__name__)(route.view)
     app.web.blueprints.add("", blueprint)

@@ -9,12 +9,10 @@ import faust.web
 import orjson
 from aiohttp import web
 
+from app.domain.access import Principal
 from app.domain.actions import is_action_id
 from app.platform import Platform
 from web.errors import action_not_found
-
-#: Whose actions a request without credentials sees.
-DEFAULT_ACCOUNT = "default"
 
 
 class ApiView(faust.web.View):  # type: ignore[misc]
@@ -27,8 +25,9 @@ class ApiView(faust.web.View):  # type: ignore[misc]
         return platform
 
     def account(self, request: web.Request) -> str:
-        """Return the account on whose behalf the request is made."""
-        return DEFAULT_ACCOUNT
+        """Return the account on whose behalf the request is made: the only one whose things it sees and changes."""
+        principal: Principal = request["principal"]
+        return principal.account_id
 
     async def action(self, request: web.Request, action_id: str) -> dict[str, Any]:
         """Return the action that the path names.

@@ -18,6 +18,7 @@ from app.adapters.claims import Claims
 from app.adapters.snapshots import Snapshots
 from app.adapters.storage import open_storage
 from app.adapters.store import Store
+from app.authentication import OpenDoor
 from app.domain.actions import Status
 from app.domain.csv_spans import SpanScanner
 from app.domain.outcomes import ChunkOutcome, Counts
@@ -76,6 +77,7 @@ class Bench:
             claims=self.claims,
             snapshots=snapshots,
             reporter=Reporter(self.store.actions, snapshots, interval=0.5),
+            authenticator=OpenDoor(),
             is_moving=lambda: False,
         )
 

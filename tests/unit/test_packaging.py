@@ -39,7 +39,9 @@ def example() -> list[tuple[str, str, str]]:
 
 
 def written(value: Any) -> str:
-    """Return a default as the environment would give it."""
+    """Return a default as the environment would give it; an empty value is none."""
+    if value is None:
+        return ""
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 

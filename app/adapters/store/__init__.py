@@ -1,4 +1,4 @@
-"""MongoDB, through motor: actions, the ledger and the records, and nothing else of it outside this package.
+"""MongoDB, through motor: actions, ledger, records and API keys, and nothing else of it outside this package.
 
 Every step is one atomic operation on one document, so that any server that speaks the protocol will do: no
 transactions, no update pipelines, no change streams.
@@ -11,11 +11,12 @@ from typing import Any
 from motor.motor_asyncio import AsyncIOMotorClient
 
 from app.adapters.store.actions import Actions
+from app.adapters.store.api_keys import ApiKeys
 from app.adapters.store.dead_letters import DeadLetters
 from app.adapters.store.ledger import Ledger
 from app.adapters.store.records import Records
 
-__all__ = ["Actions", "DeadLetters", "Ledger", "Records", "Store"]
+__all__ = ["Actions", "ApiKeys", "DeadLetters", "Ledger", "Records", "Store"]
 
 
 class Store:
@@ -36,6 +37,7 @@ class Store:
         self.ledger = Ledger(database["chunk_outcomes"], database["chunk_openings"])
         self.records = Records(database)
         self.dead_letters = DeadLetters(database["dead_letters"])
+        self.api_keys = ApiKeys(database["api_keys"])
 
     async def prepare(self) -> None:
         """Create the indexes; harmless when they exist."""
