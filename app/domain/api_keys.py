@@ -19,7 +19,7 @@ _KEY = re.compile(_PREFIX + r"[A-Za-z0-9_-]{43}")
 #: So much of a fingerprint names its key in lists and commands; it opens nothing.
 ID_LENGTH = 16
 
-_DURATION = re.compile(r"(\d{1,6})([hd])")
+_DURATION = re.compile(r"([0-9]{1,6})([hd])")
 
 
 class KeyState(StrEnum):

@@ -79,6 +79,14 @@ WRONG = [
     ("SNAPSHOT_INTERVAL", "0"),
     ("SNAPSHOT_INTERVAL", "nan"),
     ("BROKER_SESSION_TIMEOUT", "0"),
+    ("AUTH_MODE", "off"),
+    ("AUTH_MODE", "Required"),
+    ("API_KEY_CACHE", "-1"),
+    ("API_KEY_CACHE", "61"),
+    ("JWT_JWKS_CACHE", "9"),
+    ("JWT_LEEWAY", "301"),
+    ("JWT_LEEWAY", "-1"),
+    ("JWT_LEEWAY", "nan"),
 ]
 
 
@@ -222,6 +230,62 @@ def test_each_wrong_value_has_its_own_line(environment: Environment) -> None:
     lines = refusal()
     named = sorted(line.split()[1] for line in lines)
     assert named == ["BATCH_SIZE", "PORT", "STORAGE_URI"]
+
+
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.mark.parametrize("secret", ["hunter2", SECRET[1:]])
+def test_a_short_secret_is_refused_and_not_shown(environment: Environment, secret: str) -> None:
+    environment(AUTH_MODE="required", JWT_SECRET=secret, JWT_ISSUER="issuer")
+    [line] = refusal()
+    assert line.startswith("Setting JWT_SECRET is wrong: ")
+    assert "at least 32 bytes" in line
+    assert secret not in line
+
+
+def test_a_secret_is_not_shown_by_the_settings_either(environment: Environment) -> None:
+    environment(AUTH_MODE="required", JWT_SECRET=SECRET, JWT_ISSUER="issuer")
+    settings = get_settings()
+    assert SECRET not in f"{settings!r} {settings} {settings.model_dump()}"
+
+
+@pytest.mark.parametrize(
+    "url", ["issuer.example/keys", "http://issuer.example/keys", "ftp://issuer.example", "https://", "file:///etc/keys"]
+)
+def test_keys_are_fetched_by_https_alone(environment: Environment, url: str) -> None:
+    environment(AUTH_MODE="required", JWT_JWKS_URL=url, JWT_ISSUER="issuer")
+    [line] = refusal()
+    assert line.startswith("Setting JWT_JWKS_URL is wrong: ")
+    assert repr(url) in line
+
+
+@pytest.mark.parametrize("url", ["https://issuer.example/keys", "http://localhost:8080/keys", "http://[::1]/keys"])
+def test_keys_may_be_fetched_by_https_and_from_this_machine(environment: Environment, url: str) -> None:
+    environment(AUTH_MODE="required", JWT_JWKS_URL=url, JWT_ISSUER="issuer")
+    assert get_settings().jwt_jwks_url == url
+
+
+@pytest.mark.parametrize(
+    ("values", "name", "words"),
+    [
+        ({"JWT_SECRET": SECRET}, "JWT_ISSUER", "is needed with"),
+        ({"JWT_JWKS_URL": "https://issuer.example"}, "JWT_ISSUER", "is needed with"),
+        (
+            {"JWT_SECRET": SECRET, "JWT_JWKS_URL": "https://issuer.example", "JWT_ISSUER": "issuer"},
+            "JWT_JWKS_URL",
+            "only one of them",
+        ),
+        ({"AUTH_MODE": "none", "JWT_SECRET": SECRET, "JWT_ISSUER": "issuer"}, "JWT_SECRET", "has no effect without"),
+    ],
+)
+def test_settings_of_tokens_that_do_not_fit_together_are_refused(
+    environment: Environment, values: dict[str, str], name: str, words: str
+) -> None:
+    environment(**{"AUTH_MODE": "required", **values})
+    [line] = refusal()
+    assert line.startswith(f"Setting {name} is wrong: ")
+    assert words in line
 
 
 def test_settings_do_not_change_while_the_worker_runs() -> None:

@@ -1,0 +1,186 @@
+"""API keys in the database: stored as hashes, remembered for seconds, and handled by commands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pymongo
+import pytest
+from click.testing import Result
+from pymongo.errors import DuplicateKeyError
+from typer.testing import CliRunner
+
+from app.__main__ import cli
+from app.adapters.store import Store
+from app.authentication import RecentKeys
+from app.domain.access import Role
+from app.domain.api_keys import ApiKey, KeyState, fingerprint, is_key, new_key
+from app.settings import Settings
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+async def store(settings: Settings) -> AsyncIterator[Store]:
+    store = Store(settings.mongo_db_uri)
+    yield store
+    await store.close()
+
+
+def made(secret: str, **changes: Any) -> ApiKey:
+    values = {"account_id": "acme", "role": Role.OPERATOR, "name": "nightly", "created_at": NOW, **changes}
+    return ApiKey(fingerprint(secret), **values)
+
+
+async def test_a_key_comes_back_as_it_was_stored(store: Store) -> None:
+    key = made(new_key(), expires_at=NOW + timedelta(days=1))
+    await store.api_keys.add(key)
+    assert await store.api_keys.get(key.fingerprint) == key
+    assert await store.api_keys.get(fingerprint(new_key())) is None
+
+
+async def test_no_two_keys_are_the_same(store: Store) -> None:
+    key = made(new_key())
+    await store.api_keys.add(key)
+    with pytest.raises(DuplicateKeyError):
+        await store.api_keys.add(key)
+
+
+async def test_a_key_is_revoked_once_and_stays_so(store: Store) -> None:
+    key = made(new_key())
+    await store.api_keys.add(key)
+    assert await store.api_keys.revoke(key.fingerprint)
+    revoked = await store.api_keys.get(key.fingerprint)
+    assert revoked
+    assert revoked.state(datetime.now(UTC)) == KeyState.REVOKED
+    assert not await store.api_keys.revoke(key.fingerprint)
+    assert await store.api_keys.get(key.fingerprint) == revoked
+    assert not await store.api_keys.revoke(fingerprint(new_key()))
+
+
+async def test_keys_are_listed_oldest_first(store: Store) -> None:
+    keys = [made(new_key(), created_at=NOW + timedelta(hours=hours)) for hours in (2, 0, 1)]
+    for key in keys:
+        await store.api_keys.add(key)
+    assert await store.api_keys.all() == [keys[1], keys[2], keys[0]]
+
+
+async def test_a_key_is_remembered_for_its_lifetime_and_not_longer(store: Store) -> None:
+    now = 100.0
+    recent = RecentKeys(store.api_keys, lifetime=5, clock=lambda: now)
+    key = made(new_key())
+    await store.api_keys.add(key)
+    assert await recent.get(key.fingerprint) == key
+    await store.api_keys.revoke(key.fingerprint)
+    now += 4.9
+    assert await recent.get(key.fingerprint) == key
+    now += 0.1
+    found = await recent.get(key.fingerprint)
+    assert found
+    assert found.revoked_at
+
+
+async def test_with_a_lifetime_of_nothing_nothing_is_remembered(store: Store) -> None:
+    recent = RecentKeys(store.api_keys, lifetime=0)
+    key = made(new_key())
+    await store.api_keys.add(key)
+    assert await recent.get(key.fingerprint) == key
+    await store.api_keys.revoke(key.fingerprint)
+    found = await recent.get(key.fingerprint)
+    assert found
+    assert found.revoked_at
+
+
+async def test_a_key_that_was_unknown_works_as_soon_as_it_is_made(store: Store) -> None:
+    recent = RecentKeys(store.api_keys, lifetime=60)
+    key = made(new_key())
+    assert await recent.get(key.fingerprint) is None
+    await store.api_keys.add(key)
+    assert await recent.get(key.fingerprint) == key
+
+
+# The commands
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["keys", *arguments])
+
+
+def create(*arguments: str) -> str:
+    result = run("create", *arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout.strip()
+
+
+def listed(*arguments: str) -> list[list[str]]:
+    return [line.split("\t") for line in run("list", *arguments).stdout.splitlines()]
+
+
+def test_a_key_is_shown_once_alone_and_kept_as_its_hash(settings: Settings) -> None:
+    result = run("create", "--account", "acme", "--role", "operator", "--name", "nightly")
+    key = result.stdout.removesuffix("\n")
+    assert is_key(key)
+    assert re.fullmatch(r"key [0-9a-f]{16}: operator of acme, until it is revoked; .*once:\n", result.stderr)
+    assert key not in run("list").output
+    with pymongo.MongoClient[dict[str, Any]](settings.mongo_db_uri) as client:
+        [stored] = client.get_default_database()["api_keys"].find()
+    assert stored["_id"] == fingerprint(key)
+    assert key not in repr(stored)
+
+
+def test_the_list_shows_what_is_known_of_each_key(settings: Settings) -> None:
+    create("--account", "acme", "--role", "viewer", "--name", "two  words\tand\x1b more")
+    key = create("--account", "other", "--role", "admin", "--expires", "2100-01-31")
+    first, second = listed()
+    assert first[1:4] == ["active", "acme", "viewer"]
+    assert first[5:] == ["-", "two  wordsand more"]
+    assert second == [fingerprint(key)[:16], "active", "other", "admin", second[4], "2100-01-31T00:00:00.000Z", ""]
+    assert listed("--account", "other") == [second]
+
+
+def test_a_revoked_key_is_shown_as_that(settings: Settings) -> None:
+    key_id = fingerprint(create("--account", "acme", "--role", "viewer"))[:16]
+    result = run("revoke", key_id)
+    assert (result.exit_code, result.stdout.split(";")[0]) == (0, f"key {key_id} is revoked")
+    assert [line[:2] for line in listed()] == [[key_id, "revoked"]]
+    again = run("revoke", key_id)
+    assert (again.exit_code, again.stderr) == (0, f"key {key_id} was revoked before\n")
+
+
+@pytest.mark.parametrize("key_id", ["0" * 16, "", "f", "$ne"])
+def test_a_key_that_is_not_there_cannot_be_revoked(settings: Settings, key_id: str) -> None:
+    create("--account", "acme", "--role", "viewer")
+    result = run("revoke", key_id)
+    assert (result.exit_code, result.stderr) == (1, f"there is no key {key_id}\n")
+    assert [line[1] for line in listed()] == ["active"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--account", "a:b", "--role", "viewer"], "--account"),
+        (["--account", "", "--role", "viewer"], "--account"),
+        (["--account", "acme", "--role", "root"], "--role"),
+        (["--account", "acme"], "--role"),
+        (["--role", "viewer"], "--account"),
+        (["--account", "acme", "--role", "viewer", "--expires", "soon"], "--expires"),
+        (["--account", "acme", "--role", "viewer", "--expires", "2020-01-01"], "--expires"),
+        (["--account", "acme", "--role", "viewer", "--expires", ""], "--expires"),
+    ],
+)
+def test_a_wrong_option_is_named_and_no_key_is_made(settings: Settings, arguments: list[str], named: str) -> None:
+    result = run("create", *arguments)
+    assert result.exit_code == 2
+    assert named in result.stderr
+    assert result.stdout == ""
+    assert listed() == []
+
+
+def test_a_database_that_is_away_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MONGO_DB_URI", "mongodb://127.0.0.1:1/none?serverSelectionTimeoutMS=100")
+    result = run("list")
+    assert result.exit_code == 1
+    assert "database cannot be reached" in result.output

@@ -1,0 +1,175 @@
+"""The keys of an identity provider: fetched rarely, kept for their time, and missed in words."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+
+import pytest
+from jwt import PyJWK
+
+from app.adapters.tokens import KeysUnavailable, PublishedKeys
+from app.domain.access import InvalidToken
+from tests.security.issuer import KeyProvider, ec_signer
+
+LIFETIME, PAUSE = 300.0, 5.0
+FIRST, SECOND = ec_signer("first"), ec_signer("second")
+
+
+class Clock:
+    """A clock that goes when it is told."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def provider() -> Iterator[KeyProvider]:
+    provider = KeyProvider()
+    provider.publish(FIRST)
+    yield provider
+    provider.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def keys(provider: KeyProvider, clock: Clock) -> PublishedKeys:
+    return PublishedKeys(provider.url, lifetime=LIFETIME, pause=PAUSE, clock=clock)
+
+
+async def find(keys: PublishedKeys, kid: str) -> PyJWK:
+    return await keys.key({"alg": "ES256", "kid": kid})
+
+
+async def test_keys_are_fetched_once_and_kept(provider: KeyProvider, keys: PublishedKeys, clock: Clock) -> None:
+    for _ in range(5):
+        assert (await find(keys, "first")).key_id == "first"
+        clock.now += LIFETIME / 5
+    assert provider.requests == 1
+    await find(keys, "first")
+    assert provider.requests == 2
+
+
+async def test_a_crowd_at_the_start_is_one_request(provider: KeyProvider, keys: PublishedKeys) -> None:
+    found = await asyncio.gather(*(find(keys, "first") for _ in range(50)))
+    assert {key.key_id for key in found} == {"first"}
+    assert provider.requests == 1
+
+
+async def test_a_new_key_is_found_without_waiting_for_the_lifetime(
+    provider: KeyProvider, keys: PublishedKeys, clock: Clock
+) -> None:
+    await find(keys, "first")
+    provider.publish(FIRST, SECOND)
+    clock.now += PAUSE
+    assert (await find(keys, "second")).key_id == "second"
+
+
+async def test_made_up_key_names_do_not_reach_the_provider_more_often_than_the_pause_allows(
+    provider: KeyProvider, keys: PublishedKeys, clock: Clock
+) -> None:
+    await find(keys, "first")
+    clock.now += PAUSE
+    for n in range(100):
+        with pytest.raises(InvalidToken, match="does not publish"):
+            await find(keys, f"made up {n}")
+    assert provider.requests == 2
+
+
+async def test_a_withdrawn_key_is_refused_after_the_lifetime(
+    provider: KeyProvider, keys: PublishedKeys, clock: Clock
+) -> None:
+    await find(keys, "first")
+    provider.publish(SECOND)
+    clock.now += LIFETIME
+    with pytest.raises(InvalidToken):
+        await find(keys, "first")
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [
+        (500, b"broken"),
+        (404, b"{}"),
+        (302, b""),
+        (200, b""),
+        (200, b"<html>"),
+        (200, b'{"keys": []}'),
+        (200, b'{"keys": [{"kty": "oct", "kid": "first", "k": "c2VjcmV0"}]}'),
+        (200, b"[" * 100_000),
+        (200, b" " * 300_000 + b"{}"),
+        (200, b"\xff\xfe"),
+    ],
+    ids=["500", "404", "redirect", "empty", "html", "no keys", "useless", "deep", "large", "not UTF-8"],
+)
+async def test_a_provider_that_answers_something_else_is_a_provider_that_is_away(
+    provider: KeyProvider, keys: PublishedKeys, clock: Clock, instead: tuple[int, bytes]
+) -> None:
+    provider.instead = instead
+    with pytest.raises(KeysUnavailable):
+        await find(keys, "first")
+    provider.instead = None
+    clock.now += PAUSE
+    assert (await find(keys, "first")).key_id == "first"
+
+
+async def test_a_provider_that_is_away_is_not_asked_by_every_request(
+    provider: KeyProvider, keys: PublishedKeys
+) -> None:
+    provider.instead = (500, b"")
+    for _ in range(20):
+        with pytest.raises(KeysUnavailable):
+            await find(keys, "first")
+    assert provider.requests == 1
+
+
+async def test_keys_that_are_kept_outlast_a_short_absence_of_the_provider(
+    provider: KeyProvider, keys: PublishedKeys, clock: Clock
+) -> None:
+    await find(keys, "first")
+    provider.instead = (500, b"")
+    clock.now += LIFETIME - 1
+    with pytest.raises(InvalidToken):
+        await find(keys, "unknown")
+    assert (await find(keys, "first")).key_id == "first"
+    clock.now += 1
+    with pytest.raises(KeysUnavailable):
+        await find(keys, "first")
+
+
+async def test_nobody_listening_is_a_provider_that_is_away(clock: Clock) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/keys"
+        with pytest.raises(KeysUnavailable):
+            await find(PublishedKeys(url, lifetime=LIFETIME, clock=clock), "first")
+
+
+async def test_the_loop_turns_while_the_provider_is_slow_and_known_keys_are_found(
+    provider: KeyProvider, keys: PublishedKeys, clock: Clock
+) -> None:
+    await find(keys, "first")
+    provider.publish(FIRST, SECOND)
+    clock.now += PAUSE
+    with provider.holding():
+        waiting = asyncio.create_task(find(keys, "second"))
+        while provider.requests < 2:
+            await asyncio.sleep(0.01)
+        assert (await find(keys, "first")).key_id == "first"
+        assert not waiting.done()
+    assert (await waiting).key_id == "second"
+
+
+async def test_a_token_that_names_no_key_reaches_nobody(provider: KeyProvider, keys: PublishedKeys) -> None:
+    for header in ({}, {"kid": None}, {"kid": 1}, {"kid": ["first"]}):
+        with pytest.raises(InvalidToken, match="kid"):
+            await keys.key(header)
+    assert provider.requests == 0

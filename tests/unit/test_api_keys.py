@@ -1,0 +1,94 @@
+"""API keys: random, recognised by form and hash, valid for their time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.domain.access import Role
+from app.domain.api_keys import ApiKey, KeyState, fingerprint, is_key, new_key, parse_expiry
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+KEY = ApiKey(fingerprint("bulk_x"), "acme", Role.OPERATOR, "nightly", NOW)
+
+
+def test_keys_are_long_and_never_the_same() -> None:
+    made = {new_key() for _ in range(1000)}
+    assert len(made) == 1000
+    assert all(is_key(key) and len(key) == len("bulk_") + 43 for key in made), "43 characters are 256 bits in base64"
+
+
+@pytest.mark.parametrize("text", ["", "bulk_", "x" * 48, "bulk_" + "x" * 42, "bulk_" + "x" * 44, "BULK_" + "x" * 43])
+def test_what_has_not_the_form_of_a_key_is_not_looked_for(text: str) -> None:
+    assert not is_key(text)
+
+
+@pytest.mark.parametrize("odd", ["\n", " ", "\0", "ä", "\udcff", "$", "+", "/"])
+def test_odd_characters_are_in_no_key(odd: str) -> None:
+    assert not is_key("bulk_" + "x" * 42 + odd)
+    assert not is_key("bulk_" + "x" * 43 + odd)
+
+
+def test_a_fingerprint_tells_nothing_of_its_key_and_is_always_the_same() -> None:
+    key = new_key()
+    assert fingerprint(key) == fingerprint(key) != fingerprint(new_key())
+    assert len(fingerprint(key)) == 64
+    assert key not in repr(replace(KEY, fingerprint=fingerprint(key)))
+
+
+@pytest.mark.parametrize(
+    ("expires", "revoked", "state"),
+    [
+        (None, None, KeyState.ACTIVE),
+        (NOW + timedelta(microseconds=1), None, KeyState.ACTIVE),
+        (NOW, None, KeyState.EXPIRED),
+        (NOW - timedelta(days=1), None, KeyState.EXPIRED),
+        (None, NOW, KeyState.REVOKED),
+        (NOW + timedelta(days=1), NOW - timedelta(days=1), KeyState.REVOKED),
+        (NOW - timedelta(days=1), NOW - timedelta(days=1), KeyState.REVOKED),
+    ],
+)
+def test_a_key_is_active_until_it_expires_or_is_revoked(
+    expires: datetime | None, revoked: datetime | None, state: KeyState
+) -> None:
+    assert replace(KEY, expires_at=expires, revoked_at=revoked).state(NOW) == state
+
+
+def test_the_holder_of_a_key_acts_for_its_account_with_its_role() -> None:
+    assert (KEY.principal.account_id, KEY.principal.role) == ("acme", Role.OPERATOR)
+    assert KEY.id in KEY.principal.name
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("90d", NOW + timedelta(days=90)),
+        ("12h", NOW + timedelta(hours=12)),
+        ("2030-01-31", datetime(2030, 1, 31, tzinfo=UTC)),
+        ("2030-01-31T09:00:00Z", datetime(2030, 1, 31, 9, tzinfo=UTC)),
+        ("2030-01-31T09:00:00", datetime(2030, 1, 31, 9, tzinfo=UTC)),
+        ("2030-01-31T09:00:00+02:00", datetime(2030, 1, 31, 7, tzinfo=UTC)),
+    ],
+)
+def test_an_expiry_is_a_duration_or_a_moment(text: str, moment: datetime) -> None:
+    assert parse_expiry(text, NOW) == moment
+
+
+@pytest.mark.parametrize("text", ["", "soon", "90", "d", "-1d", "1.5d", "٣d", "999999999d", "2030-13-01", "9d ", "90d\n"])
+def test_what_is_no_expiry_is_refused_with_examples(text: str) -> None:
+    with pytest.raises(ValueError, match="must be 90d, 12h or a moment such as"):
+        parse_expiry(text, NOW)
+
+
+@pytest.mark.parametrize("text", ["0d", "0h", "2025-12-31", "2026-01-01T12:00:00Z", "0001-01-01"])
+def test_an_expiry_in_the_past_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="must be in the future"):
+        parse_expiry(text, NOW)
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
+def test_a_moment_beyond_all_calendars_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="must be 90d"):
+        parse_expiry(text, NOW)

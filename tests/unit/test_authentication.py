@@ -1,0 +1,133 @@
+"""From headers to a principal, as far as no service is needed for it."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+from multidict import CIMultiDict
+from pydantic import SecretStr
+
+from app.adapters.tokens import TokenVerifier
+from app.authentication import Credentials, OpenDoor, RecentKeys, open_authenticator
+from app.domain.access import InvalidToken, MissingCredential, Principal, Role, Unauthenticated
+from app.domain.api_keys import new_key
+from app.settings import Settings
+from tests.security.issuer import AUDIENCE, ISSUER, SECRET, token
+
+#: No test here may get as far as the database.
+NO_DATABASE = cast(Any, None)
+
+
+def settings(**changes: Any) -> Settings:
+    return Settings(_env_file=None, auth_mode="required", jwt_secret=SecretStr(SECRET), jwt_issuer=ISSUER, **changes)
+
+
+async def authenticate(*headers: tuple[str, str], **changes: Any) -> Principal:
+    return await open_authenticator(settings(**changes), NO_DATABASE).principal(CIMultiDict(headers))
+
+
+# Without authentication
+
+
+@pytest.mark.parametrize("name", ["accountid", "AccountId", "ACCOUNTID"])
+async def test_an_open_door_takes_the_account_of_the_header(name: str) -> None:
+    principal = await OpenDoor().principal(CIMultiDict({name: "acme"}))
+    assert (principal.account_id, principal.role) == ("acme", Role.ADMIN)
+
+
+async def test_an_open_door_without_a_header_is_the_default_account() -> None:
+    assert (await OpenDoor().principal(CIMultiDict())).account_id == "default"
+
+
+@pytest.mark.parametrize("values", [[""], ["a:b"], ["a", "a"], ["a", "b"], ["x" * 65]])
+async def test_an_open_door_takes_no_account_that_cannot_be(values: list[str]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        await OpenDoor().principal(CIMultiDict([("accountid", value) for value in values]))
+
+
+def test_the_door_is_open_when_nothing_is_configured() -> None:
+    assert isinstance(open_authenticator(Settings(_env_file=None), NO_DATABASE), OpenDoor)
+
+
+# With authentication
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer  "])
+async def test_a_token_is_taken_whatever_the_case_of_its_scheme(scheme: str) -> None:
+    principal = await authenticate(("authorization", f"{scheme} {token(account='acme', role='operator')}"))
+    assert (principal.account_id, principal.role) == ("acme", Role.OPERATOR)
+
+
+async def test_the_account_is_the_credentials_whatever_the_header_says() -> None:
+    principal = await authenticate(("Authorization", f"Bearer {token(account='acme')}"), ("accountid", "other"))
+    assert principal.account_id == "acme"
+
+
+async def test_the_claims_have_the_names_of_the_settings() -> None:
+    sent = token(account="wrong", role="admin", org="acme", groups=["staff", "viewer"])
+    principal = await authenticate(
+        ("Authorization", f"Bearer {sent}"), jwt_account_claim="org", jwt_role_claim="groups"
+    )
+    assert (principal.account_id, principal.role) == ("acme", Role.VIEWER)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [("accountid", "acme")],
+        [("Authorization", "Basic YTpi")],
+        [("Authorization", "Digest x")],
+        [("Authorization", "Bearerx")],
+        [("Authorization", "")],
+        [("Cookie", f"token={token()}")],
+    ],
+)
+async def test_a_request_without_a_credential_is_asked_for_one(headers: list[tuple[str, str]]) -> None:
+    with pytest.raises(MissingCredential, match=r"X-API-Key.*Authorization"):
+        await authenticate(*headers)
+
+
+async def test_another_scheme_beside_a_token_is_a_gateways_affair() -> None:
+    principal = await authenticate(("Authorization", "Basic YTpi"), ("Authorization", f"Bearer {token()}"))
+    assert principal.account_id == "acme"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("X-API-Key", new_key()), ("Authorization", f"Bearer {token()}")],
+        [("X-API-Key", "x"), ("X-API-Key", "x")],
+        [("Authorization", f"Bearer {token()}"), ("Authorization", f"Bearer {token()}")],
+    ],
+)
+async def test_two_credentials_are_one_too_many(headers: list[tuple[str, str]]) -> None:
+    with pytest.raises(Unauthenticated, match="one credential only"):
+        await authenticate(*headers)
+
+
+@pytest.mark.parametrize("key", ["", "x", "bulk_", '{"$ne": null}', f"{new_key()}, {new_key()}", "\udcff" * 48])
+async def test_what_is_no_key_is_refused_without_asking_the_database(key: str) -> None:
+    with pytest.raises(Unauthenticated, match="The API key is not valid"):
+        await authenticate(("X-API-Key", key))
+
+
+async def test_tokens_are_refused_where_none_are_configured() -> None:
+    credentials = Credentials(RecentKeys(NO_DATABASE, lifetime=5), None, "account", "role")
+    with pytest.raises(InvalidToken, match="not taken here"):
+        await credentials.principal(CIMultiDict({"Authorization": f"Bearer {token()}"}))
+
+
+async def test_keys_alone_are_enough_of_a_configuration() -> None:
+    made = open_authenticator(Settings(_env_file=None, auth_mode="required"), NO_DATABASE)
+    assert isinstance(made, Credentials)
+    assert made.tokens is None
+
+
+def test_issuer_audience_and_leeway_are_those_of_the_settings() -> None:
+    made = open_authenticator(settings(jwt_audience="others", jwt_leeway=7), NO_DATABASE)
+    assert isinstance(made, Credentials)
+    assert isinstance(made.tokens, TokenVerifier)
+    assert (made.tokens.issuer, made.tokens.audience, made.tokens.leeway) == (ISSUER, "others", 7)
+    assert AUDIENCE == Settings(_env_file=None).jwt_audience

@@ -1,0 +1,110 @@
+"""Tokens of a shared secret, and which published keys are of use: what needs no service."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from app.adapters.tokens import SharedSecret, TokenVerifier, usable_keys
+from app.domain.access import InvalidToken
+from tests.security.issuer import AUDIENCE, ISSUER, SECRET, ec_signer, ed_signer, rsa_signer, token
+
+LEEWAY = 10
+
+
+def verifier(secret: str = SECRET) -> TokenVerifier:
+    return TokenVerifier(SharedSecret(secret), ISSUER, AUDIENCE, LEEWAY)
+
+
+async def test_a_good_token_tells_its_claims() -> None:
+    claims = await verifier().claims(token(account="acme", more=[1, 2]))
+    assert (claims["account"], claims["more"]) == ("acme", [1, 2])
+
+
+@pytest.mark.parametrize("audience", [AUDIENCE, [AUDIENCE], ["another", AUDIENCE]])
+async def test_a_token_may_be_meant_for_others_as_well(audience: Any) -> None:
+    assert (await verifier().claims(token(aud=audience)))["aud"] == audience
+
+
+@pytest.mark.parametrize("seconds", [-2 * LEEWAY, -LEEWAY - 1, LEEWAY + 2, 2 * LEEWAY])
+async def test_clocks_may_differ_by_the_leeway_and_not_by_more(seconds: int) -> None:
+    now = int(time.time())
+    expired = token(exp=now - abs(seconds))
+    early = token(nbf=now + abs(seconds))
+    for sent, words in ((expired, "has expired"), (early, "not valid yet")):
+        with pytest.raises(InvalidToken, match=words):
+            await verifier().claims(sent)
+
+
+async def test_within_the_leeway_a_token_is_valid() -> None:
+    now = int(time.time())
+    assert await verifier().claims(token(exp=now - LEEWAY + 5, nbf=now + LEEWAY - 5, iat=now + LEEWAY - 5))
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        (token(aud="another"), "another audience"),
+        (token(iss="another"), "another issuer"),
+        (token(exp=None), "needs the claims"),
+        (token(aud=None), "needs the claims"),
+        (token(iss=None), "needs the claims"),
+        (token("another secret, also long enough for HS256"), r"The token is not valid\.$"),
+        ("", r"The token is not valid\.$"),
+    ],
+)
+async def test_what_is_wrong_with_a_token_is_said(sent: str, words: str) -> None:
+    with pytest.raises(InvalidToken, match=words):
+        await verifier().claims(sent)
+
+
+async def test_of_a_forged_token_nothing_is_said_about_its_claims() -> None:
+    forged = token("another secret, also long enough for HS256", exp=1, aud="another", iss="another")
+    with pytest.raises(InvalidToken, match=r"^The token is not valid\.$"):
+        await verifier().claims(forged)
+
+
+RSA, EC, ED = rsa_signer("rsa"), ec_signer("ec"), ed_signer("ed")
+
+
+def test_the_usable_keys_of_a_key_set_are_found_by_their_name() -> None:
+    assert set(usable_keys({"keys": [RSA.jwk, EC.jwk, ED.jwk]})) == {"rsa", "ec", "ed"}
+
+
+def test_a_key_without_an_algorithm_has_that_of_its_kind() -> None:
+    bare = {name: value for name, value in RSA.jwk.items() if name not in ("alg", "use")}
+    assert usable_keys({"keys": [bare]})["rsa"].algorithm_name == "RS256"
+
+
+USELESS: dict[str, Any] = {
+    "a shared secret": {"kty": "oct", "kid": "x", "k": "c2VjcmV0", "alg": "HS256"},
+    "a shared secret without algorithm": {"kty": "oct", "kid": "x", "k": "c2VjcmV0"},
+    "a key for encryption": {**RSA.jwk, "use": "enc"},
+    "a key without name": {name: value for name, value in RSA.jwk.items() if name != "kid"},
+    "a key with a number for a name": {**RSA.jwk, "kid": 1},
+    "an algorithm that is not pinned": {**RSA.jwk, "alg": "RS512"},
+    "no algorithm": {**RSA.jwk, "alg": "none"},
+    "an algorithm of another kind": {**RSA.jwk, "alg": "HS256"},
+    "an unknown algorithm": {**RSA.jwk, "alg": "RS1"},
+    "an unknown kind": {"kty": "magic", "kid": "x"},
+    "no kind": {"kid": "x"},
+    "no modulus": {"kty": "RSA", "kid": "x", "e": "AQAB"},
+    "a broken modulus": {**RSA.jwk, "n": "!"},
+    "numbers": {"kty": 1, "kid": "x", "alg": 2},
+    "a point beside the curve": {**EC.jwk, "x": EC.jwk["y"]},
+    "no object": "key",
+    "nothing": None,
+}
+
+
+@pytest.mark.parametrize("kind", USELESS)
+def test_a_key_that_is_of_no_use_is_passed_over(kind: str) -> None:
+    assert set(usable_keys({"keys": [USELESS[kind], EC.jwk]})) == {"ec"}
+
+
+@pytest.mark.parametrize("document", [None, [], "keys", 7, {}, {"keys": None}, {"keys": {}}, {"keys": []}])
+def test_what_is_no_key_set_is_refused(document: Any) -> None:
+    with pytest.raises(ValueError, match="no usable key"):
+        usable_keys(document)
