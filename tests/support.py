@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -27,6 +28,18 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def told(answer: httpx.Response) -> tuple[int, str, str]:
+    """Check that an error has its documented form; return status, code and message."""
+    assert answer.status_code < 500 or answer.status_code == 503, answer.text
+    assert answer.headers["Content-Type"].startswith("application/json"), answer.text
+    body = answer.json()
+    assert list(body) == ["error", "code", "requestId"]
+    assert all(isinstance(value, str) and value for value in body.values())
+    assert body["requestId"] == answer.headers["X-Request-ID"]
+    assert re.fullmatch(r"[A-Z][A-Z0-9_]+", body["code"])
+    return answer.status_code, body["code"], body["error"]
 
 
 def wait_for(probe: Callable[[], T | None], what: str, *, timeout: float = 60.0, pause: float = 0.05) -> T:

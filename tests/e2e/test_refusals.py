@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 import httpx
 import pytest
 
-from tests.support import Worker, wait_for
+from tests.support import Worker, told, wait_for
 from web.routes import ROUTES
 from web.views import ApiView
 
@@ -77,18 +77,6 @@ class Door:
     def actions(self) -> list[str]:
         answer = self.worker.client.get("/bulk-actions", params={"limit": 500})
         return [action["actionId"] for action in answer.json()]
-
-
-def told(answer: httpx.Response) -> tuple[int, str, str]:
-    """Check that an error has its documented form; return status, code and message."""
-    assert answer.status_code < 500, answer.text
-    assert answer.headers["Content-Type"].startswith("application/json"), answer.text
-    body = answer.json()
-    assert list(body) == ["error", "code", "requestId"]
-    assert all(isinstance(value, str) and value for value in body.values())
-    assert body["requestId"] == answer.headers["X-Request-ID"]
-    assert re.fullmatch(r"[A-Z][A-Z0-9_]+", body["code"])
-    return answer.status_code, body["code"], body["error"]
 
 
 @pytest.fixture

@@ -51,7 +51,9 @@ def test_the_highest_role_of_a_token_counts(groups: Any, role: Role) -> None:
     assert (made.account_id, made.role) == ("acme", role)
 
 
-@pytest.mark.parametrize("groups", [None, "", "Admin", "ADMIN", "root", "admin ", 2, True, [], ["staff"], [["admin"]], {}])
+@pytest.mark.parametrize(
+    "groups", [None, "", "Admin", "ADMIN", "root", "admin ", 2, True, [], ["staff"], [["admin"]], {}]
+)
 def test_a_token_without_a_role_of_ours_is_no_credential(groups: Any) -> None:
     with pytest.raises(InvalidToken, match="claim groups names none of the roles viewer, operator, admin"):
         principal(org="acme", groups=groups)

@@ -76,7 +76,9 @@ def test_an_expiry_is_a_duration_or_a_moment(text: str, moment: datetime) -> Non
     assert parse_expiry(text, NOW) == moment
 
 
-@pytest.mark.parametrize("text", ["", "soon", "90", "d", "-1d", "1.5d", "٣d", "999999999d", "2030-13-01", "9d ", "90d\n"])
+@pytest.mark.parametrize(
+    "text", ["", "soon", "90", "d", "-1d", "1.5d", "٣d", "999999999d", "2030-13-01", "9d ", "90d\n"]
+)
 def test_what_is_no_expiry_is_refused_with_examples(text: str) -> None:
     with pytest.raises(ValueError, match="must be 90d, 12h or a moment such as"):
         parse_expiry(text, NOW)

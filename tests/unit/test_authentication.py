@@ -130,4 +130,4 @@ def test_issuer_audience_and_leeway_are_those_of_the_settings() -> None:
     assert isinstance(made, Credentials)
     assert isinstance(made.tokens, TokenVerifier)
     assert (made.tokens.issuer, made.tokens.audience, made.tokens.leeway) == (ISSUER, "others", 7)
-    assert AUDIENCE == Settings(_env_file=None).jwt_audience
+    assert Settings(_env_file=None).jwt_audience == AUDIENCE

@@ -1,0 +1,94 @@
+"""Workers that let nobody in without a credential, and credentials for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from app.adapters.store import Store
+from app.domain.access import Role
+from app.domain.api_keys import ApiKey, fingerprint, new_key
+from stack import Stack
+from tests.conftest import namespace
+from tests.security.issuer import ISSUER, SECRET, KeyProvider, Signer, ec_signer, ed_signer, rsa_signer
+from tests.support import Worker
+
+#: Seconds for which the workers here remember a key.
+KEY_CACHE = 1.0
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A worker with ``AUTH_MODE=required``, and the environment that its commands need."""
+
+    worker: Worker
+    environment: dict[str, str]
+
+    def key(self, account: str, role: Role, **changes: Any) -> str:
+        """Make a key, past the command."""
+        secret = new_key()
+        key = ApiKey(fingerprint(secret), account, role, **{"name": "test", "created_at": datetime.now(UTC), **changes})
+        asyncio.run(self._add(key))
+        return secret
+
+    async def _add(self, key: ApiKey) -> None:
+        store = Store(self.environment["MONGO_DB_URI"])
+        try:
+            await store.api_keys.add(key)
+        finally:
+            await store.close()
+
+
+def guarded_worker(services: Stack, tmp_path_factory: pytest.TempPathFactory, **settings: str) -> Iterator[Guarded]:
+    environment = {
+        **namespace(services, tmp_path_factory.mktemp("namespace")),
+        "AUTH_MODE": "required",
+        "API_KEY_CACHE": str(KEY_CACHE),
+        "JWT_ISSUER": ISSUER,
+        **settings,
+    }
+    worker = Worker(environment, tmp_path_factory.mktemp("worker"))
+    try:
+        yield Guarded(worker.start(), environment)
+    finally:
+        worker.kill()
+        worker.client.close()
+
+
+@pytest.fixture(scope="session")
+def guarded(services: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """A worker that takes keys, and tokens of a shared secret."""
+    yield from guarded_worker(services, tmp_path_factory, JWT_SECRET=SECRET)
+
+
+#: What the provider publishes, by the algorithm.
+SIGNERS: dict[str, Signer] = {
+    "RS256": rsa_signer("rsa"),
+    "PS256": rsa_signer("pss", "PS256"),
+    "ES256": ec_signer("ec"),
+    "EdDSA": ed_signer("ed"),
+}
+#: Published too, and not to be relied on.
+WEAK = rsa_signer("weak", size=1024)
+ENCRYPTION = rsa_signer("encryption", use="enc")
+OCT = {"kty": "oct", "kid": "oct", "alg": "HS256", "k": "YSBzZWNyZXQgdGhhdCBldmVyeWJvZHkgY2FuIHJlYWQgaGVyZQ"}
+
+
+@pytest.fixture(scope="session")
+def provider() -> Iterator[KeyProvider]:
+    provider = KeyProvider()
+    provider.publish(*SIGNERS.values(), WEAK, ENCRYPTION)
+    provider.keys.append(OCT)
+    yield provider
+    provider.close()
+
+
+@pytest.fixture(scope="session")
+def federated(services: Stack, provider: KeyProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """A worker that takes keys, and tokens of an identity provider."""
+    yield from guarded_worker(services, tmp_path_factory, JWT_JWKS_URL=provider.url, JWT_JWKS_CACHE="10")

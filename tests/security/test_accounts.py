@@ -1,0 +1,304 @@
+"""An account sees and changes its own things only; another's are as unknown as those that never were."""
+
+from __future__ import annotations
+
+import base64
+import re
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pymongo
+import pytest
+
+from app.domain.access import Role
+from tests.security.conftest import Guarded
+from tests.security.issuer import token
+from tests.support import Worker, told, wait_for
+from web.routes import ROUTES
+
+HEADER = b"id,name,email,status\n"
+FORM = {"actionType": "BULK_UPDATE", "entityType": "Contact"}
+UNKNOWN = "0" * 24
+
+
+@dataclass(frozen=True)
+class House:
+    """A running worker, and how to be somebody in it."""
+
+    worker: Worker
+    mongo_uri: str
+    #: The headers with which one is an account.
+    headers: Callable[[str], dict[str, str]]
+
+    def get(self, account: str, path: str, /, **query: str) -> httpx.Response:
+        return self.worker.client.get(path, params=query or None, headers=self.headers(account))
+
+    def ask(self, account: str, method: str, path: str) -> httpx.Response:
+        return self.worker.client.request(method, path, headers=self.headers(account))
+
+    def submit(self, account: str, rows: bytes, **fields: str) -> str:
+        answer = self.worker.client.post(
+            "/bulk-actions",
+            data={**FORM, **fields},
+            files={"file": ("upload.csv", HEADER + rows, "text/csv")},
+            headers=self.headers(account),
+        )
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["actionId"])
+
+    def finish(self, account: str, action_id: str) -> dict[str, Any]:
+        def ended() -> dict[str, Any] | None:
+            action = self.get(account, f"/bulk-actions/{action_id}").json()
+            return action if action["status"] == "COMPLETED" else None
+
+        return wait_for(ended, "the action is completed")
+
+    def add_letter(self, letter_id: str, **fields: Any) -> None:
+        """A dead letter, as the agents keep it."""
+        letter = {
+            "_id": letter_id,
+            "kind": "MESSAGE",
+            "status": "DEAD",
+            "error": "an error",
+            "retryCount": 3,
+            "firstFailure": None,
+            "origin": {"topic": "nowhere", "partition": 0, "offset": 1},
+            "key": b"key",
+            "payload": b"secret of an account",
+            "complete": True,
+            "at": datetime.now(UTC),
+            **fields,
+        }
+        with pymongo.MongoClient[dict[str, Any]](self.mongo_uri) as client:
+            client.get_default_database()["dead_letters"].replace_one({"_id": letter_id}, letter, upsert=True)
+
+
+@pytest.fixture(scope="module", params=["header", "key", "token"])
+def house(request: pytest.FixtureRequest) -> House:
+    """The account comes from the header of an open door, from keys, or from tokens."""
+    if request.param == "header":
+        worker: Worker = request.getfixturevalue("worker")
+        mongo_uri = request.getfixturevalue("shared_environment")["MONGO_DB_URI"]
+        return House(worker, mongo_uri, lambda account: {"accountid": account})
+    guarded: Guarded = request.getfixturevalue("guarded")
+    mongo_uri = guarded.environment["MONGO_DB_URI"]
+    if request.param == "token":
+        return House(
+            guarded.worker,
+            mongo_uri,
+            lambda account: {"Authorization": f"Bearer {token(account=account, role='admin')}"},
+        )
+    keys: dict[str, str] = {}
+
+    def headers(account: str) -> dict[str, str]:
+        if account not in keys:
+            keys[account] = guarded.key(account, Role.ADMIN)
+        return {"X-API-Key": keys[account]}
+
+    return House(guarded.worker, mongo_uri, headers)
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Two accounts of a house, and the things of the first."""
+
+    house: House
+    owner: str
+    other: str
+    action_id: str
+    waiting_id: str
+    letter_id: str
+
+
+@pytest.fixture(scope="module")
+def neighbours(house: House) -> Neighbours:
+    suffix = uuid.uuid4().hex[:10]
+    owner, other = f"owner-{suffix}", f"other-{suffix}"
+    action_id = house.submit(owner, b"1,Ada,ada@example.com,active\n2,Bob,nobody,active\n")
+    house.finish(owner, action_id)
+    waiting_id = house.submit(owner, b"9,Eve,eve@example.com,active\n", scheduledAt="2100-01-01T00:00:00Z")
+    letter_id = f"{action_id}:0"
+    house.add_letter(letter_id, accountId=owner, actionId=action_id, index=0)
+    return Neighbours(house, owner, other, action_id, waiting_id, letter_id)
+
+
+def with_an_id() -> list[tuple[str, str]]:
+    """Every method of every route that names one thing."""
+    return [
+        (method, route.path)
+        for route in ROUTES
+        if "{" in route.path
+        for declared in route.needs
+        for method in ((declared, "HEAD") if declared == "GET" else (declared,))
+    ]
+
+
+def named(neighbours: Neighbours, path: str) -> list[str]:
+    """The path for each thing of the owner."""
+    if "letter_id" in path:
+        return [path.replace("{letter_id}", neighbours.letter_id)]
+    return [path.replace("{action_id}", known) for known in (neighbours.action_id, neighbours.waiting_id)]
+
+
+def without_id(answer: httpx.Response) -> tuple[int, dict[str, Any], set[str]]:
+    """All that an answer says, apart from the id of the request."""
+    body = {} if answer.request.method == "HEAD" else {**answer.json(), "requestId": ""}
+    return answer.status_code, body, {name.lower() for name in answer.headers}
+
+
+@pytest.mark.parametrize(("method", "path"), with_an_id())
+def test_the_things_of_another_account_are_as_unknown_as_those_that_never_were(
+    neighbours: Neighbours, method: str, path: str
+) -> None:
+    never_was = neighbours.house.ask(neighbours.other, method, re.sub(r"\{\w+\}", UNKNOWN, path))
+    assert never_was.status_code == 404
+    for one in named(neighbours, path):
+        assert without_id(neighbours.house.ask(neighbours.other, method, one)) == without_id(never_was)
+
+
+@pytest.mark.parametrize(("method", "path"), [way for way in with_an_id() if way[0] in ("GET", "HEAD")])
+def test_an_account_sees_its_own_things(neighbours: Neighbours, method: str, path: str) -> None:
+    for one in named(neighbours, path):
+        assert neighbours.house.ask(neighbours.owner, method, one).status_code == 200
+
+
+@pytest.mark.parametrize("path", [route.path for route in ROUTES if "{" not in route.path and "GET" in route.needs])
+def test_lists_have_nothing_of_another_account(neighbours: Neighbours, path: str) -> None:
+    shown = neighbours.house.get(neighbours.other, path).text
+    for thing in (neighbours.action_id, neighbours.waiting_id, "secret of an account", neighbours.owner):
+        assert thing not in shown
+
+
+def test_lists_have_what_is_the_accounts_own(neighbours: Neighbours) -> None:
+    house, owner = neighbours.house, neighbours.owner
+    actions = [action["actionId"] for action in house.get(owner, "/bulk-actions").json()]
+    assert actions == [neighbours.waiting_id, neighbours.action_id]
+    assert [letter["id"] for letter in house.get(owner, "/dead-letters").json()] == [neighbours.letter_id]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"accountId": "{owner}"},
+        {"accountid": "{owner}"},
+        {"account": "{owner}"},
+        {"status": "COMPLETED"},
+        {"entityType": "Contact"},
+        {"entityType": "$ne"},
+        {"actionId": "{action}"},
+        {"actionId[$ne]": "x"},
+        {"$where": "true"},
+        {"accountId[$ne]": "x"},
+        {"limit": "500"},
+    ],
+)
+@pytest.mark.parametrize("path", ["/bulk-actions", "/dead-letters"])
+def test_no_query_shows_the_things_of_another_account(neighbours: Neighbours, path: str, query: dict[str, str]) -> None:
+    sent = {name: value.format(owner=neighbours.owner, action=neighbours.action_id) for name, value in query.items()}
+    answer = neighbours.house.get(neighbours.other, path, **sent)
+    assert answer.status_code == 200
+    assert answer.json() == []
+
+
+@pytest.mark.parametrize("path", ["/bulk-actions", "/dead-letters"])
+def test_the_next_page_of_another_account_is_a_page_of_ones_own(neighbours: Neighbours, path: str) -> None:
+    cursor = base64.urlsafe_b64encode(b"2099-01-01T00:00:00Z/z").decode()
+    assert neighbours.house.get(neighbours.owner, path, cursor=cursor).json() != []
+    assert neighbours.house.get(neighbours.other, path, cursor=cursor).json() == []
+
+
+def test_a_refused_replay_leaves_the_letter_as_it_was(neighbours: Neighbours) -> None:
+    house = neighbours.house
+    before = house.get(neighbours.owner, "/dead-letters").json()
+    answer = house.ask(neighbours.other, "POST", f"/dead-letters/{neighbours.letter_id}/replay")
+    assert told(answer)[:2] == (404, "DEAD_LETTER_NOT_FOUND")
+    assert house.get(neighbours.owner, "/dead-letters").json() == before
+
+
+def test_two_accounts_with_the_same_ids_have_a_record_each(neighbours: Neighbours) -> None:
+    house = neighbours.house
+    rows = b"same,%s,same@example.com,active\n"
+    for account in (neighbours.owner, neighbours.other):
+        made = house.finish(account, house.submit(account, rows % account.encode()))
+        assert (made["createdCount"], made["updatedCount"]) == (1, 0)
+    with pymongo.MongoClient[dict[str, Any]](house.mongo_uri) as client:
+        stored = client.get_default_database()["contacts"].find({"id": "same"})
+        names = {contact["_id"]: contact["name"] for contact in stored}
+    assert {f"{account}:same": account for account in (neighbours.owner, neighbours.other)}.items() <= names.items()
+
+
+def test_what_belongs_to_nobody_is_shown_to_the_default_account_alone(neighbours: Neighbours) -> None:
+    house = neighbours.house
+    house.add_letter(f"nobodys-{neighbours.owner}", kind="POISON")
+    seen = {
+        account: [letter["id"] for letter in house.get(account, "/dead-letters", limit="500").json()]
+        for account in (neighbours.owner, "default")
+    }
+    assert f"nobodys-{neighbours.owner}" in seen["default"]
+    assert f"nobodys-{neighbours.owner}" not in seen[neighbours.owner]
+
+
+# The header of an open door
+
+WRONG_ACCOUNTS: dict[str, list[bytes]] = {
+    "empty": [b""],
+    "too long": [b"x" * 65],
+    "very long": [b"x" * 7000],
+    "with a colon": [b"acme:1"],
+    "with a slash": [b"acme/1"],
+    "with a blank": [b"ac me"],
+    "with a comma": [b"acme,other"],
+    "with a tab": [b"ac\tme"],
+    "a path": [b"../default"],
+    "an operator of a query": [b"$ne"],
+    "an object": [b'{"$ne": null}'],
+    "quoted": [b'"acme"'],
+    "not ASCII": ["ä".encode()],
+    "not UTF-8": [b"\xff"],
+    "digits of another script": ["٣".encode()],
+    "a pattern": [b".*"],
+    "twice": [b"acme", b"acme"],
+    "two": [b"acme", b"other"],
+}
+
+
+@pytest.mark.parametrize("kind", WRONG_ACCOUNTS)
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/bulk-actions"), ("POST", "/bulk-actions"), ("GET", "/dead-letters")]
+)
+def test_an_account_that_cannot_be_is_refused_in_words(worker: Worker, kind: str, method: str, path: str) -> None:
+    headers = [(b"accountid", value) for value in WRONG_ACCOUNTS[kind]]
+    status, code, message = told(worker.client.request(method, path, headers=headers))
+    assert (status, code) == (400, "INVALID_ACCOUNT")
+    assert message.startswith("The header accountid must be")
+
+
+@pytest.mark.parametrize("name", ["accountid", "AccountId", "ACCOUNTID"])
+def test_the_name_of_the_header_may_be_written_in_any_case(worker: Worker, name: str) -> None:
+    assert worker.client.get("/bulk-actions", headers={name: f"nobody-{name}"}).json() == []
+
+
+def test_without_the_header_the_account_is_the_default_one(worker: Worker) -> None:
+    action_id = worker.submit(HEADER + b"1,Ada,ada@example.com,active\n", scheduledAt="2100-01-01T00:00:00Z")
+    for headers, status in (({}, 200), ({"accountid": "default"}, 200), ({"accountid": "Default"}, 404)):
+        assert worker.client.get(f"/bulk-actions/{action_id}", headers=headers).status_code == status
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready"])
+def test_health_and_readiness_belong_to_no_account(worker: Worker, path: str) -> None:
+    assert worker.client.get(path, headers={"accountid": "a:b"}).status_code == 200
+
+
+# The header beside a credential
+
+
+@pytest.mark.parametrize("account", ["owner", "default", "a:b", ""])
+def test_beside_a_credential_the_header_changes_nothing(guarded: Guarded, account: str) -> None:
+    key = guarded.key("beside", Role.ADMIN)
+    plain = guarded.worker.client.get("/bulk-actions", headers={"X-API-Key": key})
+    answer = guarded.worker.client.get("/bulk-actions", headers={"X-API-Key": key, "accountid": account})
+    assert (answer.status_code, answer.json()) == (plain.status_code, plain.json()) == (200, [])

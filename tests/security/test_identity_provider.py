@@ -1,0 +1,186 @@
+"""Tokens of an identity provider at a running worker, and the provider away."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from app.domain.access import Role
+from tests.security.conftest import ENCRYPTION, SIGNERS, WEAK, Guarded
+from tests.security.issuer import SECRET, KeyProvider, claims, encoded, forged, rsa_signer, token
+from tests.support import told, wait_for
+
+RS256, PS256, ES256, EDDSA = (SIGNERS[name] for name in ("RS256", "PS256", "ES256", "EdDSA"))
+ATTACKER = rsa_signer("attacker")
+
+
+def ask(guarded: Guarded, sent: str, path: str = "/bulk-actions") -> httpx.Response:
+    return guarded.worker.client.get(path, headers={"Authorization": f"Bearer {sent}"})
+
+
+@pytest.mark.parametrize("algorithm", SIGNERS)
+def test_a_token_that_is_signed_with_a_published_key_is_let_in(federated: Guarded, algorithm: str) -> None:
+    answer = ask(federated, SIGNERS[algorithm].sign())
+    assert (answer.status_code, answer.json()) == (200, [])
+
+
+@pytest.mark.parametrize("algorithm", SIGNERS)
+def test_a_role_that_is_not_enough_is_forbidden(federated: Guarded, algorithm: str) -> None:
+    assert told(ask(federated, SIGNERS[algorithm].sign(role="viewer"), "/dead-letters"))[:2] == (403, "FORBIDDEN")
+
+
+def test_keys_work_beside_tokens(federated: Guarded) -> None:
+    key = federated.key("acme", Role.VIEWER)
+    assert federated.worker.client.get("/bulk-actions", headers={"X-API-Key": key}).status_code == 200
+
+
+def confused(kid: str, secret: str | bytes, algorithm: str = "HS256") -> str:
+    """A token that is signed with what everybody can read, as if it were a secret."""
+    return forged({"alg": algorithm, "kid": kid}, claims(role="admin"), secret)
+
+
+HOSTILE: dict[str, str] = {
+    # Algorithm confusion
+    "HS256 with the public key": confused("rsa", RS256.pem),
+    "HS256 with the public key, trimmed": confused("rsa", RS256.pem.strip()),
+    "HS256 with the modulus": confused("rsa", RS256.jwk["n"]),
+    "HS256 with the public key of a curve": confused("ec", ES256.pem),
+    "HS256 with the published shared secret": confused("oct", "a secret that everybody can read here"),
+    "HS256 with a secret of other tests": token(SECRET, header={"kid": "rsa"}),
+    "RS256 said, HMAC done": confused("rsa", RS256.pem, "RS256"),
+    "ES256 said, HMAC done": confused("ec", ES256.pem, "ES256"),
+    "EdDSA said, HMAC done": confused("ed", EDDSA.pem, "EdDSA"),
+    "alg none": f"{encoded({'alg': 'none', 'kid': 'rsa'})}.{encoded(claims(role='admin'))}.",
+    "alg none, in capitals": f"{encoded({'alg': 'NONE', 'kid': 'rsa'})}.{encoded(claims(role='admin'))}.",
+    "RS512, which is not pinned": RS256.sign(algorithm="RS512"),
+    "RS384, which is not pinned": RS256.sign(algorithm="RS384"),
+    "PS256 with a key for RS256": RS256.sign(algorithm="PS256"),
+    "RS256 with a key for PS256": PS256.sign(algorithm="RS256"),
+    # Whose key
+    "an attacker's key": ATTACKER.sign(role="admin"),
+    "an attacker's key under a good name": ATTACKER.sign(role="admin", header={"kid": "rsa"}),
+    "an attacker's key, brought along": ATTACKER.sign(header={"kid": "rsa", "jwk": ATTACKER.jwk}),
+    "a good key under another's name": RS256.sign(header={"kid": "ec"}),
+    "a good key under an unknown name": RS256.sign(header={"kid": "unknown"}),
+    "a good key under an empty name": RS256.sign(header={"kid": ""}),
+    "a good key in capitals": RS256.sign(header={"kid": "RSA"}),
+    "a key for encryption": ENCRYPTION.sign(),
+    "a weak key": WEAK.sign(),
+    # What it says
+    "expired": RS256.sign(exp=1),
+    "not valid yet": RS256.sign(nbf=4_000_000_000),
+    "another audience": RS256.sign(aud="another"),
+    "another issuer": RS256.sign(iss="https://attacker.example"),
+    "no expiry": RS256.sign(exp=None),
+    "no account": RS256.sign(account=None),
+    "no role": RS256.sign(role=None),
+    # Broken signatures
+    "the signature cut": RS256.sign()[:-10],
+    "no signature": RS256.sign().rpartition(".")[0] + ".",
+    "an ES256 signature of zeros": ES256.sign().rpartition(".")[0] + "." + encoded(bytes(64)),
+    "an EdDSA signature of zeros": EDDSA.sign().rpartition(".")[0] + "." + encoded(bytes(64)),
+    "an RS256 signature of zeros": RS256.sign().rpartition(".")[0] + "." + encoded(bytes(256)),
+    "a signature of another token": RS256.sign(role="admin").rpartition(".")[0] + "." + RS256.sign().rpartition(".")[2],
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_token_that_is_not_good_is_refused(federated: Guarded, kind: str) -> None:
+    answer = ask(federated, HOSTILE[kind])
+    assert told(answer)[:2] == (401, "INVALID_CREDENTIAL")
+    assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+
+
+def test_a_token_that_names_no_key_is_refused(federated: Guarded) -> None:
+    for kid in (None, 7, ["rsa"], {"rsa": 1}):
+        sent = f"{encoded({'alg': 'RS256', 'kid': kid})}.{RS256.sign().partition('.')[2]}"
+        assert told(ask(federated, sent))[:2] == (401, "INVALID_CREDENTIAL")
+
+
+@pytest.fixture
+def attackers_provider() -> Iterator[KeyProvider]:
+    provider = KeyProvider()
+    provider.publish(ATTACKER)
+    yield provider
+    provider.close()
+
+
+@pytest.mark.parametrize("header", ["jku", "x5u"])
+def test_an_address_in_a_token_is_not_visited(federated: Guarded, attackers_provider: KeyProvider, header: str) -> None:
+    for kid in ("attacker", "rsa"):
+        sent = ATTACKER.sign(role="admin", header={"kid": kid, header: attackers_provider.url})
+        assert told(ask(federated, sent))[:2] == (401, "INVALID_CREDENTIAL")
+    assert attackers_provider.requests == 0
+
+
+def test_made_up_key_names_are_not_passed_on_to_the_provider_one_by_one(
+    federated: Guarded, provider: KeyProvider
+) -> None:
+    before = provider.requests
+    for n in range(50):
+        assert ask(federated, ATTACKER.sign(header={"kid": f"made up {n}"})).status_code == 401
+    assert provider.requests - before <= 5
+
+
+def test_a_new_key_is_taken_and_a_withdrawn_one_is_refused(federated: Guarded, provider: KeyProvider) -> None:
+    published = provider.keys
+    new = rsa_signer("new")
+    try:
+        provider.keys = [*published, new.jwk]
+        wait_for(lambda: ask(federated, new.sign()).status_code == 200, "the new key is taken", timeout=30)
+        provider.keys = published
+        wait_for(lambda: ask(federated, new.sign()).status_code == 401, "the withdrawn key is refused", timeout=30)
+        assert ask(federated, RS256.sign()).status_code == 200
+    finally:
+        provider.keys = published
+
+
+def test_a_slow_provider_holds_nobody_else_up(federated: Guarded, provider: KeyProvider) -> None:
+    key = federated.key("acme", Role.VIEWER)
+    before = provider.requests
+    with provider.holding():
+        asked = threading.Event()
+
+        def ask_until_the_provider_is_asked() -> None:
+            while not asked.is_set():
+                with httpx.Client(base_url=federated.worker.client.base_url, timeout=60) as client:
+                    client.get("/bulk-actions", headers={"Authorization": f"Bearer {ATTACKER.sign()}"})
+
+        asking = threading.Thread(target=ask_until_the_provider_is_asked)
+        asking.start()
+        try:
+            wait_for(lambda: provider.requests > before, "the provider is asked", timeout=30)
+            for _ in range(10):
+                for headers in ({}, {"X-API-Key": key}):
+                    path = "/bulk-actions" if headers else "/health"
+                    assert federated.worker.client.get(path, headers=headers, timeout=2).status_code == 200
+        finally:
+            asked.set()
+    asking.join()
+
+
+@pytest.mark.parametrize("instead", [(500, b""), (200, b"<html>")], ids=["broken", "another page"])
+def test_a_provider_that_is_away_is_said_and_over_when_it_is_back(
+    federated: Guarded, provider: KeyProvider, instead: tuple[int, bytes]
+) -> None:
+    key = federated.key("acme", Role.VIEWER)
+    wait_for(lambda: ask(federated, RS256.sign()).status_code == 200, "the provider is there", timeout=30)
+    provider.instead = instead
+    try:
+        wait_for(lambda: ask(federated, RS256.sign()).status_code != 200, "the keys are too old", timeout=30)
+        answer = ask(federated, RS256.sign())
+        assert told(answer) == (
+            503,
+            "TOKEN_KEYS_UNAVAILABLE",
+            "The token cannot be checked now, because the keys of its issuer are not to be had.",
+        )
+        assert answer.headers["Retry-After"] == "5"
+        assert federated.worker.client.get("/bulk-actions", headers={"X-API-Key": key}).status_code == 200
+        assert federated.worker.client.get("/health").status_code == 200
+        assert federated.worker.client.get("/ready").status_code == 200
+    finally:
+        provider.instead = None
+    wait_for(lambda: ask(federated, RS256.sign()).status_code == 200, "tokens are taken again", timeout=30)

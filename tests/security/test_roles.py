@@ -1,0 +1,107 @@
+"""Every route with every role, by key and by token: let through, 403 or 401 exactly as the route table says."""
+
+from __future__ import annotations
+
+import re
+import socket
+
+import httpx
+import pytest
+
+from app.domain.access import Role
+from tests.security.conftest import Guarded
+from tests.security.issuer import token
+from tests.support import told
+from web.routes import ROUTES
+
+#: Every method of every route, and the role that it needs.
+WAYS = [
+    (method, re.sub(r"\{\w+\}", "0" * 24, route.path), need)
+    for route in ROUTES
+    for declared, need in route.needs.items()
+    for method in ((declared, "HEAD") if declared == "GET" else (declared,))
+]
+
+
+@pytest.fixture(scope="module")
+def keys(guarded: Guarded) -> dict[Role, str]:
+    return {role: guarded.key("acme", role) for role in Role}
+
+
+def request(guarded: Guarded, method: str, path: str, **headers: str) -> httpx.Response:
+    return guarded.worker.client.request(method, path, headers=headers)
+
+
+def error(answer: httpx.Response) -> tuple[int, str | None]:
+    """Status and code; an answer to HEAD has no body."""
+    return (answer.status_code, None) if answer.request.method == "HEAD" else told(answer)[:2]
+
+
+@pytest.mark.parametrize(("method", "path", "need"), WAYS)
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("credential", ["key", "token"])
+def test_a_role_opens_what_the_table_says_and_nothing_else(
+    guarded: Guarded, keys: dict[Role, str], method: str, path: str, need: Role | None, role: Role, credential: str
+) -> None:
+    sent = {"X-API-Key": keys[role]} if credential == "key" else {"Authorization": f"Bearer {token(role=role)}"}
+    answer = request(guarded, method, path, **sent)
+    if need is None or role.covers(need):
+        # An id that is unknown and a form without a file are found only behind the door.
+        assert answer.status_code in (200, 404, 400), answer.text
+        if answer.status_code == 400:
+            assert told(answer)[1] == "FILE_REQUIRED"
+    else:
+        status, code = error(answer)
+        assert (status, code or "FORBIDDEN") == (403, "FORBIDDEN")
+        assert "WWW-Authenticate" not in answer.headers
+
+
+@pytest.mark.parametrize(("method", "path", "need"), WAYS)
+def test_without_a_credential_only_what_is_open_is_open(
+    guarded: Guarded, method: str, path: str, need: Role | None
+) -> None:
+    answer = request(guarded, method, path)
+    if need is None:
+        assert answer.status_code == 200
+    else:
+        status, code = error(answer)
+        assert (status, code or "CREDENTIAL_REQUIRED") == (401, "CREDENTIAL_REQUIRED")
+        assert "Bearer" in answer.headers["WWW-Authenticate"]
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
+def test_a_refusal_names_the_role_that_is_needed_and_the_one_that_is_there(
+    guarded: Guarded, keys: dict[Role, str], role: Role
+) -> None:
+    answer = request(guarded, "POST", "/dead-letters/x/replay", **{"X-API-Key": keys[role]})
+    expected = f"This needs the role admin, and the credential has the role {role}."
+    assert told(answer) == (403, "FORBIDDEN", expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("X-Role", "admin"), ("role", "admin"), ("X-HTTP-Method-Override", "GET"), ("accountid", "root")],
+)
+def test_no_header_raises_a_role(guarded: Guarded, keys: dict[Role, str], name: str, value: str) -> None:
+    answer = request(guarded, "POST", "/bulk-actions?role=admin", **{"X-API-Key": keys[Role.VIEWER], name: value})
+    assert told(answer)[:2] == (403, "FORBIDDEN")
+
+
+@pytest.mark.parametrize(("role", "status"), [(Role.VIEWER, 403), (Role.OPERATOR, 403), (Role.ADMIN, 200)])
+def test_what_is_served_without_being_declared_is_for_admins(
+    guarded: Guarded, keys: dict[Role, str], role: Role, status: int
+) -> None:
+    """The page that Faust adds by itself."""
+    assert request(guarded, "GET", "/", **{"X-API-Key": keys[role]}).status_code == status
+    assert request(guarded, "GET", "/").status_code == 401
+
+
+@pytest.mark.parametrize(("role", "status"), [(None, 401), (Role.VIEWER, 403)])
+def test_an_upload_is_refused_before_anything_of_it_is_read(
+    guarded: Guarded, keys: dict[Role, str], role: Role | None, status: int
+) -> None:
+    lines = ["POST /bulk-actions HTTP/1.1", "Host: x", "Content-Type: multipart/form-data; boundary=x"]
+    lines += ["Content-Length: 1000000000", *([f"X-API-Key: {keys[role]}"] if role else []), "", ""]
+    with socket.create_connection(("127.0.0.1", guarded.worker.port), timeout=30) as connection:
+        connection.sendall("\r\n".join(lines).encode())
+        assert f" {status} ".encode() in connection.recv(65536).split(b"\r\n")[0]
