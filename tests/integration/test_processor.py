@@ -20,7 +20,7 @@ from app.adapters.storage import ObjectMissing
 from app.domain.actions import Status
 from app.domain.outcomes import WRITE_REFUSED, Counts
 from app.headers import Handover
-from app.messages import Chunk
+from app.messages import Chunk, Feed
 from app.settlement import settle
 from app.verification import verify
 from tests.fakes import RecordingTopics, event
@@ -411,6 +411,16 @@ async def give_up(bench: Bench, chunk: Chunk) -> None:
     await bury(event(chunk.encode(), topic=topics.dead.name, headers=headers), bench.platform_with(topics=topics))
     [told] = topics.results.results
     assert told.read_counts() == (await bench.store.ledger.summaries([chunk.id]))[chunk.id].counts
+
+
+async def test_a_message_that_was_given_up_is_kept_for_the_account_of_its_action(bench: Bench) -> None:
+    job = await bench.submit("a,A,a@x.example,active", accountId="acme")
+    nobodys = "f" * 24
+    for offset, action_id in enumerate((job.action_id, nobodys)):
+        dead = event(Feed(action_id=action_id).encode(), topic=bench.topics.dead.name, offset=offset)
+        await bury(dead, bench.platform)
+    letters = await bench.store.dead_letters.page({"kind": "MESSAGE"}, 10)
+    assert {letter["actionId"]: letter.get("accountId") for letter in letters} == {job.action_id: "acme", nobodys: None}
 
 
 async def test_a_chunk_that_was_given_up_stays_so_when_it_is_only_delivered_again(bench: Bench) -> None:

@@ -1,0 +1,64 @@
+"""The sessions in docs/security.md are what happens."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.security.conftest import Guarded
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+
+#: What differs from run to run.
+VARYING = (
+    (re.compile(r'"requestId":"[0-9a-f]{32}"'), '"requestId":"…"'),
+    (re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z"), "…"),
+)
+KEY_ID = re.compile(r"\b[0-9a-f]{16}\b")
+
+
+def sessions() -> list[list[tuple[str, str]]]:
+    """The console blocks: commands, each with the answer below it."""
+    return [
+        [(command, answer.strip()) for command, _, answer in (part.partition("\n") for part in block.split("$ ")[1:])]
+        for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
+    ]
+
+
+def comparable(text: str) -> str:
+    for pattern, replacement in VARYING:
+        text = pattern.sub(replacement, text)
+    return KEY_ID.sub("an id", text)
+
+
+def test_the_page_has_sessions() -> None:
+    assert [len(session) for session in sessions()] == [6, 3]
+
+
+@pytest.mark.parametrize("session", sessions(), ids=["keys", "tokens"])
+def test_a_session_of_the_page_is_what_happens(
+    guarded: Guarded, tmp_path: Path, session: list[tuple[str, str]]
+) -> None:
+    environment = {**os.environ, **guarded.environment, "PYTHONPATH": str(ROOT)}
+    made = ""
+    for command, answer in session:
+        ran = command.replace("localhost:3000", f"127.0.0.1:{guarded.worker.port}")
+        ran = KEY_ID.sub(made or "unknown", ran.replace(".venv/bin/python", sys.executable))
+        got = subprocess.run(
+            ["bash", "-c", f"({ran}) 2>&1"],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout.strip()
+        if not made and (ids := KEY_ID.findall(got)):
+            made = ids[0]
+        assert comparable(got) == comparable(answer), command
