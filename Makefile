@@ -49,7 +49,7 @@ $(VENV)/.bench: $(VENV)/.ready
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
 	@touch $@
 
-bench: $(VENV)/.bench ## Speed, cost and latency beside two scripts, in one run: tables, JSON, plot (25 min)
+bench: $(VENV)/.bench ## Speed, cost and latency beside two scripts, in one run: tables, JSON, plot (20 min)
 	@$(BIN)/python -m benchmarks
 
 bench-large: $(VENV)/.bench ## 5,000,000 rows beside 100,000

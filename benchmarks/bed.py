@@ -85,7 +85,7 @@ class Bed:
 
         def watch() -> None:
             while not done.wait(0.1):
-                usage.redis_peak = max(usage.redis_peak, self._redis_memory() - memory)
+                usage.redis_peak = max(usage.redis_peak, int(self.redis.info("memory")["used_memory"]) - memory)
 
         watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
@@ -114,7 +114,10 @@ class Bed:
         return sum(log.stat().st_blocks * 512 for log in logs if log.parent.name.startswith(topic))
 
     def _redis_memory(self) -> int:
-        return int(self.redis.info("memory")["used_memory"])
+        # What is unlinked is freed a moment later, by another thread.
+        while (memory := self.redis.info("memory"))["lazyfree_pending_objects"]:
+            time.sleep(0.01)
+        return int(memory["used_memory"])
 
 
 def _cpu_of(pid: int) -> float:
