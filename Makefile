@@ -53,7 +53,7 @@ bench: $(VENV)/.bench ## Speed, cost and latency beside two scripts, in one run:
 	@$(BIN)/python -m benchmarks
 
 bench-large: $(VENV)/.bench ## 5,000,000 rows beside 100,000
-	@$(BIN)/python -m benchmarks --suite "end to end" --rows 100000 --rows 5000000 --repetitions 1 --workers 1 \
+	@$(BIN)/python -m benchmarks --suite "end to end" --rows 100000 --rows 5000000 --workers 1 \
 		--no-scripts --no-variants --heap 12g --out build/benchmarks/large
 
 profile: $(VENV)/.bench ## A flame graph of a worker under load

@@ -35,7 +35,7 @@ class Records:
         if not statements:
             return Written(frozenset(), {})
         reply = await self._run(collection, statements)
-        created = {entry["index"] for entry in reply.get("upserted", ())}
+        created = _indexes(reply.get("upserted", ()), len(statements))
         refused = {entry["index"]: entry for entry in reply.get("writeErrors", ())}
         overtaken = [index for index, entry in refused.items() if entry.get("code") == _DUPLICATE_KEY]
         if overtaken:
@@ -66,3 +66,8 @@ class Records:
         if "writeConcernError" in reply:
             raise WriteConcernError("the write was not confirmed as asked", details=reply["writeConcernError"])
         return reply
+
+
+def _indexes(upserted: Sequence[Mapping[str, int]], count: int) -> set[int]:
+    """Return which of ``count`` statements made a record; that all did needs no look at each."""
+    return set(range(count)) if len(upserted) == count else {entry["index"] for entry in upserted}

@@ -44,7 +44,7 @@ class Upserts:
 
     def statements(self, rows: Sequence[int], columns: Sequence[Sequence[str]]) -> list[RawBSONDocument]:
         """Return one statement per row; ``columns`` has the values of all rows for each field."""
-        encoded = [[value.encode() for value in column] for column in columns]
+        encoded = [list(map(str.encode, column)) for column in columns]
         sizes = [np.fromiter(map(len, column), np.int64, len(column)) for column in encoded]
         count = len(rows)
         tag = _Elements(count, self.tag).integers("row", rows)
