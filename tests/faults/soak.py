@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import httpx
 import typer
 
-from stack import Stack
+from stack import Options, Stack
 from stack.samples import Expected, Sample
 from tests.conftest import namespace
 from tests.faults.conftest import QUICK
@@ -154,7 +154,11 @@ def main(
     seed = seed or random.SystemRandom().randrange(1, 1_000_000)
     print(f"seed {seed}, {minutes} minutes", flush=True)
     directory = Path(tempfile.mkdtemp(prefix="soak-"))
-    with Stack(directory=directory / "stack", services=("kafka", "mongo", "redis"), ports="free") as stack:
+    # The accounting reads all records, of which the Java server makes documents all at once.
+    options = Options(mongo_heap="4g")
+    with Stack(
+        directory=directory / "stack", services=("kafka", "mongo", "redis"), ports="free", options=options
+    ) as stack:
         soak = Soak(stack, directory, seed)
         try:
             code = _soak(soak, minutes, seed)
