@@ -1,4 +1,4 @@
-"""The command line of the launcher: `python -m stack up | fetch | doctor`."""
+"""The command line of the launcher: `python -m stack up | cluster | fetch | doctor`."""
 
 from __future__ import annotations
 
@@ -17,18 +17,22 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from stack.addresses import free_port
+from stack.cluster import run as run_workers
 from stack.doctor import examine
 from stack.errors import Cancellation, StackError
 from stack.launcher import DATA, Ports, Stack, fetch_all
 from stack.model import Options
 from stack.process import Child, adopt_orphans, end_processes
-from stack.services import NEEDED, SERVICES, select
+from stack.services import GATEWAY, NEEDED, SERVICES, select
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 # On stderr: stdout belongs to the command that is served.
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _NEEDED = ",".join(NEEDED)
+#: Beside the port of the worker that `make serve` starts.
+_FIRST_WORKER = 3001
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 ServicesOption = Annotated[str, typer.Option(envvar="STACK", help=f"comma-separated, of: {', '.join(SERVICES)}")]
@@ -83,6 +87,33 @@ def up(
             code = _run(stack, command, signals) if command else _serve(stack, signals)
             _end_orphans(stack)
     raise typer.Exit(code)
+
+
+@cli.command()
+def cluster(
+    workers: Annotated[int, typer.Option(min=1, max=100, help="how many workers")] = 3,
+    directory: Annotated[Path, typer.Option("--dir", help="where services and workers keep their data")] = DATA,
+    services: ServicesOption = _NEEDED,
+    free_ports: Annotated[bool, typer.Option(help="on free ports instead of the usual ones")] = False,
+) -> None:
+    """Provide the services, workers, and the gateway in front of them, until Ctrl-C."""
+    cancellation = Cancellation()
+    signals = _Signals(cancellation)
+    with _explained(signals):
+        ports = [free_port() if free_ports else _FIRST_WORKER + number for number in range(workers)]
+        stack = Stack(
+            directory,
+            [*services.split(","), GATEWAY],
+            "free" if free_ports else "default",
+            options=Options(gateway_workers=tuple(ports)),
+            report=_report,
+            cancellation=cancellation,
+        )
+        with stack:
+            if stack[GATEWAY].taken:
+                raise StackError(f"a gateway already answers at {stack[GATEWAY].uri}, for workers of its own")
+            _report("gateway", f"serving {stack[GATEWAY].uri} until Ctrl-C; look: curl {stack[GATEWAY].uri}/ready")
+            run_workers(ports, stack.directory, stack.environment(), _report, stopped=lambda: signals.first is not None)
 
 
 @cli.command()

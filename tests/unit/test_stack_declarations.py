@@ -38,7 +38,7 @@ def test_every_service_is_bound_to_this_machine_only(service: Service, program: 
     here = place(tmp_path)
     program.prepare(here)
     said = shlex.join(program.command(here)) + "".join(
-        file.read_text() for file in tmp_path.iterdir() if file.suffix == ".properties"
+        file.read_text() for file in tmp_path.iterdir() if file.suffix in {".properties", ".conf"}
     )
     assert "127.0.0.1" in said
     assert "0.0.0.0" not in said
