@@ -56,9 +56,14 @@ class Worker:
     """A worker process, started as an operator would."""
 
     def __init__(
-        self, environment: dict[str, str], directory: Path, inject: dict[str, dict[str, Any]] | None = None
+        self,
+        environment: dict[str, str],
+        directory: Path,
+        inject: dict[str, dict[str, Any]] | None = None,
+        level: str = "info",
     ) -> None:
         self.inject = inject
+        self.level = level
         self.port = int(environment.get("PORT") or free_port())
         self.directory = directory
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -83,7 +88,7 @@ class Worker:
             environment = {**environment, "INJECT": json.dumps(self.inject)}
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "faust", "-A", app, "worker", "-l", "info"],
+                [sys.executable, "-m", "faust", "-A", app, "worker", "-l", self.level],
                 env=environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
 import socket
-from pathlib import Path
 
 import httpx
 import pytest
 
 from app.domain.access import Role
-from stack import Stack
 from tests.security.conftest import Guarded
-from tests.support import Worker, free_port, told, wait_for
+from tests.support import Worker, told
 from web.headers import PROTECTIVE
 from web.routes import ROUTES
 
 #: What an answer must not have: names of what it is made of, places in the code, addresses of services.
 INSIDE = re.compile(
-    r"traceback|\.py\b|line \d+|aiohttp|faust|python/|pymongo|motor|redis|mongo(?!db\":\")|<html|127\.0\.0\.1|site-packages",
+    r"traceback|\.py\b|\bline \d+|aiohttp|faust|python|mongo|redis|kafka|<html|127\.0\.0\.1|/tmp/",
     re.IGNORECASE,
 )
 
@@ -44,7 +41,9 @@ def test_every_route_and_method_has_the_headers_with_and_without_a_credential(gu
                 check(guarded.worker.client.request(method, path, headers=headers))
 
 
-@pytest.mark.parametrize("path", ["/", "/nowhere", "/graph", "/stats", "/tables", "/table/", "/router/", "/performance/"])
+@pytest.mark.parametrize(
+    "path", ["/", "/nowhere", "/graph", "/stats", "/tables", "/table/", "/router/", "/performance/"]
+)
 def test_pages_of_the_framework_are_not_served_or_say_nothing(worker: Worker, path: str) -> None:
     answer = check(worker.client.get(path))
     assert answer.json() == {"status": "OK"} if path == "/" else told(answer)[0] == 404
@@ -52,10 +51,9 @@ def test_pages_of_the_framework_are_not_served_or_say_nothing(worker: Worker, pa
 
 
 def raw(worker: Worker, request: bytes) -> httpx.Response:
-    """Send bytes; the answer."""
+    """Send bytes; the answer, after which the worker closes."""
     with socket.create_connection(("127.0.0.1", worker.port), timeout=30) as connection:
         connection.sendall(request)
-        connection.shutdown(socket.SHUT_WR)
         head, _, body = b"".join(iter(lambda: connection.recv(65_536), b"")).partition(b"\r\n\r\n")
     first, *lines = head.split(b"\r\n")
     headers = [tuple(line.split(b": ", 1)) for line in lines]
@@ -88,7 +86,3 @@ def test_what_aiohttp_refuses_itself_has_the_form_of_all_errors(worker: Worker, 
     log = worker.log.read_text(errors="replace")
     assert "marked" not in log
     assert "Error handling request" not in log, "a client can cause it, so it is no error of ours"
-
-
-def test_with_every_service_away_no_answer_tells_of_the_inside(services: Stack, tmp_path: Path) -> None:
-    """A worker that waits for its services serves already; what it cannot do is 503, in the form of all errors."""
