@@ -17,7 +17,6 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from stack.addresses import free_port
 from stack.cluster import run as run_workers
 from stack.doctor import examine
 from stack.errors import Cancellation, StackError
@@ -92,28 +91,47 @@ def up(
 @cli.command()
 def cluster(
     workers: Annotated[int, typer.Option(min=1, max=100, help="how many workers")] = 3,
+    first_port: Annotated[int, typer.Option(min=1, max=65_000, help="port of the first worker")] = _FIRST_WORKER,
     directory: Annotated[Path, typer.Option("--dir", help="where services and workers keep their data")] = DATA,
     services: ServicesOption = _NEEDED,
-    free_ports: Annotated[bool, typer.Option(help="on free ports instead of the usual ones")] = False,
 ) -> None:
-    """Provide the services, workers, and the gateway in front of them, until Ctrl-C."""
+    """Provide the services, several workers, and the gateway in front of them, until Ctrl-C."""
     cancellation = Cancellation()
     signals = _Signals(cancellation)
+    adopt_orphans()
     with _explained(signals):
-        ports = [free_port() if free_ports else _FIRST_WORKER + number for number in range(workers)]
+        ports = range(first_port, first_port + workers)
         stack = Stack(
             directory,
             [*services.split(","), GATEWAY],
-            "free" if free_ports else "default",
             options=Options(gateway_workers=tuple(ports)),
             report=_report,
             cancellation=cancellation,
         )
         with stack:
-            if stack[GATEWAY].taken:
-                raise StackError(f"a gateway already answers at {stack[GATEWAY].uri}, for workers of its own")
-            _report("gateway", f"serving {stack[GATEWAY].uri} until Ctrl-C; look: curl {stack[GATEWAY].uri}/ready")
-            run_workers(ports, stack.directory, stack.environment(), _report, stopped=lambda: signals.first is not None)
+            gateway = stack[GATEWAY]
+            if gateway.taken:
+                raise StackError(
+                    f"a gateway for other workers answers at {gateway.uri} already; set {GATEWAY.variable}"
+                )
+            _report("gateway", f"serves {gateway.uri}, log {gateway.log}; look: curl {gateway.uri}/ready")
+            stopped = _Watch(stack, signals)
+            run_workers(ports, stack.directory, stack.environment(), _report, stopped)
+            _end_orphans(stack)
+
+
+class _Watch:
+    """Tells whether it is time to stop: a signal came, or a service ended, which is an error."""
+
+    def __init__(self, stack: Stack, signals: _Signals) -> None:
+        self._stack = stack
+        self._signals = signals
+
+    def __call__(self) -> bool:
+        for instance in self._stack:
+            if self._signals.first is None and not instance.alive():
+                raise StackError(instance.failure())
+        return self._signals.first is not None
 
 
 @cli.command()

@@ -55,7 +55,7 @@ class Tool:
 
     def _found(self) -> int | None:
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-            answer = subprocess.run([self.command, self.ask], capture_output=True, text=True, timeout=20)
+            answer = subprocess.run([self.command, self.ask], capture_output=True, text=True, timeout=20)  # noqa: S603  a name and an argument declared in services.py, no shell
             match = re.search(r'version "?(?:go)?(?:1\.)?(\d+)', answer.stderr + answer.stdout)
             return int(match[1]) if match else None
         return None
