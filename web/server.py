@@ -82,7 +82,9 @@ def _answered(handle: RequestHandler) -> RequestHandler:
     return answered
 
 
-class _Runner(web.AppRunner):
+class ApiRunner(web.AppRunner):
+    """Runs an aiohttp application with connections of ours."""
+
     __slots__ = ()
 
     async def _make_server(self) -> web.Server:
@@ -96,4 +98,4 @@ class ApiWeb(Web):  # type: ignore[misc]
     def __init__(self, app: Any, **options: Any) -> None:
         super().__init__(app, **options)
         self.web_app.on_response_prepare.append(on_response_prepare)
-        self._runner = _Runner(self.web_app, access_log=None)
+        self._runner = ApiRunner(self.web_app, access_log=None)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import socket
 import ssl
 import subprocess
@@ -110,6 +111,23 @@ def on_disk(gateway: Instance) -> list[str]:
     return [str(file) for file in temporary.rglob("*") if file.is_file()] + [
         file for file in opened if str(temporary) in file
     ]
+
+
+def test_the_configuration_for_containers_is_accepted(nginx: None, tmp_path: Path) -> None:
+    shutil.copytree(RULES, tmp_path / "nginx")
+    # What takes a later nginx than Debian's, or the privileges that a container has.
+    for name, written, instead in (
+        ("workers.conf", r"(?m)^resolver .*$", ""),
+        ("workers.conf", r"worker:3000 resolve", "127.0.0.1:3000"),
+        ("listen.conf", r"(?m)^listen 80;$", f"listen 127.0.0.1:{free_port()};"),
+    ):
+        text, found = re.subn(written, instead, (tmp_path / "nginx" / name).read_text())
+        assert found == 1, written
+        (tmp_path / "nginx" / name).write_text(text)
+    main = f"pid {tmp_path / 'pid'};"
+    files = ("-p", str(tmp_path), "-c", str(tmp_path / "nginx" / "nginx.conf"), "-e", "stderr")
+    tested = subprocess.run([NGINX.path() or "", "-t", *files, "-g", main], capture_output=True, text=True, check=False)
+    assert "syntax is ok" in tested.stderr, tested.stderr
 
 
 # Uploads
@@ -251,6 +269,19 @@ def silent() -> Iterator[list[Silent]]:
     for server in servers:
         server.server.shutdown(socket.SHUT_RDWR)
         server.server.close()
+
+
+def test_a_worker_is_told_who_asks_and_not_what_the_client_says_about_it(
+    open_gateway: OpenGateway, silent: list[Silent]
+) -> None:
+    gateway = open_gateway(silent[0].port)
+    httpx.get(
+        gateway.uri, headers={"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "https", "Host": "bulk.example"}
+    )
+    [request] = silent[0].requests
+    assert b"192.0.2.1" not in request
+    for header in (b"X-Forwarded-For: 127.0.0.1", b"X-Forwarded-Proto: http", b"Host: bulk.example"):
+        assert request.split(b"\r\n").count(header) == 1
 
 
 @pytest.mark.parametrize(("method", "times"), [("GET", 2), ("HEAD", 2), ("POST", 1), ("PATCH", 1)])
