@@ -82,7 +82,7 @@ def test_a_cluster_serves_replaces_a_worker_that_dies_and_stops_whole(
     doomed.kill()
     cluster.says("worker-1 +killed by SIGKILL; starting it again")
     assert httpx.get(f"{cluster.gateway}/health").status_code == 200
-    cluster.says(r"worker-1 +ready after", times=2)
+    wait_for(lambda: is_listening("127.0.0.1", cluster.first_port), "the worker serves again")
 
     children = psutil.Process(cluster.process.pid).children(recursive=True)
     assert len(children) == 3, "the gateway and two workers; the services were there before"
