@@ -63,7 +63,7 @@ def redact_logs(settings: Settings | None = None) -> None:
         _secrets = tuple(sorted(_values(settings), key=len, reverse=True))
     logging.setLogRecordFactory(RedactedRecord)
     sys.excepthook = _show
-    threading.excepthook = lambda of: _show(of.exc_type, of.exc_value, of.exc_traceback)
+    threading.excepthook = _show_of_thread
 
 
 def _values(settings: Settings) -> Iterable[str]:
@@ -71,6 +71,11 @@ def _values(settings: Settings) -> Iterable[str]:
         value = getattr(settings, name)
         if isinstance(value, SecretStr):
             yield from spellings(value.get_secret_value())
+
+
+def _show_of_thread(end: threading.ExceptHookArgs) -> None:
+    if end.exc_type is not SystemExit:  # a thread that ends itself is no fault
+        _show(end.exc_type, end.exc_value, end.exc_traceback)
 
 
 def _show(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:

@@ -34,6 +34,7 @@ def told(answer: httpx.Response) -> tuple[int, str, str]:
     """Check that an error has its documented form; return status, code and message."""
     assert answer.status_code < 500 or answer.status_code == 503, answer.text
     assert answer.headers["Content-Type"].startswith("application/json"), answer.text
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
     body = answer.json()
     assert list(body) == ["error", "code", "requestId"]
     assert all(isinstance(value, str) and value for value in body.values())

@@ -148,6 +148,21 @@ def test_the_gateway_lets_the_largest_upload_through():
     assert int(limit[1]) * 1024**2 > SETTINGS["MAX_UPLOAD_BYTES"].default
 
 
+def test_the_documented_limits_of_the_gateway_are_those_of_its_configuration():
+    limits = (ROOT / "deploy/nginx/limits.conf").read_text()
+    page = (ROOT / "docs/operations.md").read_text()
+    for said, written in (
+        (r"\| body \| (\d+) MiB", r"client_max_body_size (\d+)m;"),
+        (r"\| (\d+) per second", r"rate=(\d+)r/s;"),
+        (r"per second, (\d+) at once", r"burst=(\d+) "),
+        (r"connections of one address[^|]*\| (\d+) ", r"limit_conn connections (\d+);"),
+        (r"\| (\d+) KiB for the first line", r"large_client_header_buffers 4 (\d+)k;"),
+        (r"\| (\d+) s; ", r"client_header_timeout (\d+)s;"),
+        (r"\| \d+ s; (\d+) s", r"client_body_timeout (\d+)s;"),
+    ):
+        assert re.findall(said, page) == re.findall(written, limits) != [], said
+
+
 def test_what_the_gateway_includes_is_mounted_with_it():
     rules = ROOT / "deploy/nginx"
     assert f"./{rules.relative_to(ROOT)}:/etc/nginx:ro" in SERVICES["gateway"]["volumes"]
