@@ -3,12 +3,14 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
+AUDIT := $(VENV)/audit
 BIN := $(VENV)/bin
 ROWS ?= 10000
 MINUTES ?= 10
 SEED ?= 0
+N ?= 3
 
-.PHONY: help run serve test test-fast lint services bench bench-large profile soak clean
+.PHONY: help run serve cluster test test-fast lint audit services bench bench-large profile soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -26,6 +28,9 @@ run: $(VENV)/.ready ## Start everything, import a sample file, show what became 
 serve: $(VENV)/.ready ## Start the services and one worker, until Ctrl-C
 	@$(BIN)/python -m stack up -- $(BIN)/faust -A app worker -l info
 
+cluster: $(VENV)/.ready ## Start the services, N workers and a gateway in front of them, until Ctrl-C (N=3)
+	@$(BIN)/python -m stack cluster --workers $(N)
+
 services: $(VENV)/.ready ## Start the services only, until Ctrl-C
 	@$(BIN)/python -m stack up
 
@@ -35,14 +40,23 @@ lint: $(VENV)/.ready ## Style, types and the import contract
 	@$(BIN)/mypy --strict app agents tables web stack benchmarks
 	@$(BIN)/lint-imports
 
+audit: $(VENV)/.ready ## Known vulnerabilities of the pinned dependencies, where the advisory service can be reached
+	@test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && \
+		$(AUDIT)/bin/pip install --quiet --disable-pip-version-check pip-audit; }
+	@# A proxy in front of the package index may not have the advisories: these come from osv.dev.
+	@if $(BIN)/python -c 'import httpx; httpx.get("https://api.osv.dev/v1/vulns/PYSEC-2021-1", timeout=10)' 2>/dev/null; then \
+		$(AUDIT)/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --vulnerability-service osv; \
+	else echo "audit: the advisory service (osv.dev) cannot be reached from here, so nothing was checked"; exit 3; fi
+
 test-fast: $(VENV)/.ready ## The tests that need no service
 	@$(BIN)/python -m pytest tests/unit
 
 test: lint ## All checks and all tests, on real services of their own
 	@$(BIN)/python -m stack fetch
-	@# The S3 server is built with Go. Without that its tests are skipped, but not in CI.
-	@if [ -n "$$CI" ] || $(BIN)/python -m stack doctor --services s3 >/dev/null 2>&1; then \
-		$(BIN)/python -m stack fetch --services s3; fi
+	@# The S3 server is built with Go, the gateway is nginx. Without them their tests are skipped, but not in CI.
+	@for service in s3 gateway; do \
+		if [ -n "$$CI" ] || $(BIN)/python -m stack doctor --services $$service >/dev/null 2>&1; then \
+		$(BIN)/python -m stack fetch --services $$service || exit 1; fi; done
 	@$(BIN)/python -m pytest
 
 $(VENV)/.bench: $(VENV)/.ready

@@ -12,8 +12,10 @@ from typing import Any
 def __getattr__(name: str) -> Any:
     if name != "app":
         raise AttributeError(name)
+    from app.logs import redact_logs
     from app.main import create_app
     from app.settings import get_settings
 
-    globals()["app"] = made = create_app(get_settings())
+    redact_logs(settings := get_settings())
+    globals()["app"] = made = create_app(settings)
     return made

@@ -11,10 +11,16 @@ from app.adapters.storage import open_storage
 from app.adapters.store import Store
 from app.domain.actions import ENDED
 from app.key_commands import keys
+from app.logs import redact_logs
 from app.settings import get_settings
 from app.verification import verify
 
-cli = typer.Typer(no_args_is_help=True, add_completion=False, help="The bulk operations platform.")
+cli = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="The bulk operations platform.",
+)
 cli.add_typer(keys, name="keys")
 
 
@@ -33,7 +39,8 @@ def verify_command(
 
 async def _verify(action_id: str | None) -> int:
     settings = get_settings()
-    store = Store(settings.mongo_db_uri)
+    redact_logs(settings)
+    store = Store(settings.mongo_db_uri.get_secret_value())
     storage = open_storage(settings.storage_uri, settings.s3_client)
     differences = actions = rows = 0
     try:

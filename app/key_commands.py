@@ -16,6 +16,7 @@ from app.adapters.store import ApiKeys, Store
 from app.domain.access import Role, check_account
 from app.domain.actions import iso
 from app.domain.api_keys import ApiKey, fingerprint, new_key, parse_expiry
+from app.logs import hide, redact_logs
 from app.settings import get_settings
 
 keys = typer.Typer(no_args_is_help=True, help="API keys: make, list and revoke them.")
@@ -23,11 +24,12 @@ keys = typer.Typer(no_args_is_help=True, help="API keys: make, list and revoke t
 
 @asynccontextmanager
 async def _open_keys() -> AsyncIterator[ApiKeys]:
-    store = Store(get_settings().mongo_db_uri)
+    redact_logs(settings := get_settings())
+    store = Store(settings.mongo_db_uri.get_secret_value())
     try:
         yield store.api_keys
     except PyMongoError as error:
-        sys.exit(f"the database cannot be reached: {error}")
+        sys.exit(f"the database cannot be reached: {hide(error)}")
     finally:
         await store.close()
 

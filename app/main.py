@@ -30,6 +30,7 @@ from app.topics import Topics
 from tables.progress import ProgressTable
 from web import routes
 from web.middleware import middlewares
+from web.server import ApiWeb
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,9 @@ class BulkApp(faust.App):  # type: ignore[misc]
 
     def _new_transport(self) -> RepairedTransport:
         return RepairedTransport(self.conf.broker_consumer, self)
+
+    def _new_web(self) -> ApiWeb:
+        return ApiWeb(self)
 
     async def on_first_start(self) -> None:
         """Make sure of the port and the directory, which Faust would only fail on with a traceback."""
@@ -133,6 +137,10 @@ def create_app(settings: Settings) -> BulkApp:
         web_port=settings.port,
         web_tables_enabled=False,
         web_router_enabled=False,
+        # Faust would serve these, and tracebacks, when its debug mode is on.
+        web_graph_enabled=False,
+        web_stats_enabled=False,
+        web_metrics_enabled=False,
         web_application_options={"middlewares": middlewares(lambda: app.platform), "client_max_size": 1024**2},
         worker_redirect_stdouts=False,
     )

@@ -41,8 +41,8 @@ class Platform:
         cls, settings: Settings, topics: Topics, progress: ProgressTable, *, is_moving: Callable[[], bool]
     ) -> Self:
         """Create the clients; none of them connects yet."""
-        store = Store(settings.mongo_db_uri)
-        redis = Redis.from_url(settings.redis_uri, socket_timeout=10, socket_connect_timeout=5)
+        store = Store(settings.mongo_db_uri.get_secret_value())
+        redis = Redis.from_url(settings.redis_uri.get_secret_value(), socket_timeout=10, socket_connect_timeout=5)
         snapshots = Snapshots(redis)
         return cls(
             settings=settings,

@@ -9,13 +9,16 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:]+\]|[^\s:/@,;\[\]]+)(:\d{1,5})?")
+_MONGO_URI = re.compile(
+    rf"mongodb(\+srv)?://([^/@:\s]+(:[^/@:\s]*)?@)?{_HOST_PORT.pattern}(,{_HOST_PORT.pattern})*(/\S*)?"
+)
 _BUCKET_AND_PREFIX = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s/]+)*/?")
 
 
@@ -27,19 +30,31 @@ def _broker_url(value: str) -> str:
     return ";".join(f"kafka://{host}" for host in hosts)
 
 
-def _redis_url(value: str) -> str:
+#: A password with a / or an @ cuts the address in pieces, which drivers then complain about, and show.
+_ESCAPED = "; reserved characters of a password are written as in %40"
+
+
+def _redis_url(secret: SecretStr) -> SecretStr:
     """Accept ``redis://…``, ``rediss://…``, ``unix://…`` and a bare ``host:port``."""
+    value = secret.get_secret_value()
     url = value if "://" in value else f"redis://{value}"
     scheme, _, rest = url.partition("://")
-    if scheme not in {"redis", "rediss", "unix"} or not rest:
-        raise ValueError("must be redis://, rediss:// or unix://, or host:port")
-    return url
+    if scheme not in {"redis", "rediss", "unix"} or not rest or not _has_port_or_none(url):
+        raise ValueError(f"must be redis://, rediss:// or unix://, or host:port{_ESCAPED}")
+    return SecretStr(url)
 
 
-def _mongo_uri(value: str) -> str:
-    if not re.match(r"mongodb(\+srv)?://[^/\s]", value):
-        raise ValueError("must be mongodb://host:port/database")
-    return value
+def _has_port_or_none(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
+
+
+def _mongo_uri(secret: SecretStr) -> SecretStr:
+    if not _MONGO_URI.fullmatch(secret.get_secret_value()):
+        raise ValueError(f"must be mongodb://host:port/database{_ESCAPED}")
+    return secret
 
 
 def _storage_uri(value: str) -> str:
@@ -49,7 +64,7 @@ def _storage_uri(value: str) -> str:
 
 
 def _endpoint_url(value: str) -> str:
-    if value and not re.fullmatch(r"https?://[^/\s?#]+(/[^\s?#]*)?", value):
+    if value and not re.fullmatch(r"https?://[^/\s?#@]+(/[^\s?#@]*)?", value):
         raise ValueError("must be http://host:port or https://host/path")
     return value
 
@@ -84,6 +99,8 @@ def _key_set_url(value: str, info: ValidationInfo) -> str:
     if info.data.get("jwt_secret") is not None:
         raise ValueError("JWT_SECRET is set as well, and only one of them can be")
     url = urlsplit(value)
+    if url.username is not None:
+        raise ValueError("must have no password in it: a key set is public")
     # Who can change the answer on its way can sign tokens for every account.
     if not url.hostname or not (
         url.scheme == "https" or (url.scheme == "http" and url.hostname in {"localhost", "127.0.0.1", "::1"})
@@ -109,8 +126,8 @@ class Settings(BaseSettings):
     )
 
     # Where things are
-    mongo_db_uri: Annotated[str, AfterValidator(_mongo_uri)] = Field(
-        "mongodb://127.0.0.1:27017/bulk", description="MongoDB, with the database name"
+    mongo_db_uri: Annotated[SecretStr, AfterValidator(_mongo_uri)] = Field(
+        SecretStr("mongodb://127.0.0.1:27017/bulk"), description="MongoDB, with the database name"
     )
     kafka_broker: Annotated[str, AfterValidator(_broker_url)] = Field(
         "kafka://127.0.0.1:9092", description="one or more brokers"
@@ -120,8 +137,8 @@ class Settings(BaseSettings):
         pattern=r"^[A-Za-z0-9._-]{1,120}$",
         description="name of the chunk topic and prefix of the others",
     )
-    redis_uri: Annotated[str, AfterValidator(_redis_url)] = Field(
-        "redis://127.0.0.1:6379/0", description="Redis; a bare host:port is accepted"
+    redis_uri: Annotated[SecretStr, AfterValidator(_redis_url)] = Field(
+        SecretStr("redis://127.0.0.1:6379/0"), description="Redis; a bare host:port is accepted"
     )
     storage_uri: Annotated[str, AfterValidator(_storage_uri)] = Field(
         default_factory=lambda: (Path.cwd() / "data" / "uploads").as_uri(),
@@ -231,10 +248,12 @@ def get_settings() -> Settings:
         sys.exit("\n".join(_refusal(str(e["loc"][0]), e["msg"], e.get("input")) for e in error.errors()))
 
 
-#: Values that are not to be seen in a log, even when they are wrong.
-_SECRET = frozenset({"jwt_secret"})
-
-
 def _refusal(name: str, reason: str, value: object) -> str:
-    shown = "not shown, because it is a secret" if name in _SECRET else f"it is {value!r}"
+    # What is before an @ may be a password, where none is taken as well.
+    secret = _is_secret(Settings.model_fields[name].annotation) or "@" in str(value)
+    shown = "not shown, because it is a secret" if secret else f"it is {value!r}"
     return f"Setting {name.upper()} is wrong: {reason} ({shown})"
+
+
+def _is_secret(annotation: Any) -> bool:
+    return annotation is SecretStr or any(_is_secret(part) for part in get_args(annotation))

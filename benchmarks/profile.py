@@ -31,7 +31,7 @@ def main(
         assert worker.process is not None
         spy = Path(sys.executable).with_name("py-spy")
         command = [str(spy), "record", "--gil", "--rate", "250", "--output", str(out), "--pid", str(worker.process.pid)]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as recording:
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as recording:  # noqa: S603  our own list of arguments, no shell
             contenders.platform(bed, sample, path)
             recording.send_signal(2)
     typer.echo(f"the flame graph is in {out}")

@@ -1,4 +1,4 @@
-"""The command line of the launcher: `python -m stack up | fetch | doctor`."""
+"""The command line of the launcher: `python -m stack up | cluster | fetch | doctor`."""
 
 from __future__ import annotations
 
@@ -17,18 +17,21 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from stack.cluster import run as run_workers
 from stack.doctor import examine
 from stack.errors import Cancellation, StackError
 from stack.launcher import DATA, Ports, Stack, fetch_all
 from stack.model import Options
 from stack.process import Child, adopt_orphans, end_processes
-from stack.services import NEEDED, SERVICES, select
+from stack.services import GATEWAY, NEEDED, SERVICES, select
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 # On stderr: stdout belongs to the command that is served.
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _NEEDED = ",".join(NEEDED)
+#: Beside the port of the worker that `make serve` starts.
+_FIRST_WORKER = 3001
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 ServicesOption = Annotated[str, typer.Option(envvar="STACK", help=f"comma-separated, of: {', '.join(SERVICES)}")]
@@ -83,6 +86,52 @@ def up(
             code = _run(stack, command, signals) if command else _serve(stack, signals)
             _end_orphans(stack)
     raise typer.Exit(code)
+
+
+@cli.command()
+def cluster(
+    workers: Annotated[int, typer.Option(min=1, max=100, help="how many workers")] = 3,
+    first_port: Annotated[int, typer.Option(min=1, max=65_000, help="port of the first worker")] = _FIRST_WORKER,
+    directory: Annotated[Path, typer.Option("--dir", help="where services and workers keep their data")] = DATA,
+    services: ServicesOption = _NEEDED,
+) -> None:
+    """Provide the services, several workers, and the gateway in front of them, until Ctrl-C."""
+    cancellation = Cancellation()
+    signals = _Signals(cancellation)
+    adopt_orphans()
+    with _explained(signals):
+        ports = range(first_port, first_port + workers)
+        stack = Stack(
+            directory,
+            [*services.split(","), GATEWAY],
+            options=Options(gateway_workers=tuple(ports)),
+            report=_report,
+            cancellation=cancellation,
+        )
+        with stack:
+            gateway = stack[GATEWAY]
+            if gateway.taken:
+                raise StackError(
+                    f"a gateway for other workers answers at {gateway.uri} already; set {GATEWAY.variable}"
+                )
+            _report("gateway", f"serves {gateway.uri}, log {gateway.log}; look: curl {gateway.uri}/ready")
+            stopped = _Watch(stack, signals)
+            run_workers(ports, stack.directory, stack.environment(), _report, stopped)
+            _end_orphans(stack)
+
+
+class _Watch:
+    """Tells whether it is time to stop: a signal came, or a service ended, which is an error."""
+
+    def __init__(self, stack: Stack, signals: _Signals) -> None:
+        self._stack = stack
+        self._signals = signals
+
+    def __call__(self) -> bool:
+        for instance in self._stack:
+            if self._signals.first is None and not instance.alive():
+                raise StackError(instance.failure())
+        return self._signals.first is not None
 
 
 @cli.command()

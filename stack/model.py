@@ -20,6 +20,12 @@ class Options:
     mongo_heap: str = "1g"
     mongo_in_memory: bool = False
     """Faster, and empty after every start. Without effect where a real mongod is used."""
+    gateway_workers: tuple[int, ...] = (3000,)
+    """Ports of the workers that the gateway sends requests to."""
+    gateway_limits: Path | None = None
+    """Instead of deploy/nginx/limits.conf."""
+    gateway_tls: Path | None = None
+    """A directory with certificate.pem and key.pem, to be served at a second port."""
 
 
 @dataclass(frozen=True)

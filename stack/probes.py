@@ -105,6 +105,21 @@ def s3(address: Address, timeout: float) -> None:
         raise NotReady("its answer is not that of S3")
 
 
+def gateway(address: Address, timeout: float) -> None:
+    """Ask for its own health, which no worker is needed for."""
+    connection = http.client.HTTPConnection(address.host, address.port, timeout=timeout)
+    try:
+        connection.request("GET", "/health")
+        answer = connection.getresponse()
+        up = answer.status == 200 and b'"UP"' in answer.read(_LONGEST_ANSWER)
+    except (OSError, http.client.HTTPException) as error:
+        raise NotReady(_first_line(error)) from error
+    finally:
+        connection.close()
+    if not up:
+        raise NotReady("its answer is not that of the gateway")
+
+
 def _exactly(connection: socket.socket, size: int) -> bytes:
     data = bytearray()
     while len(data) < size:

@@ -75,7 +75,7 @@ class _Spawner:
         while True:
             result, argv, options = self._requests.get()
             try:
-                result.set_result(subprocess.Popen(argv, **options))  # type: ignore[call-overload]
+                result.set_result(subprocess.Popen(argv, **options))  # type: ignore[call-overload]  # noqa: S603  our own list of arguments, no shell
             except BaseException as error:
                 result.set_exception(error)
 

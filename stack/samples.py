@@ -110,7 +110,7 @@ class Sample:
             yield ",".join(fields) + "\n", code
 
     def _rows(self) -> Iterator[tuple[list[str], str | None]]:
-        chance = random.Random(self.seed)  # noqa: S311 - not for secrets
+        chance = random.Random(self.seed)  # noqa: S311  made-up names, not secrets
         draw, choice = chance.random, chance.choice
         good: list[str] | None = None
         kept: list[list[str]] = []

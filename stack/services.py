@@ -7,7 +7,7 @@ import shutil
 import uuid
 from collections.abc import Iterable
 
-from stack import probes
+from stack import gateway, probes
 from stack.downloads import HERE, POM, Download, go, maven, maven_and_compile
 from stack.errors import StackError
 from stack.model import Place, Program, Service
@@ -215,7 +215,18 @@ S3 = Service(
 )
 
 
-SERVICES: dict[str, Service] = {service.name: service for service in (KAFKA, MONGO, REDIS, S3)}
+# The gateway in front of the workers
+
+GATEWAY = Service(
+    name="gateway",
+    variable="GATEWAY_URI",
+    default="http://127.0.0.1:8080",
+    probe=probes.gateway,
+    programs=(Program(tools=(gateway.NGINX,), prepare=gateway.prepare, command=gateway.command, extra_ports=("tls",)),),
+)
+
+
+SERVICES: dict[str, Service] = {service.name: service for service in (KAFKA, MONGO, REDIS, S3, GATEWAY)}
 #: Those that the platform cannot do without.
 NEEDED = ("kafka", "mongo", "redis")
 

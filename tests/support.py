@@ -34,6 +34,7 @@ def told(answer: httpx.Response) -> tuple[int, str, str]:
     """Check that an error has its documented form; return status, code and message."""
     assert answer.status_code < 500 or answer.status_code == 503, answer.text
     assert answer.headers["Content-Type"].startswith("application/json"), answer.text
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
     body = answer.json()
     assert list(body) == ["error", "code", "requestId"]
     assert all(isinstance(value, str) and value for value in body.values())
@@ -56,9 +57,14 @@ class Worker:
     """A worker process, started as an operator would."""
 
     def __init__(
-        self, environment: dict[str, str], directory: Path, inject: dict[str, dict[str, Any]] | None = None
+        self,
+        environment: dict[str, str],
+        directory: Path,
+        inject: dict[str, dict[str, Any]] | None = None,
+        level: str = "info",
     ) -> None:
         self.inject = inject
+        self.level = level
         self.port = int(environment.get("PORT") or free_port())
         self.directory = directory
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -83,7 +89,7 @@ class Worker:
             environment = {**environment, "INJECT": json.dumps(self.inject)}
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "faust", "-A", app, "worker", "-l", "info"],
+                [sys.executable, "-m", "faust", "-A", app, "worker", "-l", self.level],
                 env=environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,

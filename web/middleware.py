@@ -47,22 +47,28 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
     try:
         return await handler(request)
     except ApiError as error:
-        return _error(request, error.status, error.message, error.code, error.headers)
+        return error_response(request, error.status, error.message, error.code, error.headers)
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
-        return _error(request, error.status, error.reason, error.reason.upper().replace(" ", "_"), headers)
+        return http_error_response(request, error)
     except (PyMongoError, RedisError, OSError) as error:
         log.warning("request %s: a service is away: %r", request["id"], error)
-        return _error(request, 503, UNEXPECTED, "SERVICE_UNAVAILABLE", {"Retry-After": "5"})
+        return error_response(request, 503, UNEXPECTED, "SERVICE_UNAVAILABLE", {"Retry-After": "5"})
     except Exception:
         log.exception("request %s: %s %s failed", request["id"], request.method, request.path)
-        return _error(request, 500, UNEXPECTED, "INTERNAL")
+        return error_response(request, 500, UNEXPECTED, "INTERNAL")
 
 
-def _error(
-    request: web.Request, status: int, message: str, code: str, headers: Mapping[str, str] | None = None
+def http_error_response(request: web.BaseRequest, error: web.HTTPException) -> web.Response:
+    """Return what aiohttp says about a request (no such path, no such method, ...) in the form of all errors."""
+    headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+    return error_response(request, error.status, error.reason, error.reason.upper().replace(" ", "_"), headers)
+
+
+def error_response(
+    request: web.BaseRequest, status: int, message: str, code: str, headers: Mapping[str, str] | None = None
 ) -> web.Response:
+    """Return an error in the documented form; ``request["id"]`` is set."""
     body = orjson.dumps({"error": as_utf8(message), "code": code, "requestId": request["id"]})
     return web.Response(status=status, body=body, content_type="application/json", headers=headers)

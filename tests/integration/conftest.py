@@ -59,11 +59,11 @@ class Bench:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.topics = RecordingTopics(settings.kafka_topic)
-        self.store = Store(settings.mongo_db_uri)
-        self.redis = Redis.from_url(settings.redis_uri)
+        self.store = Store(settings.mongo_db_uri.get_secret_value())
+        self.redis = Redis.from_url(settings.redis_uri.get_secret_value())
         self.storage = open_storage(settings.storage_uri, settings.s3_client)
         self.claims = Claims(self.redis, ttl=600)
-        self._client: Any = AsyncIOMotorClient(settings.mongo_db_uri, tz_aware=True)
+        self._client: Any = AsyncIOMotorClient(settings.mongo_db_uri.get_secret_value(), tz_aware=True)
         #: The database past the store: for looking, and for breaking things.
         self.database = self._client.get_default_database()
         snapshots = Snapshots(self.redis)

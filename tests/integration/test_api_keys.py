@@ -25,7 +25,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 @pytest.fixture
 async def store(settings: Settings) -> AsyncIterator[Store]:
-    store = Store(settings.mongo_db_uri)
+    store = Store(settings.mongo_db_uri.get_secret_value())
     yield store
     await store.close()
 
@@ -125,7 +125,7 @@ def test_a_key_is_shown_once_alone_and_kept_as_its_hash(settings: Settings) -> N
     assert is_key(key)
     assert re.fullmatch(r"key [0-9a-f]{16}: operator of acme, until it is revoked; .*once:\n", result.stderr)
     assert key not in run("list").output
-    with pymongo.MongoClient[dict[str, Any]](settings.mongo_db_uri) as client:
+    with pymongo.MongoClient[dict[str, Any]](settings.mongo_db_uri.get_secret_value()) as client:
         [stored] = client.get_default_database()["api_keys"].find()
     assert stored["_id"] == fingerprint(key)
     assert key not in repr(stored)

@@ -21,7 +21,7 @@ Row = tuple[str, ...]
 
 @pytest.fixture
 async def redis(settings: Settings) -> AsyncIterator[Redis]:
-    client = Redis.from_url(settings.redis_uri)
+    client = Redis.from_url(settings.redis_uri.get_secret_value())
     yield client
     await client.aclose()
 

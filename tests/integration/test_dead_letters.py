@@ -18,7 +18,7 @@ NOW = datetime(2020, 1, 31, 9, 0, 0, 123_000, tzinfo=UTC)
 
 @pytest.fixture
 async def letters(settings: Settings) -> AsyncIterator[DeadLetters]:
-    store = Store(settings.mongo_db_uri)
+    store = Store(settings.mongo_db_uri.get_secret_value())
     await store.prepare()
     yield store.dead_letters
     await store.close()

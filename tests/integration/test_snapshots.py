@@ -19,7 +19,7 @@ COUNTERS: dict[str, Any] = {"processedCount": 10, "successCount": 9, "failureCou
 
 @pytest.fixture
 async def redis(settings: Settings) -> AsyncIterator[Redis]:
-    client = Redis.from_url(settings.redis_uri)
+    client = Redis.from_url(settings.redis_uri.get_secret_value())
     yield client
     await client.aclose()
 

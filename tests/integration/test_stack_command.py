@@ -174,4 +174,4 @@ def test_a_service_that_dies_while_serving_is_told_with_the_end_of_its_log(launc
 def test_a_misspelt_service_is_one_clear_line(launch: Launch) -> None:
     launcher = launch("--services", "reddis")
     assert launcher.ends() == 1
-    assert launcher.output == "error: there is no service 'reddis'; there are: kafka, mongo, redis, s3\n"
+    assert launcher.output == "error: there is no service 'reddis'; there are: kafka, mongo, redis, s3, gateway\n"

@@ -24,7 +24,7 @@ NOW = datetime(2020, 1, 31, 9, 0, 0, 123_000, tzinfo=UTC)
 
 @pytest.fixture
 async def store(settings: Settings) -> AsyncIterator[Store]:
-    store = Store(settings.mongo_db_uri)
+    store = Store(settings.mongo_db_uri.get_secret_value())
     await store.prepare()
     yield store
     await store.close()

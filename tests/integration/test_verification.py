@@ -265,7 +265,11 @@ def command(settings_of: Bench, *arguments: str) -> tuple[int, list[str]]:
     done = subprocess.run(
         [sys.executable, "-m", "app", "verify", *arguments],
         cwd=Path(__file__).parents[2],
-        env={**os.environ, "MONGO_DB_URI": settings.mongo_db_uri, "STORAGE_URI": settings.storage_uri},
+        env={
+            **os.environ,
+            "MONGO_DB_URI": settings.mongo_db_uri.get_secret_value(),
+            "STORAGE_URI": settings.storage_uri,
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 import yaml
 from jsonschema import Draft201909Validator
+from pydantic import SecretStr
 
 from app.settings import Settings
+from web.headers import PROTECTIVE
 
 ROOT = Path(__file__).parents[2]
 COMPOSE_FILE = ROOT / "docker-compose.yml"
@@ -42,6 +44,8 @@ def written(value: Any) -> str:
     """Return a default as the environment would give it; an empty value is none."""
     if value is None:
         return ""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
@@ -129,7 +133,7 @@ def test_every_service_waits_until_what_it_needs_is_healthy(service: str):
 def test_data_is_in_declared_volumes(service: str):
     for volume in SERVICES[service].get("volumes", []):
         source = volume.partition(":")[0]
-        assert source in COMPOSE["volumes"] or (ROOT / source).is_file()
+        assert source in COMPOSE["volumes"] or (ROOT / source).exists()
 
 
 def test_only_the_gateway_is_published():
@@ -139,9 +143,43 @@ def test_only_the_gateway_is_published():
 
 
 def test_the_gateway_lets_the_largest_upload_through():
-    limit = re.search(r"client_max_body_size (\d+)g;", (ROOT / "deploy/nginx.conf").read_text())
+    limit = re.search(r"^client_max_body_size (\d+)m;", (ROOT / "deploy/nginx/limits.conf").read_text(), re.MULTILINE)
     assert limit
-    assert int(limit[1]) * 1024**3 >= SETTINGS["MAX_UPLOAD_BYTES"].default
+    assert int(limit[1]) * 1024**2 > SETTINGS["MAX_UPLOAD_BYTES"].default
+
+
+def test_the_documented_limits_of_the_gateway_are_those_of_its_configuration():
+    limits = (ROOT / "deploy/nginx/limits.conf").read_text()
+    page = (ROOT / "docs/operations.md").read_text()
+    for said, written in (
+        (r"\| body \| (\d+) MiB", r"client_max_body_size (\d+)m;"),
+        (r"\| (\d+) per second", r"rate=(\d+)r/s;"),
+        (r"per second, (\d+) at once", r"burst=(\d+) "),
+        (r"connections of one address[^|]*\| (\d+) ", r"limit_conn connections (\d+);"),
+        (r"\| (\d+) KiB for the first line", r"large_client_header_buffers 4 (\d+)k;"),
+        (r"\| (\d+) s; ", r"client_header_timeout (\d+)s;"),
+        (r"\| \d+ s; (\d+) s", r"client_body_timeout (\d+)s;"),
+    ):
+        assert re.findall(said, page) == re.findall(written, limits) != [], said
+
+
+def test_what_the_gateway_includes_is_mounted_with_it():
+    rules = ROOT / "deploy/nginx"
+    assert f"./{rules.relative_to(ROOT)}:/etc/nginx:ro" in SERVICES["gateway"]["volumes"]
+    included = {
+        name
+        for file in rules.glob("*.conf")
+        for name in re.findall(r"^\s*include (\S+);", file.read_text(), re.MULTILINE)
+    }
+    assert included
+    assert all((rules / name).is_file() for name in included)
+
+
+def test_the_gateway_says_of_its_own_answers_what_the_workers_say_of_theirs():
+    said = re.findall(
+        r'^add_header (\S+) "?([^$]*?)"? always;', (ROOT / "deploy/nginx/answer.conf").read_text(), re.MULTILINE
+    )
+    assert dict(said) == PROTECTIVE
 
 
 # The image

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from app.settings import Settings, get_settings
 
@@ -105,6 +107,10 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Environment:
     return set_all
 
 
+def plain(value: Any) -> Any:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
 def test_the_defaults_are_valid() -> None:
     settings = get_settings()
     assert Settings.model_validate(settings.model_dump()) == settings
@@ -112,7 +118,7 @@ def test_the_defaults_are_valid() -> None:
 
 def test_names_and_defaults_that_deployments_rely_on_are_kept() -> None:
     settings = get_settings()
-    assert {name: getattr(settings, name.lower()) for name in KEPT} == KEPT
+    assert {name: plain(getattr(settings, name.lower())) for name in KEPT} == KEPT
 
 
 def test_every_setting_is_described() -> None:
@@ -144,7 +150,7 @@ def test_brokers_may_be_bare_and_many(environment: Environment, value: str, url:
 )
 def test_redis_may_be_bare(environment: Environment, value: str, url: str) -> None:
     environment(REDIS_URI=value)
-    assert get_settings().redis_uri == url
+    assert get_settings().redis_uri.get_secret_value() == url
 
 
 @pytest.mark.parametrize("value", ["15,30,60", "15.0,30.0,60.0", " 15, 30 ,60 ", "[15,30,60]", "[15.0, 30.0, 60.0]"])
@@ -160,7 +166,7 @@ def test_the_bounds_of_a_chunk_are_valid_values(environment: Environment) -> Non
 
 def test_an_empty_value_is_no_value(environment: Environment) -> None:
     environment(**dict.fromkeys(KEPT, ""))
-    assert {name: getattr(get_settings(), name.lower()) for name in KEPT} == KEPT
+    assert {name: plain(getattr(get_settings(), name.lower())) for name in KEPT} == KEPT
 
 
 def test_values_come_from_a_file_and_the_environment_goes_before_it(environment: Environment) -> None:
@@ -199,6 +205,39 @@ def test_secrets_are_not_shown(environment: Environment) -> None:
     assert "hidden" not in repr(get_settings())
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MONGO_DB_URI", "mongodb://user:hid/den@mongo/bulk"),
+        ("MONGO_DB_URI", "mongodb://user:hid@den@mongo/bulk"),
+        ("MONGO_DB_URI", "postgres://user:hidden@mongo/bulk"),
+        ("REDIS_URI", "redis://:hid/den@cache:6379"),
+        ("REDIS_URI", "user:hidden@cache:x"),
+        ("KAFKA_BROKER", "kafka://user:hidden@broker:9092"),
+        ("AWS_ENDPOINT_URL", "https://user:hidden@s3.example"),
+        ("STORAGE_URI", "s3://user:hidden@bucket"),
+    ],
+)
+def test_a_password_is_not_shown_where_it_is_wrong_or_does_not_belong(
+    environment: Environment, name: str, value: str
+) -> None:
+    environment(**{name: value})
+    [line] = refusal()
+    assert line.startswith(f"Setting {name} is wrong: ")
+    assert "hid" not in line
+    assert "den" not in line
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["mongodb://user:p%40ss@a:1,b:2/bulk?replicaSet=x", "mongodb+srv://user@cluster.example", "mongodb://h/b?a=@"],
+)
+def test_a_database_may_have_a_password_and_many_hosts(environment: Environment, value: str) -> None:
+    environment(MONGO_DB_URI=value)
+    assert get_settings().mongo_db_uri.get_secret_value() == value
+    assert value not in repr(get_settings())
+
+
 def refusal() -> list[str]:
     """The lines with which a start ends."""
     with pytest.raises(SystemExit) as stopped:
@@ -214,7 +253,8 @@ def test_a_wrong_value_ends_the_start_with_one_line_that_names_the_setting(
     environment(**{name: value})
     [line] = refusal()
     assert line.startswith(f"Setting {name} is wrong: ")
-    assert repr(value) in line
+    may_have_a_password = name in {"MONGO_DB_URI", "REDIS_URI"} or "@" in value
+    assert ("not shown" if may_have_a_password else repr(value)) in line
 
 
 @pytest.mark.parametrize(
@@ -258,6 +298,13 @@ def test_keys_are_fetched_by_https_alone(environment: Environment, url: str) -> 
     [line] = refusal()
     assert line.startswith("Setting JWT_JWKS_URL is wrong: ")
     assert repr(url) in line
+
+
+def test_keys_are_not_fetched_with_a_password(environment: Environment) -> None:
+    environment(AUTH_MODE="required", JWT_JWKS_URL="https://user:hidden@issuer.example/keys", JWT_ISSUER="issuer")
+    [line] = refusal()
+    assert "a key set is public" in line
+    assert "hidden" not in line
 
 
 @pytest.mark.parametrize("url", ["https://issuer.example/keys", "http://localhost:8080/keys", "http://[::1]/keys"])

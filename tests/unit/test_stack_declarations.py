@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from stack import KAFKA, MONGO, REDIS, S3, Instance, Options, Stack, StackError
+from stack import GATEWAY, KAFKA, MONGO, REDIS, S3, Instance, Options, Stack, StackError
 from stack.addresses import parse
 from stack.doctor import examine
 from stack.errors import Cancellation, NotReady
+from stack.gateway import RULES
 from stack.model import Place, Program, Service
 from stack.services import GO, SERVICES, select
 from stack.tools import Tool
@@ -38,7 +39,7 @@ def test_every_service_is_bound_to_this_machine_only(service: Service, program: 
     here = place(tmp_path)
     program.prepare(here)
     said = shlex.join(program.command(here)) + "".join(
-        file.read_text() for file in tmp_path.iterdir() if file.suffix == ".properties"
+        file.read_text() for file in tmp_path.iterdir() if file.suffix in {".properties", ".conf"}
     )
     assert "127.0.0.1" in said
     assert "0.0.0.0" not in said
@@ -55,6 +56,29 @@ def test_kafka_is_configured_for_one_node_at_its_own_ports(tmp_path: Path) -> No
     assert settings["transaction.state.log.min.isr"] == "1"
     assert settings["group.initial.rebalance.delay.ms"] == "0"
     assert settings["auto.create.topics.enable"] == "true"
+
+
+def test_the_gateway_has_the_rules_of_deploy_and_the_workers_of_this_place(tmp_path: Path) -> None:
+    GATEWAY.program().prepare(
+        Place(tmp_path, None, 20_000, {"tls": 20_002}, Options(gateway_workers=(3001, 3002)), Cancellation())
+    )
+    for name in ("nginx.conf", "answer.conf", "limits.conf"):
+        assert (tmp_path / name).read_text() == (RULES / name).read_text()
+    servers = (tmp_path / "workers.conf").read_text().splitlines()
+    assert [line.split()[1] for line in servers] == ["127.0.0.1:3001", "127.0.0.1:3002"]
+    listens = (tmp_path / "listen.conf").read_text().splitlines()
+    assert [line for line in listens if "listen" in line.split()] == ["listen 127.0.0.1:20000;"]
+
+
+def test_the_gateway_keeps_a_key_from_others(tmp_path: Path) -> None:
+    for name in ("certificate.pem", "key.pem"):
+        (tmp_path / name).write_text(name)
+    options = Options(gateway_tls=tmp_path)
+    (tmp_path / "gateway").mkdir()
+    GATEWAY.program().prepare(Place(tmp_path / "gateway", None, 20_000, {"tls": 20_002}, options, Cancellation()))
+    key = tmp_path / "gateway" / "tls" / "key.pem"
+    assert (key.read_text(), key.stat().st_mode & 0o777) == ("key.pem", 0o600)
+    assert "listen 127.0.0.1:20002 ssl;" in (tmp_path / "gateway" / "listen.conf").read_text()
 
 
 def test_the_options_reach_the_mongo_server(tmp_path: Path) -> None:

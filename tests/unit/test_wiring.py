@@ -117,6 +117,16 @@ def test_what_faust_would_show_of_tables_and_partitions_is_not_served(app: BulkA
     ]
 
 
+def test_the_debug_mode_of_faust_serves_nothing_more(app: BulkApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APP_DEBUG", "1")
+    debugged = create_app(app.settings)
+    assert debugged.conf.debug
+    debugged.finalize()
+    debugged.web.init_server()
+    found = {(route.method, route.resource.canonical) for route in debugged.web.web_app.router.routes()}
+    assert {path for _, path in found} == {path for _, path in ROUTES}
+
+
 def test_putting_the_app_together_creates_no_client(app: BulkApp) -> None:
     assert not hasattr(app, "platform")
 

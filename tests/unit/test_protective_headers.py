@@ -1,0 +1,64 @@
+"""Headers and errors of answers that no view of ours makes, on a server of their own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from web.headers import PROTECTIVE, SERVER, on_response_prepare
+from web.server import ApiRunner
+
+
+async def stream(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    await response.write(b"data: 1\n\n")
+    return response
+
+
+async def page(_request: web.Request) -> web.Response:
+    return web.Response(
+        text="<p>", headers={"Content-Security-Policy": "default-src 'self'", "Cache-Control": "no-cache"}
+    )
+
+
+async def fail(_request: web.Request) -> web.Response:
+    raise RuntimeError("what is inside")
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[aiohttp.ClientSession]:
+    app = web.Application()
+    app.on_response_prepare.append(on_response_prepare)
+    app.add_routes([web.get("/stream", stream), web.get("/page", page), web.get("/fail", fail)])
+    runner = ApiRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0]
+    async with aiohttp.ClientSession(f"http://{host}:{port}") as session:
+        yield session
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize("path", ["/stream", "/fail", "/nowhere"])
+async def test_streams_and_failures_without_middlewares_are_protected(client: aiohttp.ClientSession, path: str) -> None:
+    async with client.get(path) as answer:
+        assert {name: answer.headers.getall(name) for name in PROTECTIVE} == {n: [v] for n, v in PROTECTIVE.items()}
+        assert answer.headers.getall("Server") == [SERVER]
+        assert "inside" not in await answer.text()
+
+
+async def test_a_page_may_say_itself_what_it_may_load_and_how_long_it_is_kept(client: aiohttp.ClientSession) -> None:
+    async with client.get("/page") as answer:
+        assert answer.headers.getall("Content-Security-Policy") == ["default-src 'self'"]
+        assert answer.headers.getall("Cache-Control") == ["no-cache"]
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_what_fails_outside_of_all_middlewares_is_an_error_like_all(client: aiohttp.ClientSession) -> None:
+    async with client.get("/fail", headers={"Accept": "text/html"}) as answer:
+        body = await answer.json()
+        assert (answer.status, body["code"], body["requestId"]) == (500, "INTERNAL", answer.headers["X-Request-ID"])

@@ -1,0 +1,101 @@
+"""The web server, with answers of our own where aiohttp gives its own, without any view or middleware.
+
+That is so for a request that cannot be read (aiohttp would show the parser's complaint, with what the client sent) and
+for one that asks to be expected in an unknown way. aiohttp and Faust have no setting for it: ``RequestHandler`` and
+``Server`` are public, that they are made by ``_make_server`` and ``_new_web`` is not.
+``tests/security/test_headers.py`` fails when that changes.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+from faust.web.drivers.aiohttp import Web
+
+from web.errors import UNEXPECTED
+from web.headers import on_response_prepare, protect
+from web.middleware import REQUEST_ID_HEADER, error_response, http_error_response
+
+log = logging.getLogger(__name__)
+
+
+class _Connection(web.RequestHandler):
+    """A connection, which answers what it cannot read in the form of all errors."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer a request that is not HTTP, or that failed before or behind all middlewares; then close."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun, and cannot be replaced by an error")
+        request["id"] = uuid.uuid4().hex
+        if status < 500:
+            # Whoever connects can cause this, so it is neither an error of ours nor worth a traceback.
+            log.info("request %s: cannot be read: %s", request["id"], type(exc).__name__)
+            response = error_response(request, status, "The request is not valid HTTP.", "BAD_REQUEST")
+        else:
+            log.error("request %s failed", request["id"], exc_info=exc)
+            response = error_response(request, 500, UNEXPECTED, "INTERNAL")
+        response.headers[REQUEST_ID_HEADER] = request["id"]
+        protect(response)
+        response.force_close()
+        return response
+
+
+class _Server(web.Server):
+    """Makes a connection of ours for each client."""
+
+    def __init__(self, server: web.Server, **options: Any) -> None:
+        super().__init__(_answered(server.request_handler), request_factory=server.request_factory, **options)
+        self._options = options
+
+    def __call__(self) -> web.RequestHandler:
+        """Return the protocol of a new connection."""
+        return _Connection(self, **self._options)
+
+
+RequestHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+def _answered(handle: RequestHandler) -> RequestHandler:
+    """Return the handler of requests, with an answer for what is refused before the middlewares (417)."""
+
+    async def answered(request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await handle(request)
+        except web.HTTPException as error:
+            request["id"] = uuid.uuid4().hex
+            response = http_error_response(request, error)
+            response.headers[REQUEST_ID_HEADER] = request["id"]
+            return response
+
+    return answered
+
+
+class ApiRunner(web.AppRunner):
+    """Runs an aiohttp application with connections of ours."""
+
+    __slots__ = ()
+
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()
+        return _Server(made, loop=made._loop, **self._kwargs)
+
+
+class ApiWeb(Web):  # type: ignore[misc]
+    """Faust's web server, with headers and errors of our own on every answer."""
+
+    def __init__(self, app: Any, **options: Any) -> None:
+        super().__init__(app, **options)
+        self.web_app.on_response_prepare.append(on_response_prepare)
+        self._runner = ApiRunner(self.web_app, access_log=None)
