@@ -16,6 +16,8 @@ from redis.exceptions import RedisError
 from app.platform import Platform
 from web.access import Handler, access_control
 from web.errors import UNEXPECTED, ApiError, as_utf8
+from web.metrics import measured
+from web.rate_limits import rate_limit_headers, rate_limits
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +29,14 @@ REQUEST_ID_HEADER = "X-Request-ID"
 
 def middlewares(platform: Callable[[], Platform]) -> list[Any]:
     """Return the middlewares, outermost first; ``platform`` is asked for when there is a request."""
-    return [request_id, json_errors, access_control(platform)]
+    return [
+        request_id,
+        measured,
+        rate_limit_headers,
+        json_errors,
+        access_control(platform),
+        rate_limits(platform),
+    ]
 
 
 @web.middleware
@@ -47,7 +56,7 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
     try:
         return await handler(request)
     except ApiError as error:
-        return _error(request, error.status, error.message, error.code, error.headers)
+        return _error(request, error.status, error.message, error.code, error.headers, error.details)
     except web.HTTPException as error:
         if error.status < 400:
             raise
@@ -62,7 +71,12 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
 
 
 def _error(
-    request: web.Request, status: int, message: str, code: str, headers: Mapping[str, str] | None = None
+    request: web.Request,
+    status: int,
+    message: str,
+    code: str,
+    headers: Mapping[str, str] | None = None,
+    details: Mapping[str, Any] | None = None,
 ) -> web.Response:
-    body = orjson.dumps({"error": as_utf8(message), "code": code, "requestId": request["id"]})
+    body = orjson.dumps({"error": as_utf8(message), **(details or {}), "code": code, "requestId": request["id"]})
     return web.Response(status=status, body=body, content_type="application/json", headers=headers)
