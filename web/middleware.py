@@ -1,9 +1,10 @@
-"""What every request passes through: a request id, and JSON for whatever goes wrong."""
+"""What every request passes through: a request id, a count, and JSON for whatever goes wrong."""
 
 from __future__ import annotations
 
 import logging
 import re
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,16 +14,19 @@ from aiohttp import web
 from pymongo.errors import PyMongoError
 from redis.exceptions import RedisError
 
+from app.metrics import REQUEST_SECONDS, REQUESTS
 from app.platform import Platform
 from web.access import Handler, access_control
 from web.errors import UNEXPECTED, ApiError, as_utf8
-from web.metrics import measured
 from web.rate_limits import rate_limit_headers, rate_limits
 
 log = logging.getLogger(__name__)
 
 #: A client may name its request; anything else than these characters is replaced by a name of ours.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+#: Methods that are counted under their own name: a client may make up others.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 REQUEST_ID_HEADER = "X-Request-ID"
 
@@ -47,6 +51,19 @@ async def request_id(request: web.Request, handler: Handler) -> web.StreamRespon
     response = await handler(request)
     if not response.prepared:
         response.headers[REQUEST_ID_HEADER] = request["id"]
+    return response
+
+
+@web.middleware
+async def measured(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Count the request and its time, under the route that was found; a client cannot make up a label."""
+    began = time.perf_counter()
+    response = await handler(request)
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource is not None else "unknown"
+    method = request.method if request.method in _METHODS else "other"
+    REQUESTS.labels(route, method, str(response.status)).inc()
+    REQUEST_SECONDS.labels(route, method).observe(time.perf_counter() - began)
     return response
 
 
