@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import Counter, Histogram, disable_created_metrics
 
 # When a figure was first counted is of no use, and doubles the page.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 REQUESTS = Counter("bulk_http_requests", "Requests, by route, method and status", ["route", "method", "status"])
 REQUEST_SECONDS = Histogram(

@@ -67,8 +67,8 @@ def guarded_worker(services: Stack, tmp_path_factory: pytest.TempPathFactory, **
 @pytest.fixture(scope="session")
 def guarded(services: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     """A worker that takes keys, and tokens of a shared secret."""
-    # The account of the sessions in the documentation has the default of a worker.
-    tiers = json.dumps({"page": {"uploads": 5}})
+    # The account of a session in docs/security.md has the default of a worker.
+    tiers = json.dumps({"globex": {"uploads": 5}})
     yield from guarded_worker(services, tmp_path_factory, JWT_SECRET=SECRET, RATE_LIMIT_TIERS=tiers)
 
 

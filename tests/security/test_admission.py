@@ -291,9 +291,10 @@ def test_several_keys_are_none(limited: Limited, lines: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize("end", [b"\r\n", b"\n", b"\r", b"\r\n\r\n"])
-def test_a_line_end_in_a_key_reaches_no_answer(limited: Limited, end: bytes) -> None:
+def test_a_line_end_in_a_key_makes_no_header_of_an_answer(limited: Limited, end: bytes) -> None:
     key = new_key().encode()
     status, answer = send_raw(limited.lenient, [b"Idempotency-Key: " + key + end + b"X-Injected: yes"])
     assert status in (201, 400)
-    assert b"X-Injected" not in answer
+    # What is no HTTP may be quoted in the text of the refusal, as a literal.
+    assert not re.search(rb"(?m)^X-Injected", answer)
     assert limited.lenient.client.get("/health").status_code == 200
