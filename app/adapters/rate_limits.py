@@ -25,13 +25,15 @@ from redis.exceptions import RedisError
 
 log = logging.getLogger(__name__)
 
-#: Longest that a request waits for Redis, seconds.
-_TIMEOUT = 0.5
+#: Longest that Redis may take for a request, seconds.
+_TIMEOUT = 1.0
 #: After a failure Redis is left alone for this long, seconds: a crowd must not wait for it one by one.
 _PAUSE = 1.0
 #: Between two warnings that Redis is away, seconds.
 _WARN_EVERY = 60.0
-_MAX_CONNECTIONS = 32
+#: Requests that ask at once. Others wait for their turn, outside of the timeout: a crowd must not look like a Redis
+#: that is away, because then it would pass uncounted.
+_AT_ONCE = 32
 
 
 class RateLimitsUnavailable(Exception):
@@ -70,7 +72,7 @@ class RateLimits:
         self._clock = clock
         self._pool = ConnectionPool.from_url(
             redis_uri,
-            max_connections=_MAX_CONNECTIONS,
+            max_connections=_AT_ONCE,
             socket_timeout=_TIMEOUT,
             socket_connect_timeout=_TIMEOUT,
             # Once, at once: for a connection that was left from before a restart of Redis.
@@ -80,6 +82,7 @@ class RateLimits:
         pool: Any = self._pool
         storage = RedisStorage("async+redis://", implementation="redispy", connection_pool=pool)
         self._windows = MovingWindowRateLimiter(storage)
+        self._turns = asyncio.Semaphore(_AT_ONCE)
         self._paused_until = -math.inf
         self._warned_at = -math.inf
 
@@ -87,10 +90,14 @@ class RateLimits:
         """Take a place for a request in the window of an account, if there is one.
 
         Raises:
-            RateLimitsUnavailable: Redis is away; known within half a second, and then at once for a second.
+            RateLimitsUnavailable: Redis is away; known within a second, and then at once for another.
         """
-        if self._clock() < self._paused_until:
-            raise RateLimitsUnavailable
+        async with self._turns:
+            if self._clock() < self._paused_until:
+                raise RateLimitsUnavailable
+            return await self._ask(account_id, kind, limit)
+
+    async def _ask(self, account_id: str, kind: str, limit: int) -> Verdict:
         item = RateLimitItemPerSecond(limit, self.seconds, namespace=self._namespace)
         try:
             async with asyncio.timeout(_TIMEOUT):

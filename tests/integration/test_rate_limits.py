@@ -37,6 +37,13 @@ async def test_of_many_at_once_over_several_workers_exactly_the_limit_passes(mak
     assert all(verdict.remaining == 0 for verdict in verdicts if not verdict.allowed)
 
 
+async def test_a_crowd_at_one_worker_waits_and_is_counted(make_limits: MakeLimits) -> None:
+    """More than there are connections: what cannot be asked at once must not pass as if Redis were away."""
+    limits = make_limits()
+    verdicts = await asyncio.gather(*(limits.hit("acme", "uploads", 10) for _ in range(1000)))
+    assert sum(verdict.allowed for verdict in verdicts) == 10
+
+
 async def test_what_is_left_counts_down_and_is_said(make_limits: MakeLimits) -> None:
     limits = make_limits()
     verdicts = [await limits.hit("acme", "uploads", 3) for _ in range(5)]

@@ -1,4 +1,4 @@
-"""Rate limits while Redis is away: said at once or within half a second, and warned of once a minute."""
+"""Rate limits while Redis is away: said at once or within a second, and warned of once a minute."""
 
 from __future__ import annotations
 
@@ -48,21 +48,21 @@ async def fail(limits: RateLimits) -> float:
     return time.monotonic() - began
 
 
-async def test_a_redis_that_hangs_costs_half_a_second_and_the_next_requests_nothing(silent_port: int) -> None:
+async def test_a_redis_that_hangs_costs_a_second_and_the_next_requests_nothing(silent_port: int) -> None:
     clock = Clock()
     limits = limits_at(silent_port, clock)
-    assert 0.4 < await fail(limits) < 1.5
+    assert 0.9 < await fail(limits) < 2.5
     assert sum([await fail(limits) for _ in range(100)]) < 0.3
     clock.now += 1.1
-    assert await fail(limits) > 0.4, "after a second it is asked again"
+    assert await fail(limits) > 0.9, "after a second it is asked again"
     await limits.close()
 
 
 async def test_many_requests_at_once_wait_for_a_redis_that_hangs_together(silent_port: int) -> None:
     limits = limits_at(silent_port, Clock())
     began = time.monotonic()
-    await asyncio.gather(*(fail(limits) for _ in range(20)))
-    assert time.monotonic() - began < 2
+    await asyncio.gather(*(fail(limits) for _ in range(100)))
+    assert time.monotonic() - began < 3
     await limits.close()
 
 
