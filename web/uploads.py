@@ -16,7 +16,7 @@ from typing import Any
 from aiohttp import BodyPartReader, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 from bson import ObjectId
-from pymongo.errors import PyMongoError, ServerSelectionTimeoutError
+from pymongo.errors import ConnectionFailure, ServerSelectionTimeoutError, WriteConcernError
 
 from app.adapters.storage import StorageWriter
 from app.domain.actions import ACTION_TYPES, Status, parse_schedule
@@ -47,7 +47,7 @@ _BROKEN = (
 )
 
 #: After these nobody knows whether the database has done what it was asked.
-_UNKNOWN_END = (PyMongoError, TimeoutError, asyncio.CancelledError)
+_UNKNOWN_END = (ConnectionFailure, WriteConcernError, TimeoutError, asyncio.CancelledError)
 
 _DELIMITERS = {",": ",", ";": ";", "|": "|", "\t": "\t", "\\t": "\t", "tab": "\t"}
 
