@@ -9,6 +9,7 @@ from typing import Self
 from redis.asyncio import Redis
 
 from app.adapters.claims import Claims
+from app.adapters.rate_limits import RateLimits
 from app.adapters.snapshots import Snapshots
 from app.adapters.storage import Storage, open_storage
 from app.adapters.store import Store
@@ -33,6 +34,7 @@ class Platform:
     snapshots: Snapshots
     reporter: Reporter
     authenticator: Authenticator
+    rate_limits: RateLimits
     #: Whether partitions are about to be given away, or the worker is about to stop.
     is_moving: Callable[[], bool]
 
@@ -55,11 +57,18 @@ class Platform:
             snapshots=snapshots,
             reporter=Reporter(store.actions, snapshots, interval=settings.progress_interval),
             authenticator=open_authenticator(settings, store.api_keys),
+            rate_limits=RateLimits(
+                settings.redis_uri.get_secret_value(),
+                window_ms=settings.rate_limit_window_ms,
+                # Installations may share a Redis; they differ in their topics.
+                namespace=settings.kafka_topic,
+            ),
             is_moving=is_moving,
         )
 
     async def close(self) -> None:
         """Close the clients."""
+        await self.rate_limits.close()
         await self.redis.aclose()
         await self.storage.close()
         await self.store.close()

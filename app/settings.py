@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.domain.account_limits import AccountLimits, limits_of, parse_tiers
+
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:]+\]|[^\s:/@,;\[\]]+)(:\d{1,5})?")
 _MONGO_URI = re.compile(
     rf"mongodb(\+srv)?://([^/@:\s]+(:[^/@:\s]*)?@)?{_HOST_PORT.pattern}(,{_HOST_PORT.pattern})*(/\S*)?"
@@ -187,6 +189,29 @@ class Settings(BaseSettings):
     jwt_account_claim: str = Field("account", min_length=1, description="claim of a token that names the account")
     jwt_role_claim: str = Field("role", min_length=1, description="claim of a token that names the role or the roles")
 
+    # How much an account may ask for
+    rate_limit_max: int = Field(5, ge=0, description="uploads of an account in one window; 0: no limit")
+    rate_limit_reads_max: int = Field(
+        600, ge=0, description="requests of an account in one window, other than uploads; 0: no limit"
+    )
+    rate_limit_window_ms: int = Field(
+        60_000, ge=1, le=86_400_000, description="the window, milliseconds, rounded up to whole seconds; it slides"
+    )
+    rate_limit_fail: Literal["open", "closed"] = Field(
+        "open", description="while Redis is away: let requests pass (open) or answer 503 (closed)"
+    )
+    max_active_actions: int = Field(
+        0, ge=0, description="actions of an account that have not ended, with those scheduled; 0: no limit"
+    )
+    max_stored_bytes: int = Field(0, ge=0, description="size of all files of an account together, bytes; 0: no limit")
+    rate_limit_tiers: Annotated[dict[str, dict[str, int]], NoDecode, BeforeValidator(parse_tiers)] = Field(
+        default_factory=dict,
+        description="JSON: limits of single accounts, and of all others as default; docs/security.md",
+    )
+    metrics_auth: Literal["none", "required"] = Field(
+        "required", description="none: /metrics is open even where AUTH_MODE is required"
+    )
+
     # The way of the rows
     batch_size: int = Field(2000, ge=1, le=10_000, description="rows of a chunk")
     # Four times this must fit into one command of the database, which takes 16 MiB.
@@ -223,6 +248,16 @@ class Settings(BaseSettings):
     def brokers(self) -> list[str]:
         """The brokers as host:port."""
         return [url.partition("://")[2] for url in self.kafka_broker.split(";")]
+
+    def limits_of(self, account_id: str) -> AccountLimits:
+        """The limits of an account."""
+        common = AccountLimits(
+            uploads=self.rate_limit_max,
+            reads=self.rate_limit_reads_max,
+            active_actions=self.max_active_actions,
+            stored_bytes=self.max_stored_bytes,
+        )
+        return limits_of(account_id, common, self.rate_limit_tiers)
 
     @property
     def s3_client(self) -> dict[str, str | None]:

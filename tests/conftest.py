@@ -48,6 +48,9 @@ def namespace(services: Stack, directory: Path) -> dict[str, str]:
         "STORAGE_URI": (directory / "storage").as_uri(),
         "DATA_DIR": str(directory / "data"),
         "TOPIC_PARTITIONS": "4",
+        # Tests that name an account send more than an account may; those of the limits set their own.
+        "RATE_LIMIT_MAX": "100000",
+        "RATE_LIMIT_READS_MAX": "100000",
     }
 
 

@@ -13,7 +13,7 @@ from app.authentication import ACCOUNT_HEADER
 from app.domain.access import InvalidToken, MissingCredential, Role, Unauthenticated
 from app.platform import Platform
 from web.errors import ApiError, bad_request
-from web.routes import needed_role
+from web.routes import METRICS, needed_role
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +34,9 @@ def access_control(platform: Callable[[], Platform]) -> Any:
         # An unknown path, or a method that the path does not have: there is nothing to protect.
         if request.match_info.http_exception is not None or route.resource is None:
             return await handler(request)
-        needed = needed_role(request.method, route.resource.canonical)
-        if needed is None:
+        path = route.resource.canonical
+        needed = needed_role(request.method, path)
+        if needed is None or (path == METRICS and platform().settings.metrics_auth == "none"):
             return await handler(request)
         try:
             principal = await platform().authenticator.principal(request.headers)

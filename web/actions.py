@@ -12,6 +12,7 @@ from aiohttp import web
 from app.domain.actions import ENDED, Status, presented, statistics
 from app.domain.entities import find_entity
 from app.messages import Feed
+from web.admission import REPLAYED_HEADER
 from web.errors import as_utf8, bad_request
 from web.paging import next_link, read_cursor, read_limit
 from web.uploads import receive
@@ -28,17 +29,20 @@ class ActionsView(ApiView):
 
     async def post(self, request: web.Request) -> web.Response:
         """Take an upload, and queue or schedule it."""
-        action = await receive(request, self.platform, self.account(request))
-        if action["status"] == Status.QUEUED:
+        action, replayed = await receive(request, self.platform, self.account(request))
+        # As it was when it was made, however far it has come since.
+        status = Status.SCHEDULED if action["scheduledAt"] else Status.QUEUED
+        if status == Status.QUEUED and not replayed:
             await self._announce(action["_id"])
         return json_response(
             {
                 "actionId": action["_id"],
-                "status": action["status"],
+                "status": status,
                 "message": "Success! Your bulk action has been queued for processing.",
                 "totalCount": action["totalCount"],
             },
             201,
+            headers={REPLAYED_HEADER: "true"} if replayed else None,
         )
 
     async def _announce(self, action_id: str) -> None:

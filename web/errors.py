@@ -1,8 +1,9 @@
-"""Errors as clients see them: ``{"error": message, "code": code, "requestId": id}``."""
+"""Errors as clients see them: ``{"error": message, "code": code, "requestId": id}``, with details where there are."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 NOT_FOUND = "Bulk action not found"
 UNEXPECTED = "An unexpected error occurred. Please try again later."
@@ -13,19 +14,33 @@ ENTITY_TYPE_UNSUPPORTED = "The specified entityType is not supported."
 
 
 class ApiError(Exception):
-    """An answer that is an error: HTTP status, message for a person, code for a program, further headers."""
+    """An answer that is an error: HTTP status, message for a person, code for a program, headers, further fields."""
 
-    def __init__(self, status: int, message: str, code: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        code: str,
+        headers: Mapping[str, str] | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.code = code
         self.headers = headers
+        self.details = details or {}
 
 
 def bad_request(message: str, code: str = "BAD_REQUEST") -> ApiError:
     """The request cannot be carried out as it is (400)."""
     return ApiError(400, message, code)
+
+
+def too_many_requests(message: str, code: str, retry_after: int) -> ApiError:
+    """The account has asked for more than it may (429); ``retry_after`` is in whole seconds."""
+    details = {"message": message, "retryAfter": retry_after}
+    return ApiError(429, "Too Many Requests", code, {"Retry-After": str(retry_after)}, details)
 
 
 def action_not_found() -> ApiError:

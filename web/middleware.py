@@ -1,9 +1,10 @@
-"""What every request passes through: a request id, and JSON for whatever goes wrong."""
+"""What every request passes through: a request id, a count, and JSON for whatever goes wrong."""
 
 from __future__ import annotations
 
 import logging
 import re
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,21 +14,33 @@ from aiohttp import web
 from pymongo.errors import PyMongoError
 from redis.exceptions import RedisError
 
+from app.metrics import REQUEST_SECONDS, REQUESTS
 from app.platform import Platform
 from web.access import Handler, access_control
 from web.errors import UNEXPECTED, ApiError, as_utf8
+from web.rate_limits import rate_limit_headers, rate_limits
 
 log = logging.getLogger(__name__)
 
 #: A client may name its request; anything else than these characters is replaced by a name of ours.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
+#: Methods that are counted under their own name: a client may make up others.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
 REQUEST_ID_HEADER = "X-Request-ID"
 
 
 def middlewares(platform: Callable[[], Platform]) -> list[Any]:
     """Return the middlewares, outermost first; ``platform`` is asked for when there is a request."""
-    return [request_id, json_errors, access_control(platform)]
+    return [
+        request_id,
+        measured,
+        rate_limit_headers,
+        json_errors,
+        access_control(platform),
+        rate_limits(platform),
+    ]
 
 
 @web.middleware
@@ -42,12 +55,25 @@ async def request_id(request: web.Request, handler: Handler) -> web.StreamRespon
 
 
 @web.middleware
+async def measured(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Count the request and its time, under the route that was found; a client cannot make up a label."""
+    began = time.perf_counter()
+    response = await handler(request)
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource is not None else "unknown"
+    method = request.method if request.method in _METHODS else "other"
+    REQUESTS.labels(route, method, str(response.status)).inc()
+    REQUEST_SECONDS.labels(route, method).observe(time.perf_counter() - began)
+    return response
+
+
+@web.middleware
 async def json_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn whatever a view raises into the documented error body."""
     try:
         return await handler(request)
     except ApiError as error:
-        return error_response(request, error.status, error.message, error.code, error.headers)
+        return error_response(request, error.status, error.message, error.code, error.headers, error.details)
     except web.HTTPException as error:
         if error.status < 400:
             raise
@@ -67,8 +93,13 @@ def http_error_response(request: web.BaseRequest, error: web.HTTPException) -> w
 
 
 def error_response(
-    request: web.BaseRequest, status: int, message: str, code: str, headers: Mapping[str, str] | None = None
+    request: web.BaseRequest,
+    status: int,
+    message: str,
+    code: str,
+    headers: Mapping[str, str] | None = None,
+    details: Mapping[str, Any] | None = None,
 ) -> web.Response:
-    """Return an error in the documented form; ``request["id"]`` is set."""
-    body = orjson.dumps({"error": as_utf8(message), "code": code, "requestId": request["id"]})
+    """Return an error in the documented form; ``request["id"]`` is set, ``details`` go in beside it."""
+    body = orjson.dumps({"error": as_utf8(message), **(details or {}), "code": code, "requestId": request["id"]})
     return web.Response(status=status, body=body, content_type="application/json", headers=headers)

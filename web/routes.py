@@ -11,11 +11,15 @@ from app.domain.access import Role
 from web.actions import ActionStatisticsView, ActionsView, ActionView
 from web.dead_letters import DeadLetterReplayView, DeadLettersView
 from web.health import HealthView, ReadyView
+from web.metrics import MetricsView
 from web.records import ActionRecordsView
 from web.views import ApiView
 
 #: Needs no credential.
 OPEN = None
+
+#: Open as well with ``METRICS_AUTH=none``. Its figures are of all accounts, so they are not for every viewer of one.
+METRICS = "/metrics"
 
 Needs = Mapping[str, Role | None]
 
@@ -37,6 +41,7 @@ ROUTES: tuple[Route, ...] = (
     Route("/dead-letters/{letter_id}/replay", DeadLetterReplayView, {"POST": Role.ADMIN}),
     Route("/health", HealthView, {"GET": OPEN}),
     Route("/ready", ReadyView, {"GET": OPEN}),
+    Route(METRICS, MetricsView, {"GET": Role.ADMIN}),
 )
 
 _NEEDS: Mapping[tuple[str, str], Role | None] = {

@@ -16,16 +16,18 @@ from typing import Any
 from aiohttp import BodyPartReader, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 from bson import ObjectId
+from pymongo.errors import ConnectionFailure, ServerSelectionTimeoutError, WriteConcernError
 
 from app.adapters.storage import StorageWriter
 from app.domain.actions import ACTION_TYPES, Status, parse_schedule
 from app.domain.csv_spans import CsvError, Scan, SpanScanner
 from app.domain.csv_text import refuse_reason
 from app.domain.entities import Columns, Entity, HeaderError, check_header, find_entity
+from app.domain.idempotency import request_digest
 from app.domain.outcomes import Counts
 from app.platform import Platform
 from app.settings import Settings
-from web import errors
+from web import admission, errors
 from web.errors import ApiError, as_utf8, bad_request
 
 #: Blocks are gathered to this size before they are scanned, hashed and written, bytes.
@@ -43,6 +45,9 @@ _BROKEN = (
     HttpProcessingError,
     web.RequestPayloadError,
 )
+
+#: After these nobody knows whether the database has done what it was asked.
+_UNKNOWN_END = (ConnectionFailure, WriteConcernError, TimeoutError, asyncio.CancelledError)
 
 _DELIMITERS = {",": ",", ";": ";", "|": "|", "\t": "\t", "\\t": "\t", "tab": "\t"}
 
@@ -103,18 +108,20 @@ class _Order:
     scheduled_at: datetime | None
 
 
-async def receive(request: web.Request, platform: Platform, account_id: str) -> dict[str, Any]:
-    """Take the upload of a request; return the stored action.
+async def receive(request: web.Request, platform: Platform, account_id: str) -> tuple[dict[str, Any], bool]:
+    """Take the upload of a request; return the stored action, and whether the same request had made it before.
 
     Raises:
         ApiError: the request or the file is not good; nothing of it is left behind.
     """
+    key = await admission.begin(request, platform, account_id)
     if request.content_type != "multipart/form-data":
         raise bad_request(errors.NO_FILE, "FILE_REQUIRED")
     action_id = str(ObjectId())
     storage_key, spans_key = f"{action_id}/upload.csv", f"{action_id}/spans"
     async with platform.storage.writer(storage_key) as writer:
         form, file = await _read_form(request, platform.settings, writer)
+    storing = False
     try:
         order = _check_order(form)
         delimiter = _delimiter(form)
@@ -145,13 +152,23 @@ async def receive(request: web.Request, platform: Platform, account_id: str) -> 
             "createdAt": now,
             "updatedAt": now,
         }
+        if key is not None:
+            action["idempotencyKey"] = key
+            action["requestDigest"] = request_digest(form, file.name, file.digest.hexdigest())
         await platform.storage.put(spans_key, scan.index.to_bytes())
-        await platform.store.actions.add(action)
-    except BaseException:
+        storing = True
+        standing = await admission.admit(platform, action)
+    except BaseException as error:
+        # The action of an insert that breaks off may be stored all the same, and then needs its file.
+        if not (storing and isinstance(error, _UNKNOWN_END) and not isinstance(error, ServerSelectionTimeoutError)):
+            with suppress(OSError):
+                await asyncio.shield(_remove(platform, storage_key, spans_key))
+        raise
+    replayed = standing["_id"] != action_id
+    if replayed:
         with suppress(OSError):
             await asyncio.shield(_remove(platform, storage_key, spans_key))
-        raise
-    return action
+    return standing, replayed
 
 
 async def _remove(platform: Platform, *keys: str) -> None:

@@ -308,7 +308,7 @@ def test_an_address_that_asks_too_often_is_told_when_to_come_back(open_gateway: 
     gateway = open_gateway(free_port(), instead={"rate=100r/s": "rate=1r/m", "burst=200": "burst=5"})
     answers = [httpx.get(f"{gateway.uri}/ready") for _ in range(7)]
     assert {answer.status_code for answer in answers[:6]} == {503}
-    assert told(answers[-1])[:2] == (429, "TOO_MANY_REQUESTS")
+    assert told(answers[-1])[:2] == (429, "RATE_LIMITED")
     assert answers[-1].headers["Retry-After"] == "1"
     assert httpx.get(f"{gateway.uri}/health").status_code == 200
 
@@ -322,7 +322,7 @@ def test_an_address_has_so_many_connections_at_once(open_gateway: OpenGateway) -
                 lambda: answered if (answered := httpx.get(gateway.uri)).status_code == 429 else None,
                 "the second connection is one too many",
             )
-    assert told(answer)[:2] == (429, "TOO_MANY_REQUESTS")
+    assert told(answer)[:2] == (429, "RATE_LIMITED")
 
 
 def ask(gateway: Instance, request: bytes) -> tuple[int, str]:

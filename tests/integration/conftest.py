@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 
 from agents.processor import process
 from app.adapters.claims import Claims
+from app.adapters.rate_limits import RateLimits
 from app.adapters.snapshots import Snapshots
 from app.adapters.storage import open_storage
 from app.adapters.store import Store
@@ -78,6 +79,9 @@ class Bench:
             snapshots=snapshots,
             reporter=Reporter(self.store.actions, snapshots, interval=0.5),
             authenticator=OpenDoor(),
+            rate_limits=RateLimits(
+                settings.redis_uri.get_secret_value(), window_ms=settings.rate_limit_window_ms, namespace=settings.kafka_topic
+            ),
             is_moving=lambda: False,
         )
 

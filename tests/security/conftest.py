@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from app.adapters.store import Store
 from app.domain.access import Role
 from app.domain.api_keys import ApiKey, fingerprint, new_key
-from stack import Stack
+from stack import Instance, Stack
 from tests.conftest import namespace
 from tests.security.issuer import ISSUER, SECRET, KeyProvider, Signer, ec_signer, ed_signer, rsa_signer
 from tests.support import Worker
@@ -63,7 +67,9 @@ def guarded_worker(services: Stack, tmp_path_factory: pytest.TempPathFactory, **
 @pytest.fixture(scope="session")
 def guarded(services: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     """A worker that takes keys, and tokens of a shared secret."""
-    yield from guarded_worker(services, tmp_path_factory, JWT_SECRET=SECRET)
+    # The account of a session in docs/security.md has the default of a worker.
+    tiers = json.dumps({"globex": {"uploads": 5}})
+    yield from guarded_worker(services, tmp_path_factory, JWT_SECRET=SECRET, RATE_LIMIT_TIERS=tiers)
 
 
 #: What the provider publishes, by the algorithm.
@@ -91,4 +97,67 @@ def provider() -> Iterator[KeyProvider]:
 @pytest.fixture(scope="session")
 def federated(services: Stack, provider: KeyProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     """A worker that takes keys, and tokens of an identity provider."""
-    yield from guarded_worker(services, tmp_path_factory, JWT_JWKS_URL=provider.url, JWT_JWKS_CACHE="10")
+    yield from guarded_worker(
+        services, tmp_path_factory, JWT_JWKS_URL=provider.url, JWT_JWKS_CACHE="10", METRICS_AUTH="none"
+    )
+
+
+# Workers with limits
+
+#: Seconds of the window, uploads and other requests in it.
+WINDOW, UPLOADS, READS = 3.0, 5, 20
+
+NO_RATES = {"uploads": 0, "reads": 0}
+TIERS: dict[str, dict[str, int]] = {
+    "gold": {"uploads": 2 * UPLOADS, "reads": 2 * READS},
+    "free": NO_RATES,
+    "crowded": {**NO_RATES, "activeActions": 3},
+    "full": {**NO_RATES, "storedBytes": 500},
+    "exact": {**NO_RATES, "storedBytes": 1000},
+    "again": {**NO_RATES, "activeActions": 1, "storedBytes": 100},
+}
+
+
+@dataclass(frozen=True)
+class Limited:
+    """Two workers of one namespace that count requests in a Redis of their own."""
+
+    #: While Redis is away, it lets requests pass, and the other one does not.
+    lenient: Worker
+    strict: Worker
+    redis: Instance
+    storage: Path
+
+    @property
+    def both(self) -> tuple[Worker, Worker]:
+        return self.lenient, self.strict
+
+    def stored(self) -> set[str]:
+        """The actions that have files."""
+        return {path.parent.name for path in self.storage.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="session")
+def limited(services: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Limited]:
+    with Stack(directory=tmp_path_factory.mktemp("redis"), services=("redis",), ports="free") as own:
+        environment = {
+            **namespace(services, tmp_path_factory.mktemp("limited")),
+            **own.environment(),
+            "RATE_LIMIT_MAX": str(UPLOADS),
+            "RATE_LIMIT_READS_MAX": str(READS),
+            "RATE_LIMIT_WINDOW_MS": str(int(WINDOW * 1000)),
+            "RATE_LIMIT_TIERS": json.dumps(TIERS),
+        }
+        workers = [
+            Worker({**environment, "RATE_LIMIT_FAIL": mode}, tmp_path_factory.mktemp(mode))
+            for mode in ("open", "closed")
+        ]
+        try:
+            with ThreadPoolExecutor() as threads:
+                lenient, strict = threads.map(Worker.start, workers)
+            storage = Path(unquote(urlsplit(environment["STORAGE_URI"]).path))
+            yield Limited(lenient, strict, own["redis"], storage)
+        finally:
+            for worker in workers:
+                worker.kill()
+                worker.client.close()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from app.domain.account_limits import AccountLimits
 from app.settings import Settings, get_settings
 
 Environment = Callable[..., None]
@@ -22,6 +23,8 @@ KEPT = {
     "KAFKA_TOPIC": "bulk-action",
     "PORT": 3000,
     "REDIS_URI": "redis://127.0.0.1:6379/0",
+    "RATE_LIMIT_MAX": 5,
+    "RATE_LIMIT_WINDOW_MS": 60_000,
 }
 
 WRONG = [
@@ -89,6 +92,23 @@ WRONG = [
     ("JWT_LEEWAY", "301"),
     ("JWT_LEEWAY", "-1"),
     ("JWT_LEEWAY", "nan"),
+    ("RATE_LIMIT_MAX", "-1"),
+    ("RATE_LIMIT_MAX", "five"),
+    ("RATE_LIMIT_READS_MAX", "1.5"),
+    ("RATE_LIMIT_WINDOW_MS", "0"),
+    ("RATE_LIMIT_WINDOW_MS", "86400001"),
+    ("RATE_LIMIT_FAIL", "ajar"),
+    ("MAX_ACTIVE_ACTIONS", "-1"),
+    ("MAX_STORED_BYTES", "1 GB"),
+    ("RATE_LIMIT_TIERS", "acme=100"),
+    ("RATE_LIMIT_TIERS", '["acme"]'),
+    ("RATE_LIMIT_TIERS", '{"acme": 100}'),
+    ("RATE_LIMIT_TIERS", '{"a:b": {"uploads": 1}}'),
+    ("RATE_LIMIT_TIERS", '{"acme": {"upload": 1}}'),
+    ("RATE_LIMIT_TIERS", '{"acme": {"uploads": "1"}}'),
+    ("RATE_LIMIT_TIERS", '{"acme": {"uploads": -1}}'),
+    ("RATE_LIMIT_TIERS", '{"acme": {}, "acme": {}}'),
+    ("METRICS_AUTH", "off"),
 ]
 
 
@@ -270,6 +290,19 @@ def test_each_wrong_value_has_its_own_line(environment: Environment) -> None:
     lines = refusal()
     named = sorted(line.split()[1] for line in lines)
     assert named == ["BATCH_SIZE", "PORT", "STORAGE_URI"]
+
+
+def test_an_account_has_the_limits_of_its_tier_then_of_everybody_then_of_the_settings(
+    environment: Environment,
+) -> None:
+    environment(
+        RATE_LIMIT_MAX="7",
+        MAX_ACTIVE_ACTIONS="3",
+        RATE_LIMIT_TIERS='{"acme": {"uploads": 100, "storedBytes": 0}, "default": {"reads": 50, "storedBytes": 10}}',
+    )
+    settings = get_settings()
+    assert settings.limits_of("acme") == AccountLimits(uploads=100, reads=50, active_actions=3, stored_bytes=0)
+    assert settings.limits_of("other") == AccountLimits(uploads=7, reads=50, active_actions=3, stored_bytes=10)
 
 
 SECRET = "0123456789abcdef0123456789abcdef"

@@ -38,6 +38,7 @@ ROUTES = {
     ("POST", "/dead-letters/{letter_id}/replay"),
     ("GET", "/health"),
     ("GET", "/ready"),
+    ("GET", "/metrics"),
     ("GET", "/"),  # Faust's own, empty, page
 }
 

@@ -11,12 +11,13 @@ from typing import Any
 from motor.motor_asyncio import AsyncIOMotorClient
 
 from app.adapters.store.actions import Actions
+from app.adapters.store.admissions import Admissions
 from app.adapters.store.api_keys import ApiKeys
 from app.adapters.store.dead_letters import DeadLetters
 from app.adapters.store.ledger import Ledger
 from app.adapters.store.records import Records
 
-__all__ = ["Actions", "ApiKeys", "DeadLetters", "Ledger", "Records", "Store"]
+__all__ = ["Actions", "Admissions", "ApiKeys", "DeadLetters", "Ledger", "Records", "Store"]
 
 
 class Store:
@@ -34,6 +35,7 @@ class Store:
         database = self._client.get_default_database(default="bulk")
         self._database = database
         self.actions = Actions(database["bulk_operations"])
+        self.admissions = Admissions(database["admissions"])
         self.ledger = Ledger(database["chunk_outcomes"], database["chunk_openings"])
         self.records = Records(database)
         self.dead_letters = DeadLetters(database["dead_letters"])

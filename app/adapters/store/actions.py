@@ -7,11 +7,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pymongo import DESCENDING, ReturnDocument
+from pymongo.errors import DuplicateKeyError
 
 from app.domain.actions import ENDED, Status, sources_of
+from app.domain.idempotency import KEY_LIFETIME
 from app.domain.outcomes import Counts
 
 Document = dict[str, Any]
+
+#: An expired key is taken away from its action at the first attempt; the next ones are for those who race for it.
+_ATTEMPTS = 5
 
 
 class Actions:
@@ -24,10 +29,53 @@ class Actions:
         """Create what the list of an account and the dispatcher's looks need."""
         await self._collection.create_index([("accountId", 1), ("createdAt", -1), ("_id", -1)])
         await self._collection.create_index([("status", 1), ("scheduledAt", 1)])
+        # Both counts of an account's limits are read from this index alone.
+        await self._collection.create_index([("accountId", 1), ("status", 1), ("fileSize", 1)])
+        # One field, because a compound index has every document that has any of its fields, sparse or not.
+        await self._collection.create_index("idempotencyKey", unique=True, sparse=True)
 
-    async def add(self, action: Document) -> None:
-        """Store a new action."""
-        await self._collection.insert_one(action)
+    async def add(self, action: Document) -> Document:
+        """Store a new action, unless its ``idempotencyKey``, if it has one, stands for another one already.
+
+        Returns the action that stands. Key and action are one document: no crash can come between them.
+
+        Raises:
+            pymongo.errors.DuplicateKeyError: there is an action of that id.
+        """
+        key = action.get("idempotencyKey")
+        for attempt in range(_ATTEMPTS):
+            try:
+                await self._collection.insert_one(action)
+                return action
+            except DuplicateKeyError:
+                if key is None or attempt == _ATTEMPTS - 1:
+                    raise
+            if (standing := await self.of_key(key)) is not None:
+                return standing
+            # The key is free: its action is too old, or somebody else has just found that out.
+        raise AssertionError("unreachable")
+
+    async def of_key(self, key: str) -> Document | None:
+        """Return the action of an idempotency key; one that is older than a key lives loses it."""
+        action: Document | None = await self._collection.find_one({"idempotencyKey": key})
+        if action is None or datetime.now(UTC) - action["createdAt"] < KEY_LIFETIME:
+            return action
+        await self._collection.update_one(
+            {"_id": action["_id"], "idempotencyKey": key}, {"$unset": {"idempotencyKey": ""}}
+        )
+        return None
+
+    async def active(self, account_id: str) -> int:
+        """Count the actions of an account that have not ended."""
+        statuses = sorted(set(Status) - ENDED)
+        count: int = await self._collection.count_documents({"accountId": account_id, "status": {"$in": statuses}})
+        return count
+
+    async def stored_bytes(self, account_id: str) -> int:
+        """Add up the sizes of an account's files."""
+        pipeline = [{"$match": {"accountId": account_id}}, {"$group": {"_id": None, "bytes": {"$sum": "$fileSize"}}}]
+        sums = await self._collection.aggregate(pipeline).to_list(1)
+        return int(sums[0]["bytes"]) if sums else 0
 
     async def get(self, action_id: str, account_id: str | None = None) -> Document | None:
         """Return an action; when ``account_id`` is given, only if it belongs to that account."""

@@ -1,0 +1,69 @@
+"""Whether an account may have one more action: looked at before its upload is read, and decided when it is stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.domain.account_limits import AccountLimits, StorageFull, TooManyActive
+from app.domain.idempotency import KeyReused
+from app.platform import Platform
+
+
+async def check_room(platform: Platform, account_id: str, size: int, key: str | None) -> None:
+    """Return when an upload of at least ``size`` bytes is worth reading.
+
+    One whose idempotency key is known needs no room: it makes nothing, and is not refused before it is compared.
+
+    Raises:
+        TooManyActive, StorageFull: it will be refused.
+        pymongo.errors.PyMongoError: the database is away.
+    """
+    limits = platform.settings.limits_of(account_id)
+    if not _any(limits) or (key is not None and await platform.store.actions.of_key(key) is not None):
+        return
+    await _count(platform, account_id, size, limits)
+
+
+async def admit(platform: Platform, action: dict[str, Any]) -> dict[str, Any]:
+    """Store a new action, and return it; or return the one that the same request has made before.
+
+    Where the account has limits, its uploads come here one after the other, over all workers: none slips past.
+
+    Raises:
+        KeyReused: the idempotency key stands for another request.
+        TooManyActive, StorageFull: the account has reached a limit.
+        TimeoutError, pymongo.errors.PyMongoError: the database is away or too busy.
+    """
+    limits = platform.settings.limits_of(action["accountId"])
+    actions = platform.store.actions
+    if not _any(limits):
+        return _same(await actions.add(action), action)
+    async with platform.store.admissions.turn(action["accountId"]):
+        key = action.get("idempotencyKey")
+        standing = None if key is None else await actions.of_key(key)
+        if standing is None:
+            await _count(platform, action["accountId"], action["fileSize"], limits)
+            standing = await actions.add(action)
+    return _same(standing, action)
+
+
+def _any(limits: AccountLimits) -> bool:
+    return bool(limits.active_actions or limits.stored_bytes)
+
+
+async def _count(platform: Platform, account_id: str, size: int, limits: AccountLimits) -> None:
+    actions = platform.store.actions
+    if limits.active_actions and await actions.active(account_id) >= limits.active_actions:
+        raise TooManyActive(f"The account may have {limits.active_actions} actions that have not ended, and has them.")
+    if limits.stored_bytes:
+        stored = await actions.stored_bytes(account_id)
+        if stored + size > limits.stored_bytes:
+            raise StorageFull(
+                f"The files of the account may have {limits.stored_bytes} bytes together, and have {stored} already."
+            )
+
+
+def _same(standing: dict[str, Any], action: dict[str, Any]) -> dict[str, Any]:
+    if standing["_id"] != action["_id"] and standing["requestDigest"] != action["requestDigest"]:
+        raise KeyReused
+    return standing

@@ -1,0 +1,176 @@
+"""Limits of accounts and idempotency keys on a real database: exact, whoever comes at once, whatever died before."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from pymongo.errors import DuplicateKeyError
+
+from app.adapters.store.admissions import Admissions
+from app.admission import admit, check_room
+from app.domain.account_limits import StorageFull, TooManyActive
+from app.domain.actions import Status
+from app.domain.idempotency import KEY_LIFETIME, KeyReused, scoped
+from app.platform import Platform
+from tests.integration.conftest import Bench
+
+ACCOUNT = "acme"
+
+
+def limited(bench: Bench, **limits: int) -> Platform:
+    """The platform with these limits for the account."""
+    settings = bench.settings.model_copy(update={"rate_limit_tiers": {ACCOUNT: limits}})
+    return replace(bench.platform, settings=settings)
+
+
+def action(key: str | None = None, digest: str = "one", **fields: Any) -> dict[str, Any]:
+    document = {
+        "_id": str(ObjectId()),
+        "accountId": ACCOUNT,
+        "status": Status.QUEUED,
+        "fileSize": 100,
+        "createdAt": datetime.now(UTC),
+        **fields,
+    }
+    return document if key is None else {**document, "idempotencyKey": scoped(ACCOUNT, key), "requestDigest": digest}
+
+
+async def stored(bench: Bench) -> int:
+    return int(await bench.database["bulk_operations"].count_documents({}))
+
+
+# Limits
+
+
+@pytest.mark.parametrize(
+    ("limits", "refusal"), [({"activeActions": 3}, TooManyActive), ({"storedBytes": 399}, StorageFull)]
+)
+async def test_of_twenty_at_once_exactly_as_many_come_in_as_there_is_room_for(
+    bench: Bench, limits: dict[str, int], refusal: type[Exception]
+) -> None:
+    platform = limited(bench, **limits)
+    ends = await asyncio.gather(*(admit(platform, action()) for _ in range(20)), return_exceptions=True)
+    assert [type(end) for end in ends if isinstance(end, Exception)] == [refusal] * 17
+    assert await stored(bench) == 3
+
+
+@pytest.mark.parametrize("status", Status)
+async def test_an_action_that_has_not_ended_counts_scheduled_or_not(bench: Bench, status: Status) -> None:
+    platform = limited(bench, activeActions=1)
+    await bench.store.actions.add(action(status=status))
+    if status in {Status.COMPLETED, Status.FAILED, Status.CANCELLED}:
+        await check_room(platform, ACCOUNT, 0, None)
+        await admit(platform, action())
+    else:
+        with pytest.raises(TooManyActive):
+            await check_room(platform, ACCOUNT, 0, None)
+        with pytest.raises(TooManyActive):
+            await admit(platform, action())
+
+
+async def test_bytes_are_the_files_of_all_actions_also_above_two_gigabytes(bench: Bench) -> None:
+    platform = limited(bench, storedBytes=6_000_000_000)
+    for status in (Status.COMPLETED, Status.FAILED):
+        await bench.store.actions.add(action(status=status, fileSize=2_900_000_000))
+    await bench.store.actions.add(action(accountId="other", fileSize=2_900_000_000))
+    assert await bench.store.actions.stored_bytes(ACCOUNT) == 5_800_000_000
+    await check_room(platform, ACCOUNT, 200_000_000, None)
+    with pytest.raises(StorageFull, match="may have 6000000000 bytes together, and have 5800000000"):
+        await check_room(platform, ACCOUNT, 200_000_001, None)
+    await admit(platform, action(fileSize=200_000_000))
+    with pytest.raises(StorageFull):
+        await admit(platform, action(fileSize=1))
+
+
+async def test_an_account_without_limits_waits_for_nobody(bench: Bench) -> None:
+    await bench.database["admissions"].insert_one({"_id": ACCOUNT, "holder": "somebody"})
+    await asyncio.wait_for(admit(bench.platform, action()), 2)
+    await check_room(bench.platform, ACCOUNT, 10**15, None)
+
+
+async def test_the_turn_of_one_account_does_not_hold_up_another(bench: Bench) -> None:
+    turns = bench.store.admissions
+    async with turns.turn("a"):
+        await asyncio.wait_for(_have(turns, "b"), 2)
+
+
+async def _have(turns: Admissions, account: str) -> float:
+    began = time.monotonic()
+    async with turns.turn(account):
+        return time.monotonic() - began
+
+
+async def test_the_turn_of_a_dead_worker_is_taken_once_it_must_be_over(bench: Bench) -> None:
+    turns = Admissions(bench.database["admissions"], dead_after=0.5)
+    await bench.database["admissions"].insert_one({"_id": ACCOUNT, "holder": "a worker that was killed"})
+    waits = await asyncio.gather(*(_have(turns, ACCOUNT) for _ in range(5)))
+    assert min(waits) >= 0.5
+    assert max(waits) < 5
+    assert await bench.database["admissions"].count_documents({}) == 0
+
+
+async def test_a_turn_is_given_back_whatever_happens_in_it(bench: Bench) -> None:
+    platform = limited(bench, activeActions=1)
+    await admit(platform, action())
+    with pytest.raises(TooManyActive):
+        await admit(platform, action())
+    task = asyncio.create_task(admit(platform, action()))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await _have(bench.store.admissions, ACCOUNT) < 2
+
+
+# Idempotency keys
+
+
+@pytest.mark.parametrize("limits", [{}, {"activeActions": 1}, {"storedBytes": 150}])
+async def test_one_key_is_one_action_however_many_come_at_once(bench: Bench, limits: dict[str, int]) -> None:
+    platform = limited(bench, **limits)
+    standing = await asyncio.gather(*(admit(platform, action("key")) for _ in range(20)))
+    assert len({found["_id"] for found in standing}) == 1
+    assert await stored(bench) == 1
+    await check_room(platform, ACCOUNT, 1000, scoped(ACCOUNT, "key"))
+
+
+async def test_another_request_under_the_same_key_is_refused(bench: Bench) -> None:
+    await admit(bench.platform, action("key"))
+    with pytest.raises(KeyReused):
+        await admit(bench.platform, action("key", "two"))
+    assert await stored(bench) == 1
+
+
+async def test_actions_without_a_key_and_with_other_keys_are_their_own(bench: Bench) -> None:
+    for key in (None, None, "a", "b"):
+        made = action(key)
+        assert await admit(bench.platform, made) is made
+    other = {**action("a"), "accountId": "other", "idempotencyKey": scoped("other", "a")}
+    assert await admit(bench.platform, other) is other
+    assert await stored(bench) == 5
+
+
+async def test_an_action_of_an_id_that_is_there_is_an_error_with_and_without_a_key(bench: Bench) -> None:
+    first = action()
+    await bench.store.actions.add(first)
+    for key in (None, "key"):
+        with pytest.raises(DuplicateKeyError):
+            await bench.store.actions.add({**action(key), "_id": first["_id"]})
+
+
+async def test_a_key_is_free_again_after_its_life_and_one_of_many_gets_it(bench: Bench) -> None:
+    old = action("key", createdAt=datetime.now(UTC) - KEY_LIFETIME - timedelta(seconds=1))
+    young = action("young", createdAt=datetime.now(UTC) - KEY_LIFETIME + timedelta(minutes=1))
+    for made in (old, young):
+        await bench.store.actions.add(made)
+    standing = await asyncio.gather(*(admit(bench.platform, action("key", "two")) for _ in range(10)))
+    assert len({found["_id"] for found in standing}) == 1
+    assert standing[0]["_id"] != old["_id"]
+    assert await stored(bench) == 3
+    assert (await admit(bench.platform, action("young")))["_id"] == young["_id"]

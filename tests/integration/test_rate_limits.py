@@ -1,0 +1,134 @@
+"""Rate limits on a real Redis: a window that slides, the same for all workers, and nothing left when it is over."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+
+import pytest
+from redis.asyncio import Redis
+
+from app.adapters.rate_limits import RateLimits, Verdict
+from app.settings import Settings
+
+MakeLimits = Callable[..., RateLimits]
+
+
+@pytest.fixture
+async def make_limits(settings: Settings) -> AsyncIterator[MakeLimits]:
+    """Limits of as many workers as wanted."""
+    async with AsyncExitStack() as stack:
+
+        def make(window_ms: int = 60_000, namespace: str = settings.kafka_topic) -> RateLimits:
+            limits = RateLimits(settings.redis_uri.get_secret_value(), window_ms=window_ms, namespace=namespace)
+            stack.push_async_callback(limits.close)
+            return limits
+
+        yield make
+
+
+async def test_of_many_at_once_over_several_workers_exactly_the_limit_passes(make_limits: MakeLimits) -> None:
+    workers = [make_limits() for _ in range(3)]
+    asked = [worker.hit("acme", "uploads", 25) for worker in workers for _ in range(30)]
+    verdicts = await asyncio.gather(*asked)
+    assert sum(verdict.allowed for verdict in verdicts) == 25
+    assert all(verdict.remaining == 0 for verdict in verdicts if not verdict.allowed)
+
+
+async def test_a_crowd_at_one_worker_waits_and_is_counted(make_limits: MakeLimits) -> None:
+    """More than there are connections: what cannot be asked at once must not pass as if Redis were away."""
+    limits = make_limits()
+    verdicts = await asyncio.gather(*(limits.hit("acme", "uploads", 10) for _ in range(1000)))
+    assert sum(verdict.allowed for verdict in verdicts) == 10
+
+
+async def test_what_is_left_counts_down_and_is_said(make_limits: MakeLimits) -> None:
+    limits = make_limits()
+    verdicts = [await limits.hit("acme", "uploads", 3) for _ in range(5)]
+    assert [verdict.remaining for verdict in verdicts] == [2, 1, 0, 0, 0]
+    assert [verdict.allowed for verdict in verdicts] == [True, True, True, False, False]
+    assert all(58 < verdict.reset_at - time.time() <= 60 for verdict in verdicts)
+    assert verdicts[-1].retry_after(time.time()) in (59, 60)
+
+
+async def test_accounts_classes_and_installations_do_not_share_a_window(make_limits: MakeLimits) -> None:
+    limits, foreign = make_limits(), make_limits(namespace="another")
+    for account in ("a", "b", "a.b", "a@b", "a-b"):
+        for kind in ("uploads", "reads"):
+            assert (await limits.hit(account, kind, 1)).allowed
+            assert not (await limits.hit(account, kind, 1)).allowed
+    assert (await foreign.hit(f"a-{time.time_ns()}", "uploads", 1)).allowed
+
+
+async def test_the_window_slides_so_that_a_border_of_the_clock_gives_nothing_twice(make_limits: MakeLimits) -> None:
+    """Two, then two more half a window later: a fixed window would give the four again at its border at once."""
+    limits = make_limits(window_ms=2000)
+    begin = time.time()
+    passed: list[tuple[float, float]] = []
+
+    async def ask() -> Verdict:
+        sent = time.time()
+        verdict = await limits.hit("acme", "uploads", 4)
+        if verdict.allowed:
+            passed.append((sent - begin, time.time() - begin))
+        return verdict
+
+    await asyncio.gather(*(ask() for _ in range(2)))
+    await asyncio.sleep(1.0)
+    await asyncio.gather(*(ask() for _ in range(2)))
+    while time.time() - begin < 4.5:
+        await ask()
+        await asyncio.sleep(0.01)
+    # A request is counted at some moment between its sending and its answer.
+    gaps = [answered - sent for (sent, _), (_, answered) in zip(passed, passed[4:], strict=False)]
+    assert all(gap >= 2.0 for gap in gaps), passed
+    assert len([sent for sent, _ in passed if 1.9 <= sent < 2.9]) == 2, "the places of the first two are free"
+    assert len([sent for sent, _ in passed if 2.9 <= sent < 3.9]) == 2, "those of the next two, half a window later"
+
+
+async def test_waiting_as_long_as_was_said_is_enough(make_limits: MakeLimits) -> None:
+    limits = make_limits(window_ms=1000)
+    assert (await limits.hit("acme", "uploads", 1)).allowed
+    refused = await limits.hit("acme", "uploads", 1)
+    assert not refused.allowed
+    await asyncio.sleep(refused.retry_after(time.time()))
+    assert (await limits.hit("acme", "uploads", 1)).allowed
+
+
+@pytest.mark.parametrize(("window_ms", "seconds"), [(1, 1), (1000, 1), (1001, 2), (59_999, 60), (60_000, 60)])
+async def test_a_window_is_rounded_up_to_whole_seconds(make_limits: MakeLimits, window_ms: int, seconds: int) -> None:
+    limits = make_limits(window_ms=window_ms)
+    assert limits.seconds == seconds
+    verdict = await limits.hit("acme", "uploads", 1)
+    assert 0 < verdict.reset_at - time.time() <= seconds
+
+
+async def test_keys_expire_by_themselves_and_hold_no_more_than_the_limit(
+    make_limits: MakeLimits, settings: Settings
+) -> None:
+    limits = make_limits(window_ms=1000)
+    for _ in range(50):
+        await limits.hit("acme", "uploads", 3)
+    redis = Redis.from_url(settings.redis_uri.get_secret_value())
+    try:
+        [key] = await redis.keys(f"*{settings.kafka_topic}*")
+        assert await redis.llen(key) == 3
+        assert 0 < await redis.pttl(key) <= 1000
+        async with asyncio.timeout(5):
+            while await redis.exists(key):
+                await asyncio.sleep(0.05)
+    finally:
+        await redis.aclose()
+
+
+async def test_a_redis_that_has_forgotten_the_scripts_is_taught_them_again(
+    make_limits: MakeLimits, settings: Settings
+) -> None:
+    limits = make_limits()
+    await limits.hit("acme", "uploads", 5)
+    redis = Redis.from_url(settings.redis_uri.get_secret_value())
+    await redis.script_flush()
+    await redis.aclose()
+    assert (await limits.hit("acme", "uploads", 5)).remaining == 3

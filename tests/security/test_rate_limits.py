@@ -1,0 +1,269 @@
+"""What an account may ask for, over two workers: exactly that, told in every answer, and decided when Redis is away."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import cycle
+
+import httpx
+import pytest
+
+from tests.security.conftest import READS, TIERS, UPLOADS, WINDOW, Guarded, Limited
+from tests.support import Worker, told, wait_for
+
+FORM = {"actionType": "BULK_UPDATE", "entityType": "Contact"}
+FILE = b"id,name,email,status\nr1,Ada,ada@example.com,active\n"
+
+
+def account() -> dict[str, str]:
+    """The header of an account that nobody has used."""
+    return {"accountid": f"rate-{uuid.uuid4().hex[:12]}"}
+
+
+def upload(worker: Worker, headers: dict[str, str], content: bytes = FILE) -> httpx.Response:
+    files = {"file": ("upload.csv", content, "text/csv")}
+    return worker.client.post("/bulk-actions", data=FORM, files=files, headers=headers)
+
+
+def knock(worker: Worker, headers: dict[str, str]) -> httpx.Response:
+    """An upload that has no file: it counts like any other."""
+    return worker.client.post("/bulk-actions", headers=headers)
+
+
+def read(worker: Worker, headers: dict[str, str]) -> httpx.Response:
+    return worker.client.get("/bulk-actions", params={"limit": "1"}, headers=headers)
+
+
+def refused(answer: httpx.Response) -> dict[str, object]:
+    """Check that an answer is a refusal by a rate limit in its documented form; return its body."""
+    assert answer.status_code == 429, answer.text
+    body: dict[str, object] = answer.json()
+    assert list(body) == ["error", "message", "retryAfter", "code", "requestId"]
+    assert (body["error"], body["code"]) == ("Too Many Requests", "RATE_LIMITED")
+    assert answer.headers["Retry-After"] == str(body["retryAfter"])
+    assert 1 <= int(str(body["retryAfter"])) <= WINDOW
+    assert answer.headers["X-RateLimit-Remaining"] == "0"
+    return body
+
+
+def figure(worker: Worker, name: str) -> float:
+    """A figure of a worker, as Prometheus would read it."""
+    text = worker.client.get("/metrics").text
+    found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
+    assert found, text
+    return float(found[1])
+
+
+# Accuracy
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request, when it was sent and answered, and whether it passed."""
+
+    sent: float
+    answered: float
+    passed: bool
+
+
+def hammer(limited: Limited, headers: dict[str, str], method: str, seconds: float) -> list[Asked]:
+    """Four clients, over two workers, as fast as they can."""
+    asked: list[Asked] = []
+    begin = threading.Barrier(4)
+
+    def client(first: int) -> None:
+        ports = [worker.port for worker in limited.both]
+        with httpx.Client(timeout=60) as connection:
+            begin.wait()
+            until = time.monotonic() + seconds
+            for port in cycle(ports[first:] + ports[:first]):
+                if (sent := time.monotonic()) > until:
+                    return
+                answer = connection.request(method, f"http://127.0.0.1:{port}/bulk-actions", headers=headers)
+                assert answer.status_code in (200, 400, 429), answer.text
+                asked.append(Asked(sent, time.monotonic(), answer.status_code != 429))
+
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(client, number % 2) for number in range(4)]:
+            done.result()
+    return asked
+
+
+@pytest.mark.parametrize(("method", "limit"), [("POST", UPLOADS), ("GET", READS)])
+def test_four_clients_over_two_workers_get_exactly_the_limit_in_any_window(
+    limited: Limited, method: str, limit: int, record_property: pytest.RecordProperty
+) -> None:
+    asked = hammer(limited, account(), method, seconds=2.5 * WINDOW)
+    passed = [one for one in asked if one.passed]
+    # The k-th request that was counted was so after the k-th was sent, and before the k-th was answered.
+    sent, answered = sorted(one.sent for one in passed), sorted(one.answered for one in passed)
+    spans = [later - earlier for earlier, later in zip(sent, answered[limit:], strict=False)]
+    began = min(one.sent for one in asked)
+    first = sum(moment < began + WINDOW for moment in answered)
+    told_figures = f"{len(asked)} asked, {len(passed)} passed, {first} in the first window; limit {limit} in {WINDOW} s"
+    print(f"{method}: {told_figures}; {limit + 1} in a row never within less than {min(spans):.3f} s")
+    record_property(method, told_figures)
+    assert first == limit
+    assert min(spans) >= WINDOW, "more than the limit has passed within one window"
+    assert 2 * limit <= len(passed) <= 3 * limit, "places that are free again are given away"
+
+
+# What is said
+
+
+def test_every_answer_says_what_is_left_and_a_refusal_when_to_come_again(limited: Limited) -> None:
+    headers = account()
+    answers = [knock(worker, headers) for worker in (*limited.both * 2, limited.lenient)]
+    assert [told(answer)[1] for answer in answers] == ["FILE_REQUIRED"] * UPLOADS
+    assert [answer.headers["X-RateLimit-Limit"] for answer in answers] == [str(UPLOADS)] * UPLOADS
+    assert [answer.headers["X-RateLimit-Remaining"] for answer in answers] == ["4", "3", "2", "1", "0"]
+    assert all(0 < int(answer.headers["X-RateLimit-Reset"]) - time.time() <= WINDOW + 1 for answer in answers)
+    before = figure(limited.strict, 'bulk_rate_limit_refusals_total{class="uploads"}')
+    body = refused(knock(limited.strict, headers))
+    assert body["message"] == "The account may send 5 uploads in 3 seconds."
+    assert figure(limited.strict, 'bulk_rate_limit_refusals_total{class="uploads"}') == before + 1
+
+
+def test_who_waits_as_long_as_was_said_gets_in(limited: Limited) -> None:
+    headers = account()
+    for _ in range(UPLOADS):
+        knock(limited.lenient, headers)
+    time.sleep(int(refused(knock(limited.strict, headers))["retryAfter"]))  # type: ignore[call-overload]
+    assert told(knock(limited.strict, headers))[1] == "FILE_REQUIRED"
+
+
+def test_uploads_and_other_requests_have_places_of_their_own(limited: Limited) -> None:
+    headers = account()
+    for _ in range(UPLOADS):
+        knock(limited.lenient, headers)
+    refused(knock(limited.lenient, headers))
+    answer = limited.lenient.client.get(f"/bulk-actions/{'0' * 24}/stats", headers=headers)
+    assert (answer.status_code, answer.headers["X-RateLimit-Limit"]) == (404, str(READS))
+    assert answer.headers["X-RateLimit-Remaining"] == str(READS - 1)
+    others = [("GET", "/dead-letters"), ("POST", "/dead-letters/x/replay"), ("HEAD", "/bulk-actions")]
+    left = [
+        limited.strict.client.request(method, path, headers=headers).headers["X-RateLimit-Remaining"]
+        for method, path in others
+    ]
+    assert left == [str(READS - 2), str(READS - 3), str(READS - 4)]
+
+
+def test_an_account_has_the_limits_of_its_tier(limited: Limited) -> None:
+    gold = {"accountid": "gold"}
+    assert knock(limited.lenient, gold).headers["X-RateLimit-Limit"] == str(TIERS["gold"]["uploads"])
+    assert read(limited.lenient, gold).headers["X-RateLimit-Limit"] == str(TIERS["gold"]["reads"])
+    for worker in limited.both * UPLOADS:
+        answer = knock(worker, {"accountid": "free"})
+        assert answer.status_code == 400
+        assert "X-RateLimit-Limit" not in answer.headers
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_who_names_no_account_is_not_counted(limited: Limited, method: str) -> None:
+    for _ in range(2 * READS):
+        answer = limited.lenient.client.request(method, "/bulk-actions")
+        assert answer.status_code in (200, 400)
+        assert "X-RateLimit-Limit" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/nope"])
+def test_what_is_open_or_not_there_is_not_counted(limited: Limited, path: str) -> None:
+    assert "X-RateLimit-Limit" not in limited.lenient.client.get(path, headers=account()).headers
+
+
+def test_an_account_cannot_use_up_the_places_of_another(limited: Limited) -> None:
+    one, other = account(), account()
+    for _ in range(UPLOADS + 1):
+        knock(limited.lenient, one)
+    assert knock(limited.lenient, other).headers["X-RateLimit-Remaining"] == str(UPLOADS - 1)
+
+
+# Uploads that are refused
+
+
+def exhaust(limited: Limited) -> dict[str, str]:
+    headers = account()
+    for _ in range(UPLOADS):
+        knock(limited.lenient, headers)
+    return headers
+
+
+def test_a_refused_upload_is_not_read(limited: Limited) -> None:
+    headers = exhaust(limited)
+    lines = ["POST /bulk-actions HTTP/1.1", "Host: x", f"accountid: {headers['accountid']}"]
+    lines += ["Content-Type: multipart/form-data; boundary=x", "Content-Length: 1000000000", "", ""]
+    with socket.create_connection(("127.0.0.1", limited.lenient.port), timeout=30) as connection:
+        connection.sendall("\r\n".join(lines).encode())
+        assert b" 429 " in connection.recv(65536).split(b"\r\n")[0]
+
+
+def test_a_client_that_is_still_sending_gets_the_answer_and_no_reset(limited: Limited) -> None:
+    headers = exhaust(limited)
+    before = limited.stored()
+    refused(upload(limited.lenient, headers, FILE + b"r2,Bob,bob@example.com,active\n" * 500_000))
+    assert limited.stored() == before
+
+
+# Redis is away
+
+
+def test_while_redis_is_away_requests_pass_or_not_as_the_operator_wants(limited: Limited) -> None:
+    headers = account()
+    name = 'bulk_rate_limiter_failures_total{class="reads"}'
+    assert read(limited.lenient, headers).headers["X-RateLimit-Remaining"] == str(READS - 1)
+    before = [figure(worker, name) for worker in limited.both]
+    limited.redis.kill()
+    try:
+        for _ in range(READS + 10):
+            began = time.monotonic()
+            passed, held = read(limited.lenient, headers), read(limited.strict, headers)
+            assert time.monotonic() - began < 2.5
+            assert passed.status_code == 200
+            assert "X-RateLimit-Limit" not in passed.headers
+            assert told(held)[:2] == (503, "RATE_LIMITS_UNAVAILABLE")
+            assert held.headers["Retry-After"] == "5"
+        assert limited.strict.client.get("/bulk-actions").status_code == 200, "nothing is to be counted"
+        assert [figure(worker, name) for worker in limited.both] == [figures + READS + 10 for figures in before]
+        for worker in limited.both:
+            assert worker.log.read_text(errors="replace").count("rate limits cannot be told, Redis is away") == 1
+    finally:
+        limited.redis.start()
+    for worker in limited.both:
+        wait_for(lambda worker=worker: "X-RateLimit-Limit" in read(worker, account()).headers, "requests are counted")  # type: ignore[misc]
+        wait_for(worker.ready, "the worker is ready again")
+
+
+# Figures
+
+
+def test_what_clients_make_up_is_in_no_label(limited: Limited) -> None:
+    worker = limited.lenient
+    for number in range(20):
+        worker.client.request("PURGE", f"/made-up-{number}")
+        worker.client.request(f"MADEUP{number}", "/bulk-actions", headers=account())
+    text = worker.client.get("/metrics").text
+    assert "made-up" not in text
+    assert "MADEUP" not in text
+    assert "PURGE" not in text
+    assert "rate-" not in text
+    assert figure(worker, 'bulk_http_requests_total{method="other",route="unknown",status="404"}') >= 20
+
+
+def test_figures_are_counted_by_route_method_and_status(limited: Limited) -> None:
+    name = 'bulk_http_requests_total{method="GET",route="/bulk-actions/{action_id}",status="404"}'
+    limited.strict.client.get(f"/bulk-actions/{'0' * 24}")
+    before = figure(limited.strict, name)
+    limited.strict.client.get(f"/bulk-actions/{'1' * 24}")
+    assert figure(limited.strict, name) == before + 1
+
+
+def test_metrics_may_be_open_where_nothing_else_is(federated: Guarded, guarded: Guarded) -> None:
+    assert "bulk_http_requests_total" in federated.worker.client.get("/metrics").text
+    assert told(federated.worker.client.get("/bulk-actions"))[0] == 401
+    assert told(guarded.worker.client.get("/metrics"))[0] == 401

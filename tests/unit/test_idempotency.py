@@ -1,0 +1,62 @@
+"""Idempotency keys: which can be, whose they are, and what makes two requests the same."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.idempotency import check_key, request_digest, scoped
+
+FORM = {"actionType": "BULK_UPDATE", "entityType": "Contact"}
+
+
+@pytest.mark.parametrize(
+    "key", ["a", "x" * 255, '"8e03978e-40d5-43dd-bc93-6894a57f9324"', "a b", "~!$%&/()=?{}[]|<>:;,."]
+)
+def test_printable_ascii_is_a_key_as_it_is(key: str) -> None:
+    assert check_key(key) == key
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "a\0b", "a\n", "\ta", "a\x7f", "é", "漢字", "\udcff", "a\r\nX: y"])
+def test_anything_else_is_not(key: str) -> None:
+    with pytest.raises(ValueError, match="must be 1 to 255 printable ASCII characters"):
+        check_key(key)
+
+
+@given(st.text())
+def test_a_key_that_is_taken_can_be_written_and_shown(key: str) -> None:
+    try:
+        assert check_key(key).isprintable()
+        assert 1 <= len(key) <= 255
+    except ValueError:
+        assert not key or len(key) > 255 or not (key.isascii() and key.isprintable())
+
+
+def test_no_two_accounts_have_the_same_stored_key() -> None:
+    assert scoped("a", "b:c") != scoped("a.b", "c")
+    assert len({scoped(account, key) for account in ("a", "b") for key in ("a", "b", ":", "a:b")}) == 8
+
+
+def test_the_order_of_the_fields_makes_no_other_request() -> None:
+    assert request_digest(FORM, "u.csv", "0") == request_digest(dict(reversed(FORM.items())), "u.csv", "0")
+
+
+def test_every_field_the_name_and_the_content_make_another_request() -> None:
+    digests = {
+        request_digest(FORM, "u.csv", "0"),
+        request_digest({**FORM, "scheduledAt": "2030-01-01T00:00"}, "u.csv", "0"),
+        request_digest({**FORM, "entityType": "Lead"}, "u.csv", "0"),
+        request_digest(FORM, "v.csv", "0"),
+        request_digest(FORM, "u.csv", "1"),
+    }
+    assert len(digests) == 5
+
+
+fields = st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3)
+
+
+@given(fields, fields, st.text(max_size=5), st.text(max_size=5))
+def test_what_differs_has_another_digest(one: dict[str, str], two: dict[str, str], name: str, other: str) -> None:
+    same = (one, name) == (two, other)
+    assert (request_digest(one, name, "0") == request_digest(two, other, "0")) == same

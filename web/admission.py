@@ -1,0 +1,78 @@
+"""How an upload comes in at most once, and only where its account has room: keys and refusals, in the words of HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from aiohttp import web
+
+from app import admission
+from app.domain.account_limits import StorageFull, TooManyActive
+from app.domain.idempotency import KeyReused, check_key, scoped
+from app.metrics import ACCOUNT_LIMITED, REPLAYS
+from app.platform import Platform
+from web.errors import ApiError, bad_request, too_many_requests
+
+KEY_HEADER = "Idempotency-Key"
+REPLAYED_HEADER = "Idempotency-Replayed"
+
+#: A form has at most so many bytes beside its file; what is sent beyond them is the file's.
+_MAX_FORM = 1024**2
+#: When to ask again where an action must end first; nobody knows when that is. Seconds.
+_ASK_AGAIN = 10
+
+
+async def begin(request: web.Request, platform: Platform, account_id: str) -> str | None:
+    """Look at an upload before its body is read; return its idempotency key as it is stored, None when it has none.
+
+    Raises:
+        ApiError: the key is none, or the account has no room.
+    """
+    key = _key(request, account_id)
+    size = max(0, (request.content_length or 0) - _MAX_FORM)
+    with _refusals():
+        await admission.check_room(platform, account_id, size, key)
+    return key
+
+
+async def admit(platform: Platform, action: dict[str, Any]) -> dict[str, Any]:
+    """Store the action of an upload, and return it; or return the one that the same request has made before.
+
+    Raises:
+        ApiError: the account has no room, or the key stands for another request.
+    """
+    with _refusals():
+        standing = await admission.admit(platform, action)
+    if standing["_id"] != action["_id"]:
+        REPLAYS.inc()
+    return standing
+
+
+def _key(request: web.Request, account_id: str) -> str | None:
+    sent = request.headers.getall(KEY_HEADER, [])
+    if not sent:
+        return None
+    if len(sent) > 1:
+        raise bad_request(f"The header {KEY_HEADER} must be sent once.", "INVALID_IDEMPOTENCY_KEY")
+    try:
+        return scoped(account_id, check_key(sent[0]))
+    except ValueError as error:
+        raise bad_request(f"The header {KEY_HEADER} {error}.", "INVALID_IDEMPOTENCY_KEY") from None
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except TooManyActive as error:
+        ACCOUNT_LIMITED.labels("active_actions").inc()
+        raise too_many_requests(str(error), "TOO_MANY_ACTIVE_ACTIONS", _ASK_AGAIN) from None
+    except StorageFull as error:
+        ACCOUNT_LIMITED.labels("stored_bytes").inc()
+        raise ApiError(413, str(error), "STORAGE_LIMIT_REACHED") from None
+    except KeyReused:
+        raise ApiError(
+            422, f"This {KEY_HEADER} has been used for another request: send a new one.", "IDEMPOTENCY_KEY_REUSED"
+        ) from None
