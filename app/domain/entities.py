@@ -219,16 +219,16 @@ def check_header(entity: Entity, header: bytes, delimiter: str, mapping: ColumnM
     fields = None if mapping is None else _mapped(entity, names, mapping)
     lowered = [name.casefold() for name in (names if fields is None else fields)]
     missing = [name for name in entity.columns if name.casefold() not in lowered]
+    twice = [name for name in entity.columns if lowered.count(name.casefold()) > 1]
+    if twice and fields is not None:
+        both = [name for name, field_name in zip(names, fields, strict=True) if field_name == twice[0]]
+        raise MappingError(
+            f"Several columns would be the field {twice[0]}: {_name_list(both)}. Map all but one of them to null."
+        )
     if missing:
         what = "Missing columns" if fields is None else "With this mapping no column is left for"
         found = f"{what}: {', '.join(missing)}. The file has: {_name_list(names)}."
         raise HeaderError(found + _delimiter_hint(entity, text, delimiter, len(missing)))
-    twice = [name for name in entity.columns if lowered.count(name.casefold()) > 1]
-    if twice and fields is not None:
-        both = [name for name, field in zip(names, fields, strict=True) if field == twice[0]]
-        raise MappingError(
-            f"Several columns would be the field {twice[0]}: {_name_list(both)}. Map all but one of them to null."
-        )
     if twice:
         raise HeaderError(f"Columns named twice: {', '.join(twice)}. The file has: {_name_list(names)}.")
     return Columns(names, fields)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import select
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -127,13 +128,13 @@ def test_there_are_many_different_attacks() -> None:
 
 def test_the_page_has_a_row_for_each_answer_and_none_besides() -> None:
     seen = {(attack.status, attack.code) for attack in ATTACKS.values() if attack.status != 201}
-    assert documented() == seen | {(408, "UPLOAD_TOO_SLOW"), (400, "FILE_REQUIRED")}
+    assert documented() == seen
 
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_a_hostile_upload_gets_its_documented_answer_and_leaves_nothing(door: Door, name: str) -> None:
     attack = ATTACKS[name]
-    answer = exchange(door.worker, attack.request)
+    answer = exchange(door.worker, attack.request() if callable(attack.request) else attack.request)
     assert answer is not None, "closed without an answer"
     assert (answer.status, answer.code) == (attack.status, attack.code), answer.body
 
@@ -149,7 +150,6 @@ NAMES = {
     "encoded slashes": (b'="..%2f..%2fetc%2fpasswd"', None),
     "extended": (b"*=UTF-8''..%2F..%2Fetc%2Fpasswd", "passwd"),
     "extended nul": (b"*=UTF-8''a%00b.csv", "ab.csv"),
-    "extended lines": (b"*=UTF-8''a%0D%0AX-Evil:%201.csv", "aX-Evil: 1.csv"),
     "only parents": (b'=".."', "unnamed"),
     "empty": (b'=""', "unnamed"),
     "long": (b'="' + b"x" * 5000 + b'.csv"', "x" * 255),
@@ -320,17 +320,14 @@ def test_an_upload_that_is_fast_enough_is_not_hurried(door: Door) -> None:
 # Crashes
 
 
-def test_what_a_killed_worker_leaves_is_swept_by_the_next(start_worker: Callable[..., Worker]) -> None:
-    environment = {"UPLOAD_TIMEOUT": "1", "ORPHAN_AGE": "2"}
-    victim = start_worker(**environment)
-    door = Door.of(victim, victim.environment)
-    kept = door.post(form(GOOD, scheduledAt=LATER)).json()["actionId"]
-    connect(victim, HEAD + START + ROW * 20_000)
-    wait_for(lambda: any(name.startswith(".parts/") for name in door.files()), "the upload is under way")
-    victim.kill()
-    orphan = door.storage / ("0" * 24)
-    orphan.mkdir()
-    (orphan / "upload.csv").write_bytes(GOOD)
-    start_worker(**environment)
-    whole = {f"{kept}/upload.csv", f"{kept}/spans"}
-    wait_for(lambda: door.files() == whole, "only the action's own files are left", timeout=40)
+def test_what_a_crash_left_is_swept_by_a_running_worker_and_nothing_else(door: Door) -> None:
+    kept = {f"{door.post(form(GOOD, scheduledAt=LATER)).json()['actionId']}/{name}" for name in ("upload.csv", "spans")}
+    left = [door.storage / ".parts" / "0123", door.storage / ("0" * 24) / "upload.csv"]
+    left[1].parent.mkdir()
+    long_ago = time.time() - 2 * float(LIMITS["ORPHAN_AGE"])
+    for path in left:
+        path.write_bytes(GOOD)
+    for path in [*left, *(door.storage / name for name in kept)]:
+        os.utime(path, (long_ago, long_ago))
+    wait_for(lambda: not any(path.exists() for path in left), "what was left is gone", timeout=20)
+    assert kept <= door.files()
