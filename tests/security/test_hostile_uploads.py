@@ -19,7 +19,7 @@ from stack import Stack
 from tests.conftest import namespace
 from tests.doors import END, FILE_HEAD, GOOD, MULTIPART, ROW, Door, connect, fields, file_part, form, section
 from tests.security.hostile import LIMITS, MIB, PACKED, TEXT, Sent, attacks, post
-from tests.support import Worker, wait_for
+from tests.support import Worker, assert_verified, wait_for
 
 PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
 #: By how much the worker may have grown after all of it, bytes.
@@ -202,7 +202,9 @@ def test_each_delimiter_is_taken_wherever_it_stands(door: Door, delimiter: str, 
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["before the file", "behind the file"])
-def test_a_mapped_file_is_read_by_its_mapping_and_errors_name_its_own_columns(door: Door, first: bool) -> None:
+def test_a_mapped_file_is_read_by_its_mapping_and_errors_name_its_own_columns(
+    door: Door, hostile_environment: dict[str, str], first: bool
+) -> None:
     name = f"mapped{first}"
     rows = f"Nr,Kunde,Mail,Zustand,id\n{name},Ada,{name}@example.com,active,x\n{name}2,Bo,nobody,active,x\n".encode()
     mapping = {"Nr": "id", "Kunde": "name", "Mail": "email", "Zustand": "status", "id": None}
@@ -213,6 +215,7 @@ def test_a_mapped_file_is_read_by_its_mapping_and_errors_name_its_own_columns(do
     assert (ended["mapping"], ended["ignoredColumns"]) == (mapping, ["id"])
     failed = door.worker.records(action, status="FAILED")
     assert [(row["column"], row["message"]) for row in failed] == [("Mail", 'Mail is not an email address: "nobody"')]
+    assert_verified(hostile_environment, action)
 
 
 # Time
