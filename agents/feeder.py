@@ -29,6 +29,7 @@ async def feed(message: Feed, platform: Platform) -> None:
         action_type=action["actionType"],
         storage_key=action["storageKey"],
         columns=tuple(action["columns"]),
+        fields=action.get("fields"),
         delimiter=action["delimiter"],
         row_count=action["totalCount"],
         chunk_count=action["chunkCount"],

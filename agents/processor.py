@@ -51,7 +51,8 @@ async def _run(chunk: Chunk, platform: Platform, *, first_time: bool) -> ChunkOu
     data = await platform.storage.read(chunk.source.storage_key, span.start, span.end)
     if len(data) != span.end - span.start:
         raise PermanentFault(f"the stored file ends before byte {span.end}")
-    checked = check_chunk(entity, Columns(chunk.source.columns), data, chunk.source.delimiter, span.first_row)
+    columns = Columns(chunk.source.columns, chunk.source.fields)
+    checked = check_chunk(entity, columns, data, chunk.source.delimiter, span.first_row)
     owners = await platform.claims.claim(
         chunk.action_id,
         chunk.source.row_count,

@@ -23,6 +23,7 @@ from agents.retrier import give_back
 from app.adapters.broker import WrongPartitions
 from app.delivery import RepairedTransport
 from app.messages import Chunk, ChunkResult, Feed
+from app.orphans import OrphanSweeper, sweep_interval
 from app.platform import Platform
 from app.settings import Settings
 from app.startup import port_is_free, prepare
@@ -141,7 +142,17 @@ def create_app(settings: Settings) -> BulkApp:
         web_graph_enabled=False,
         web_stats_enabled=False,
         web_metrics_enabled=False,
-        web_application_options={"middlewares": middlewares(lambda: app.platform), "client_max_size": 1024**2},
+        web_application_options={
+            "middlewares": middlewares(lambda: app.platform),
+            "client_max_size": 1024**2,
+            "handler_args": {
+                # aiohttp closes a connection that has been waiting so long for a request to be complete up to its
+                # body, be it the first or a further one.
+                "keepalive_timeout": settings.request_head_timeout,
+                # What a body unpacks to is limited by those who read it.
+                "auto_decompress": False,
+            },
+        },
         worker_redirect_stdouts=False,
     )
     topics = Topics(app, settings)
@@ -154,6 +165,8 @@ def create_app(settings: Settings) -> BulkApp:
     add_raw_agent(app, topics.dead, bury)
     add_raw_agent(app, topics.poison, keep_poison)
     add_timer(app, settings.dispatch_interval_ms / 1000, dispatch, on_leader=True)
+    if settings.orphan_age:
+        add_timer(app, sweep_interval(settings.orphan_age), OrphanSweeper().sweep_orphans, on_leader=True)
     add_loop(app, settings.snapshot_interval, _report)
     routes.add_to(app)
     # aiohttp waits this long for requests that are under way.

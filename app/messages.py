@@ -77,10 +77,17 @@ class Source(BaseModel):
     action_type: str
     storage_key: str
     columns: tuple[str, ...]
+    fields: tuple[str, ...] | None = None
     delimiter: str = Field(",", min_length=1, max_length=1)
     row_count: int = Field(ge=0)
     chunk_count: int = Field(ge=1)
     started_at: AwareDatetime
+
+    @model_validator(mode="after")
+    def _a_field_for_each_column(self) -> Self:
+        if self.fields is not None and len(self.fields) != len(self.columns):
+            raise ValueError("fields must name one for each column")
+        return self
 
 
 class Chunk(Message):

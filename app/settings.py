@@ -117,6 +117,13 @@ def _issuer(value: str | None, info: ValidationInfo) -> str | None:
     return value
 
 
+def _longer_than_uploads(value: float, info: ValidationInfo) -> float:
+    # What is younger may still be arriving; twice, because the clocks of storage and workers may differ.
+    if value and value < 2 * info.data.get("upload_timeout", 0):
+        raise ValueError("must be at least twice UPLOAD_TIMEOUT, or 0")
+    return value
+
+
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -159,9 +166,28 @@ class Settings(BaseSettings):
     # The web server
     host: str = Field("127.0.0.1", description="address the web server listens on")
     port: int = Field(3000, ge=1, le=65535, description="port of the web server (or --web-port)")
-    max_upload_bytes: int = Field(5 * 1024**3, ge=1, description="largest accepted file, bytes")
+    max_upload_bytes: int = Field(5 * 1024**3, ge=1, description="largest accepted file, unpacked, bytes")
+    max_gzip_ratio: float = Field(
+        200.0, ge=1, le=2000, description="how many times its size a gzip file may unpack to, beyond its first 16 MiB"
+    )
     max_field_bytes: int = Field(131_072, ge=1, description="largest accepted field of a row, bytes")
     max_record_bytes: int = Field(1024**2, ge=1, description="largest accepted row, bytes")
+
+    request_head_timeout: Seconds = Field(
+        60.0, description="seconds a connection has for the head of its next request; so long one may be idle"
+    )
+    upload_idle_timeout: Seconds = Field(60.0, description="seconds that an upload may send nothing")
+    upload_min_rate: int = Field(
+        4096, ge=0, description="bytes per second that an upload must reach on the whole, after UPLOAD_IDLE_TIMEOUT"
+    )
+    upload_timeout: Seconds = Field(6 * 3600.0, description="seconds in which an upload must have arrived")
+    orphan_age: Annotated[float, AfterValidator(_longer_than_uploads)] = Field(
+        24 * 3600.0,
+        ge=0,
+        allow_inf_nan=False,
+        validate_default=True,
+        description="seconds after which stored data that belongs to no action is removed; 0: never",
+    )
 
     # Who may do what
     auth_mode: Literal["none", "required"] = Field(

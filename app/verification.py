@@ -155,7 +155,8 @@ class _Recount:
     async def _read(self, span: Span) -> CheckedChunk:
         action = self._action
         data = await self._storage.read(action["storageKey"], span.start, span.end)
-        columns = Columns(tuple(action["columns"]))
+        fields = action.get("fields")
+        columns = Columns(tuple(action["columns"]), fields and tuple(fields))
         return check_chunk(self._entity, columns, data, action["delimiter"], span.first_row)
 
     def _key_values(self, checked: CheckedChunk) -> dict[int, frozenset[str]]:

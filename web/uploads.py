@@ -1,4 +1,4 @@
-"""Taking an upload: one pass over the stream that stores it, hashes it and finds its records.
+"""Taking an upload: one pass over the stream that unpacks it, stores it, hashes it and finds its records.
 
 The action is stored last, when everything about the upload is known to be good; whatever is found wrong
 before that takes the stored file away again.
@@ -20,14 +20,18 @@ from pymongo.errors import ConnectionFailure, ServerSelectionTimeoutError, Write
 
 from app.adapters.storage import StorageWriter
 from app.domain.actions import ACTION_TYPES, Status, parse_schedule
+from app.domain.column_mapping import ColumnMapping, MappingError, parse_mapping
 from app.domain.csv_spans import CsvError, Scan, SpanScanner
-from app.domain.csv_text import refuse_reason
+from app.domain.csv_text import other_text, refuse_reason
 from app.domain.entities import Columns, Entity, HeaderError, check_header, find_entity
+from app.domain.file_names import clean_file_name
+from app.domain.gunzip import MAGIC, Gunzip, GzipError, GzipTooDense
 from app.domain.idempotency import request_digest
 from app.domain.outcomes import Counts
 from app.platform import Platform
 from app.settings import Settings
 from web import admission, errors
+from web.arriving import ArrivingBody
 from web.errors import ApiError, as_utf8, bad_request
 
 #: Blocks are gathered to this size before they are scanned, hashed and written, bytes.
@@ -53,9 +57,11 @@ _DELIMITERS = {",": ",", ";": ";", "|": "|", "\t": "\t", "\\t": "\t", "tab": "\t
 
 
 class _File:
-    """The file part, taken in blocks."""
+    """The file part, taken in blocks. What is kept of a packed file is what it unpacks to."""
 
-    def __init__(self, settings: Settings, name: str, delimiter: str, writer: StorageWriter) -> None:
+    def __init__(
+        self, settings: Settings, name: str, delimiter: str, writer: StorageWriter, *, said_packed: bool
+    ) -> None:
         self.name = name
         self.delimiter = delimiter
         self.size = 0
@@ -65,6 +71,11 @@ class _File:
         self._limit = settings.max_upload_bytes
         self._scanner = _scanner(settings, delimiter)
         self._pending = bytearray()
+        self._arrived = 0
+        self._said_packed = said_packed
+        self._max_ratio = settings.max_gzip_ratio
+        self._gunzip: Gunzip | None = None
+        self._unpacked = bytearray()
 
     async def take(self, block: bytes) -> None:
         """Add what has arrived.
@@ -72,6 +83,7 @@ class _File:
         Raises:
             ApiError: the content is not CSV, or the file is too large.
             CsvError: a field or a record is too large.
+            GzipError: it is packed, and cannot be unpacked.
         """
         self._pending += block
         if len(self._pending) >= _BLOCK:
@@ -80,19 +92,49 @@ class _File:
     async def finish(self) -> None:
         """Say that nothing more comes; ``scan`` is what the scanner found. Raises as :meth:`take`."""
         await self._flush()
+        if self._gunzip is not None:
+            self._gunzip.finish()
+            await self._keep(bytes(self._unpacked))
         self.scan = await asyncio.to_thread(self._scanner.finish)
 
     async def _flush(self) -> None:
         block, self._pending = bytes(self._pending), bytearray()
+        if not self._arrived and block:
+            self._gunzip = self._unpacker(block)
+        self._arrived += len(block)
+        if self._gunzip is None:
+            await self._keep(block)
+            return
+        if self._arrived > self._limit:
+            raise self._too_large()
+        pieces = self._gunzip.feed(block)
+        while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+            self._unpacked += piece
+            if len(self._unpacked) >= _BLOCK:
+                block, self._unpacked = bytes(self._unpacked), bytearray()
+                await self._keep(block)
+
+    def _unpacker(self, start: bytes) -> Gunzip | None:
+        """Return what unpacks the file, if it is packed. Its content says that, whatever its name is."""
+        if start.startswith(MAGIC):
+            return Gunzip(max_ratio=self._max_ratio, piece=_BLOCK)
+        if self._said_packed:
+            raise bad_request("The file part has the Content-Encoding gzip, and is not gzip.", "BROKEN_GZIP")
+        return None
+
+    async def _keep(self, block: bytes) -> None:
         if not block:
             return
         if not self.size and (reason := refuse_reason(block)):
             raise bad_request(reason, "NOT_CSV")
         self.size += len(block)
         if self.size > self._limit:
-            raise ApiError(413, f"The file is larger than the limit of {self._limit} bytes.", "FILE_TOO_LARGE")
+            raise self._too_large()
         await asyncio.to_thread(self._digest_and_scan, block)
         await self._writer.write(block)
+
+    def _too_large(self) -> ApiError:
+        return ApiError(413, f"The file is larger than the limit of {self._limit} bytes.", "FILE_TOO_LARGE")
 
     def _digest_and_scan(self, block: bytes) -> None:
         self.digest.update(block)
@@ -106,6 +148,7 @@ class _Order:
     action_type: str
     entity: Entity
     scheduled_at: datetime | None
+    mapping: ColumnMapping | None
 
 
 async def receive(request: web.Request, platform: Platform, account_id: str) -> tuple[dict[str, Any], bool]:
@@ -117,6 +160,8 @@ async def receive(request: web.Request, platform: Platform, account_id: str) -> 
     key = await admission.begin(request, platform, account_id)
     if request.content_type != "multipart/form-data":
         raise bad_request(errors.NO_FILE, "FILE_REQUIRED")
+    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise _unsupported_encoding("The body of the request is compressed: please compress the file alone, with gzip.")
     action_id = str(ObjectId())
     storage_key, spans_key = f"{action_id}/upload.csv", f"{action_id}/spans"
     async with platform.storage.writer(storage_key) as writer:
@@ -141,6 +186,7 @@ async def receive(request: web.Request, platform: Platform, account_id: str) -> 
             "chunkCount": len(scan.index),
             **Counts().to_document(),
             "columns": list(columns.names),
+            "fields": None if columns.fields is None else list(columns.fields),
             "ignoredColumns": list(columns.ignored(order.entity)),
             "delimiter": delimiter,
             "fileName": file.name,
@@ -192,8 +238,9 @@ async def _read_form(request: web.Request, settings: Settings, writer: StorageWr
     """Read all parts, in whatever order they come."""
     form: dict[str, str] = {}
     file: _File | None = None
+    body = ArrivingBody(request.content, settings)
     try:
-        reader = await request.multipart()
+        reader = body.parts(request.headers)
         parts = 0
         while (part := await reader.next()) is not None:
             parts += 1
@@ -204,14 +251,20 @@ async def _read_form(request: web.Request, settings: Settings, writer: StorageWr
             if part.name == "file" and part.filename is not None:
                 if file is not None:
                     raise bad_request("Please upload one file only.", "TOO_MANY_FILES")
-                file = _File(settings, as_utf8(part.filename)[:255], _delimiter(form), writer)
+                packed = _is_packed(part)
+                file = _File(settings, clean_file_name(part.filename), _delimiter(form), writer, said_packed=packed)
                 while block := await part.read_chunk(_BLOCK):
+                    body.belongs_to_the_file(len(block))
                     await file.take(block)
                 await file.finish()
             elif part.name:
                 form[as_utf8(part.name)] = await _read_field(part)
     except CsvError as error:
         raise bad_request(str(error), "INVALID_CSV") from None
+    except GzipTooDense as error:
+        raise ApiError(413, str(error), "GZIP_TOO_DENSE") from None
+    except GzipError as error:
+        raise bad_request(str(error), "BROKEN_GZIP") from None
     except _BROKEN:
         raise bad_request(
             "The multipart body is broken: it ends early or its parts cannot be told apart.",
@@ -231,9 +284,32 @@ async def _read_field(part: BodyPartReader) -> str:
                 f"The field {as_utf8(part.name or '')} is longer than {_MAX_FIELD} bytes.", "FIELD_TOO_LONG"
             )
     try:
-        return value.decode().strip()
+        # A tab may be the delimiter.
+        return value.decode().strip(" \r\n" if part.name == "delimiter" else None)
     except UnicodeDecodeError:
         raise bad_request(f"The field {as_utf8(part.name or '')} is not UTF-8.", "FIELD_NOT_UTF8") from None
+
+
+def _is_packed(part: BodyPartReader) -> bool:
+    """Tell whether the file part says that it is packed.
+
+    Raises:
+        ApiError: it is encoded in another way.
+    """
+    for header, plain in (
+        ("Content-Encoding", {"identity"}),
+        ("Content-Transfer-Encoding", {"7bit", "8bit", "binary"}),
+    ):
+        encoding = part.headers.get(header, "").strip().lower()
+        if header == "Content-Encoding" and encoding in {"gzip", "x-gzip"}:
+            return True
+        if encoding and encoding not in plain:
+            raise _unsupported_encoding(f"The file part has a {header} that is not supported: please use gzip or none.")
+    return False
+
+
+def _unsupported_encoding(message: str) -> ApiError:
+    return ApiError(415, message, "UNSUPPORTED_ENCODING")
 
 
 def _delimiter(form: dict[str, str]) -> str:
@@ -268,15 +344,25 @@ def _check_order(form: dict[str, str]) -> _Order:
             scheduled_at = parse_schedule(form["scheduledAt"])
         except ValueError as error:
             raise bad_request(str(error), "INVALID_SCHEDULE") from None
-    return _Order(action_type, entity, scheduled_at)
+    mapping = None
+    if form.get("mapping"):
+        try:
+            mapping = parse_mapping(form["mapping"])
+        except MappingError as error:
+            raise bad_request(str(error), "INVALID_MAPPING") from None
+    return _Order(action_type, entity, scheduled_at, mapping)
 
 
 def _check_file(order: _Order, scan: Scan, delimiter: str) -> Columns:
     if scan.header is None:
         raise bad_request("The file is empty.", "EMPTY_FILE")
     try:
-        columns = check_header(order.entity, scan.header, delimiter)
+        columns = check_header(order.entity, scan.header, delimiter, order.mapping)
+    except MappingError as error:
+        raise bad_request(str(error), "INVALID_MAPPING") from None
     except HeaderError as error:
+        if kind := other_text(scan.header):
+            raise bad_request(f"The file is {kind}, not CSV.", "NOT_CSV") from None
         raise bad_request(str(error), "INVALID_HEADER") from None
     if not scan.row_count:
         raise bad_request("The file has a header but no data rows.", "NO_ROWS")

@@ -98,8 +98,14 @@ def presented(action: Mapping[str, Any]) -> dict[str, Any]:
     shown["createdAt"] = iso(action["createdAt"])
     shown.update((name, action.get(name, 0)) for name in _DETAIL_COUNTS)
     shown.update((name, iso(action.get(name))) for name in _MOMENTS)
-    for name in ("fileName", "fileSize", "sha256", "ignoredColumns", "error"):
+    for name in ("fileName", "fileSize", "sha256", "ignoredColumns"):
         shown[name] = action.get(name)
+    # What became of the columns, where the upload said so: each with its field, or null.
+    fields = action.get("fields")
+    shown["mapping"] = (
+        None if fields is None else {c: f or None for c, f in zip(action["columns"], fields, strict=True)}
+    )
+    shown["error"] = action.get("error")
     return shown
 
 

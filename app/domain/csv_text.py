@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 
 # csv.reader refuses fields above a limit that is global to the process (131,072 characters). The door bounds
 # fields and records (``SpanScanner``), so the second limit could only turn one bad row into a lost chunk.
@@ -36,6 +37,8 @@ _MAGIC = (
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
     (b"\xfd7zXZ\x00", "an xz archive"),
     (b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
+    (b"BZh91AY&SY", "a bzip2 archive"),
+    (b"Rar!\x1a\x07", "a RAR archive"),
     (b"%PDF-", "a PDF document"),
     (b"\x89PNG\r\n\x1a\n", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
@@ -43,6 +46,18 @@ _MAGIC = (
     (b"GIF89a", "a GIF image"),
     (b"SQLite format 3\x00", "an SQLite database"),
     (b"PAR1\x15", "a Parquet file"),
+    (b"ARROW1\0\0", "an Arrow file"),
+    (b"Obj\x01", "an Avro file"),
+    (b"\x7fELF", "a program"),
+)
+
+# Each of these may begin a header, so they only explain a header that does not fit.
+_OTHER_TEXT = (
+    (re.compile(rb"\s*<(!doctype\s+html|html|head|body|table|!--)\b", re.IGNORECASE), "an HTML page"),
+    (re.compile(rb"\s*<(\?xml\b|[a-z][\w:.-]*[\s/>])", re.IGNORECASE), "XML"),
+    (re.compile(rb"\s*(\{\s*(\"|$)|\[\s*([\[{\"\d]|$))"), "JSON"),
+    (re.compile(rb"\{\\rtf"), "a text document (RTF)"),
+    (re.compile(rb"(From:|Received:|Return-Path:|MIME-Version:) "), "a mail"),
 )
 
 
@@ -99,6 +114,11 @@ def refuse_reason(sample: bytes, delimiter: str = ",") -> str | None:
     if sample.isascii():
         return None
     return _refuse_encoding(sample, delimiter, whole_file)
+
+
+def other_text(header: bytes) -> str | None:
+    """Say what a file looks like whose first record is no header of ours: a page, a document; None: like nothing."""
+    return next((kind for pattern, kind in _OTHER_TEXT if pattern.match(header)), None)
 
 
 def _refuse_encoding(sample: bytes, delimiter: str, whole_file: bool) -> str | None:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypedDict, get_type_hints
 from pydantic import StringConstraints, TypeAdapter
 from pydantic_core import SchemaValidator, core_schema
 
+from app.domain.column_mapping import ColumnMapping, MappingError
 from app.domain.csv_text import read_records
 
 MAX_HEADER_BYTES = 32 * 1024
@@ -84,10 +85,16 @@ class Contact(TypedDict):
 class Columns:
     """The header of a file: its names as written, without surrounding blanks, in order.
 
-    In a message it is the plain list of names; ``Columns(tuple(names))`` reads it back.
+    In a message and in a document it is the plain list of names, and that of fields if there was a mapping.
+
+    Attributes:
+        names: As the file has them.
+        fields: Where the upload brought a mapping: for each column the field that it is for, "" for none. Else None,
+            and each column is for the field of its name.
     """
 
     names: tuple[str, ...]
+    fields: tuple[str, ...] | None = None
 
     @property
     def width(self) -> int:
@@ -97,16 +104,24 @@ class Columns:
     def positions(self, entity: Entity) -> tuple[int, ...]:
         """Return where the entity's columns are, in the entity's order. Raises ``HeaderError`` if one is
         missing."""
-        place = {name.casefold(): i for i, name in reversed(list(enumerate(self.names)))}
+        wanted = self.names if self.fields is None else self.fields
+        place = {name.casefold(): i for i, name in reversed(list(enumerate(wanted)))}
         missing = [name for name in entity.columns if name.casefold() not in place]
         if missing:
             raise HeaderError(f"Missing columns: {', '.join(missing)}. The file has: {_name_list(self.names)}.")
         return tuple(place[name.casefold()] for name in entity.columns)
 
+    def labels(self, entity: Entity) -> tuple[str, ...]:
+        """Return what messages call the entity's columns: with a mapping, what the file calls them, shortened."""
+        if self.fields is None:
+            return entity.columns
+        return tuple(_label(self.names[position]) for position in self.positions(entity))
+
     def ignored(self, entity: Entity) -> list[str]:
-        """Return the names that the entity does not have."""
+        """Return the names of the columns that are for no field of the entity."""
         known = {name.casefold() for name in entity.columns}
-        return [name for name in self.names if name.casefold() not in known]
+        wanted = self.names if self.fields is None else self.fields
+        return [name for name, field in zip(self.names, wanted, strict=True) if field.casefold() not in known]
 
 
 @dataclass(frozen=True)
@@ -177,7 +192,7 @@ def find_entity(name: str) -> Entity | None:
     return next((entity for entity in ENTITIES.values() if entity.name.casefold() == wanted), None)
 
 
-def check_header(entity: Entity, header: bytes, delimiter: str) -> Columns:
+def check_header(entity: Entity, header: bytes, delimiter: str, mapping: ColumnMapping | None = None) -> Columns:
     """Read the header record and check it against the entity.
 
     Names match whatever their case and surrounding blanks. Further columns are allowed and ignored.
@@ -186,9 +201,11 @@ def check_header(entity: Entity, header: bytes, delimiter: str) -> Columns:
         entity: What the rows are to become.
         header: The raw header record, without byte-order mark and line end (``SpanScanner.header``).
         delimiter: One ASCII character.
+        mapping: Which column is for which field. Columns that it does not name are for the field of their name.
 
     Raises:
         HeaderError: not UTF-8, too large, a column missing or named twice.
+        MappingError: the mapping does not fit the header or the entity.
     """
     if len(header) > MAX_HEADER_BYTES:
         raise HeaderError(f"The header is larger than {MAX_HEADER_BYTES // 1024} KiB: the file seems to have none.")
@@ -199,16 +216,44 @@ def check_header(entity: Entity, header: bytes, delimiter: str) -> Columns:
     names, open_quote = _read_names(text, delimiter)
     if open_quote:
         raise HeaderError("A quote in the header is not closed.")
-    columns = Columns(names)
-    lowered = [name.casefold() for name in names]
+    fields = None if mapping is None else _mapped(entity, names, mapping)
+    lowered = [name.casefold() for name in (names if fields is None else fields)]
     missing = [name for name in entity.columns if name.casefold() not in lowered]
-    if missing:
-        found = f"Missing columns: {', '.join(missing)}. The file has: {_name_list(names)}."
-        raise HeaderError(found + _delimiter_hint(entity, text, delimiter, len(missing)))
     twice = [name for name in entity.columns if lowered.count(name.casefold()) > 1]
+    if twice and fields is not None:
+        both = [name for name, field_name in zip(names, fields, strict=True) if field_name == twice[0]]
+        raise MappingError(
+            f"Several columns would be the field {twice[0]}: {_name_list(both)}. Map all but one of them to null."
+        )
+    if missing:
+        what = "Missing columns" if fields is None else "With this mapping no column is left for"
+        found = f"{what}: {', '.join(missing)}. The file has: {_name_list(names)}."
+        raise HeaderError(found + _delimiter_hint(entity, text, delimiter, len(missing)))
     if twice:
         raise HeaderError(f"Columns named twice: {', '.join(twice)}. The file has: {_name_list(names)}.")
-    return columns
+    return Columns(names, fields)
+
+
+def _mapped(entity: Entity, names: tuple[str, ...], mapping: ColumnMapping) -> tuple[str, ...]:
+    """Return for each column of a file the field that it is for, as the entity writes it, or ""."""
+    lowered = [name.casefold() for name in names]
+    known = {name.casefold(): name for name in entity.columns}
+    fields = [known.get(name, "") for name in lowered]
+    for column, target in mapping.items():
+        place = column.strip().casefold()
+        if lowered.count(place) != 1:
+            reason = "has more than once" if place in lowered else "does not have"
+            raise MappingError(
+                f"mapping names the column {_name_list([column])}, which the file {reason}. "
+                f"The file has: {_name_list(names)}."
+            )
+        if target is not None and target.strip().casefold() not in known:
+            raise MappingError(
+                f"mapping names the field {_name_list([target])}, which {entity.name} does not have. "
+                f"Its fields are: {', '.join(entity.columns)}."
+            )
+        fields[lowered.index(place)] = "" if target is None else known[target.strip().casefold()]
+    return tuple(fields)
 
 
 def _read_names(text: str, delimiter: str) -> tuple[tuple[str, ...], bool]:
@@ -224,6 +269,12 @@ def _delimiter_hint(entity: Entity, text: str, delimiter: str, missing: int) -> 
             shown = "a tab" if other == "\t" else f'"{other}"'
             return f" It seems to use {shown} between the columns: please give that as the delimiter."
     return ""
+
+
+def _label(name: str) -> str:
+    """A column's name for the outcome of every row: short, and fit for any terminal."""
+    text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in name)
+    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def _name_list(names: Iterable[str]) -> str:

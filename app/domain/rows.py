@@ -16,7 +16,7 @@ import numpy as np
 from pydantic_core import ErrorDetails, ValidationError
 
 from app.domain.csv_text import check_delimiter, read_records
-from app.domain.entities import Columns, Entity
+from app.domain.entities import Columns, Entity, Mismatch
 from app.domain.outcomes import RowOutcome
 
 _SHOWN: Final = 60  # characters of a value that a message shows
@@ -78,7 +78,7 @@ def check_chunk(entity: Entity, columns: Columns, data: bytes, delimiter: str, f
     Raises:
         ValueError: the delimiter is none, or (``HeaderError``) the header lacks a column of the entity.
     """
-    positions = columns.positions(entity)
+    positions, labels = columns.positions(entity), columns.labels(entity)
     try:
         text = data.decode()
     except UnicodeDecodeError:
@@ -88,9 +88,9 @@ def check_chunk(entity: Entity, columns: Columns, data: bytes, delimiter: str, f
     fields = _split_plain(data, text, check_delimiter(delimiter), columns.width)
     if fields is not None:
         values = [fields[position :: columns.width] for position in positions]
-        return _check_columns(entity, values, range(first_row, first_row + len(values[0])), [])
+        return _check_columns(entity, labels, values, range(first_row, first_row + len(values[0])), [])
     records, open_quote = read_records(text, delimiter)
-    return _check_records(entity, columns.width, positions, records, open_quote, first_row)
+    return _check_records(entity, columns.width, labels, positions, records, open_quote, first_row)
 
 
 def check_rows(entity: Entity, rows: Sequence[Any], first_row: int) -> CheckedChunk:
@@ -109,7 +109,7 @@ def check_rows(entity: Entity, rows: Sequence[Any], first_row: int) -> CheckedCh
         else:
             failures.append(_failed(number, "INVALID_VALUE", f"The row is not an object: {_shown(row)}"))
     values = [_without_nan(column) for column in _transpose(tuples, range(len(entity.columns)))]
-    return _check_columns(entity, values, numbers, failures)
+    return _check_columns(entity, entity.columns, values, numbers, failures)
 
 
 def _without_nan(column: list[Any]) -> list[Any]:
@@ -149,6 +149,7 @@ def _split_plain(data: bytes, text: str, delimiter: bytes, width: int) -> list[s
 def _check_records(
     entity: Entity,
     width: int,
+    labels: Sequence[str],
     positions: Sequence[int],
     records: list[list[str]],
     open_quote: bool,
@@ -160,7 +161,7 @@ def _check_records(
     if open_quote:
         # The open field is the last that was read.
         open_at = len(records[-1]) - 1
-        column = entity.columns[positions.index(open_at)] if open_at in positions else None
+        column = labels[positions.index(open_at)] if open_at in positions else None
         message = "A quote is opened and not closed before the end of the file."
         failures.append(_failed(numbers[-1], "UNTERMINATED_QUOTE", message, column))
         del records[-1]
@@ -173,7 +174,7 @@ def _check_records(
                 failures.append(_failed(number, "WRONG_FIELD_COUNT", message))
         numbers = list(compress(numbers, fits))
         records = list(compress(records, fits))
-    return _check_columns(entity, _transpose(records, positions), numbers, failures)
+    return _check_columns(entity, labels, _transpose(records, positions), numbers, failures)
 
 
 def _transpose(records: Sequence[Sequence[Any]], positions: Iterable[int]) -> list[list[Any]]:
@@ -183,12 +184,17 @@ def _transpose(records: Sequence[Sequence[Any]], positions: Iterable[int]) -> li
 
 
 def _check_columns(
-    entity: Entity, values: list[list[Any]], numbers: Sequence[int], failures: list[RowOutcome]
+    entity: Entity,
+    labels: Sequence[str],
+    values: list[list[Any]],
+    numbers: Sequence[int],
+    failures: list[RowOutcome],
 ) -> CheckedChunk:
     """Validate rows given as columns.
 
     Args:
         entity: What the rows are to become.
+        labels: For each column of the entity what messages call it.
         values: For each column of the entity the values of all rows.
         numbers: The numbers of the rows, ascending.
         failures: Rows of the chunk that have failed before; this list is taken over.
@@ -199,7 +205,7 @@ def _check_columns(
     # None marks an invalid value. Most chunks have none, and all() is the fastest look at that.
     bad = {i for column in valid if not all(column) for i, value in enumerate(column) if value is None}
     if bad:
-        failures += [_explain(entity, numbers[i], [column[i] for column in values]) for i in bad]
+        failures += [_explain(entity, labels, numbers[i], [column[i] for column in values]) for i in bad]
         good = [i not in bad for i in range(len(numbers))]
         numbers = list(compress(numbers, good))
         valid = [list(compress(column, good)) for column in valid]
@@ -207,23 +213,21 @@ def _check_columns(
     return CheckedChunk(entity, list(numbers), valid, failures)
 
 
-def _explain(entity: Entity, number: int, values: Sequence[Any]) -> RowOutcome:
+def _explain(entity: Entity, labels: Sequence[str], number: int, values: Sequence[Any]) -> RowOutcome:
     """Say what is wrong with the first invalid value of a row."""
     for i, value in enumerate(values):
         try:
             entity.value_validators[i].validate_python(value)
         except ValidationError as error:
             details = error.errors(include_url=False, include_input=False)[0]
-            code, message = _fault(entity, i, value, details)
-            return _failed(number, code, message, entity.columns[i])
+            code, message = _fault(entity.mismatches[i], labels[i], value, details)
+            return _failed(number, code, message, labels[i])
     raise AssertionError("a row was invalid as a whole, and valid value by value")
 
 
-def _fault(entity: Entity, i: int, value: Any, details: ErrorDetails) -> tuple[str, str]:
-    """Return code and message for an invalid value of column ``i``."""
-    column = entity.columns[i]
+def _fault(mismatch: Mismatch | None, column: str, value: Any, details: ErrorDetails) -> tuple[str, str]:
+    """Return code and message for an invalid value of a column."""
     kind = details["type"]
-    mismatch = entity.mismatches[i]
     if value is _MISSING:
         return "REQUIRED", f"{column} is missing."
     if value is None or kind == "string_too_short":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,6 +68,13 @@ def test_a_stored_file_is_read_again_when_the_delimiter_comes_after_it(worker: W
     ended = worker.wait_ended(action)
     assert (ended["totalCount"], ended["successCount"]) == (1, 1)
     assert_verified(on_s3, action)
+
+
+def test_a_file_that_unpacks_beyond_reason_leaves_nothing_in_the_bucket(worker: Worker, bucket: Bucket) -> None:
+    before = bucket.contents()
+    answer = worker.upload(gzip.compress(b"id,name,email,status\n" + b"1,A,a@example.com,active\n" * 1_500_000))
+    assert (answer.status_code, answer.json()["code"]) == (413, "GZIP_TOO_DENSE")
+    assert bucket.contents() == before
 
 
 @pytest.mark.parametrize(

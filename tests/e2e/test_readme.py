@@ -13,6 +13,7 @@ README = Path(__file__).parents[2] / "README.md"
 #: What differs from run to run.
 VARYING = (
     (re.compile(r'"requestId":"[0-9a-f]{32}"'), '"requestId":"…"'),
+    (re.compile(r'"actionId":"[0-9a-f]{24}"'), '"actionId":"…"'),
     (re.compile(r'At":"[-0-9T:.]+Z"'), 'At":"…"'),
     (re.compile(r'"rowsPerSecond":[0-9.]+'), '"rowsPerSecond":…'),
     (re.compile(r'"(created|updated)Count":\d'), '"…Count":…'),

@@ -10,6 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -151,6 +152,53 @@ async def test_readers_see_the_old_object_until_the_new_one_is_complete(storage:
         await writer.write(DATA)
         assert await storage.read(KEY) == b"old"
     assert await storage.read(KEY) == DATA
+
+
+# What is there
+
+
+async def test_objects_are_listed_in_the_order_of_their_keys_page_by_page(storage: Storage) -> None:
+    keys = ["A", "a-b/x", "a/b/c", "a/b.d", "b/spans", "b/upload.csv", "ü/x"]
+    for key in reversed(keys):
+        await storage.put(key, b"x")
+    assert [stored.key for stored in await storage.objects()] == sorted(keys)
+    paged: list[str] = []
+    while page := await storage.objects(paged[-1] if paged else "", 2):
+        assert len(page) <= 2
+        paged += [stored.key for stored in page]
+    assert paged == sorted(keys)
+    assert [stored.key for stored in await storage.objects("a/b")] == [key for key in sorted(keys) if key > "a/b"]
+
+
+async def test_a_storage_that_nobody_has_used_has_no_objects(storage: Storage) -> None:
+    assert await storage.objects() == []
+    assert await storage.discard_unfinished(datetime.now(UTC)) == 0
+
+
+async def test_an_object_tells_since_when_it_is_there(storage: Storage) -> None:
+    await storage.put(KEY, DATA)
+    [stored] = await storage.objects()
+    assert abs(datetime.now(UTC) - stored.modified) < timedelta(seconds=60)
+
+
+async def test_an_object_that_is_being_written_is_not_listed(storage: Storage) -> None:
+    async with storage.writer(KEY) as writer:
+        await writer.write(b"x" * 9 * 1024**2)
+        assert await storage.objects() == []
+
+
+async def test_what_was_begun_long_ago_and_not_finished_is_discarded(place: Place) -> None:
+    await place.storage.put("kept", DATA)
+    with pytest.raises(OSError):
+        async with place.storage.writer(KEY) as writer:
+            await writer.write(b"x" * 9 * 1024**2)
+            now = datetime.now(UTC)
+            assert await place.storage.discard_unfinished(now - timedelta(hours=1)) == 0
+            assert len(place.contents()) == 2
+            assert await place.storage.discard_unfinished(now + timedelta(hours=1), limit=0) == 0
+            assert await place.storage.discard_unfinished(now + timedelta(hours=1)) == 1
+            assert place.contents() == {"kept"}
+    assert place.contents() == {"kept"}
 
 
 # What goes wrong

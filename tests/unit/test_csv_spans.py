@@ -27,7 +27,7 @@ from app.domain.csv_spans import (
     SpanIndex,
     SpanScanner,
 )
-from app.domain.csv_text import SAMPLE_BYTES, read_records, refuse_reason
+from app.domain.csv_text import SAMPLE_BYTES, other_text, read_records, refuse_reason
 
 HEADER = b"id,name,email,status\n"
 
@@ -422,3 +422,29 @@ def test_looking_at_a_sample_never_fails(data: bytes, delimiter: str) -> None:
 @given(FILES.filter(lambda data: b"\0" not in data), DELIMITERS)
 def test_utf8_text_is_never_refused(data: bytes, delimiter: str) -> None:
     assert refuse_reason(data, delimiter) is None
+
+
+@pytest.mark.parametrize(
+    ("header", "kind"),
+    [
+        (b"<!DOCTYPE html>", "HTML"),
+        (b"  <html lang='de'>", "HTML"),
+        (b"<table><tr><td>id", "HTML"),
+        (b'<?xml version="1.0"?>', "XML"),
+        (b"<contacts>", "XML"),
+        (b'[{"id": "1"', "JSON"),
+        (b"[", "JSON"),
+        (b"{", "JSON"),
+        (b'{"id": 1}', "JSON"),
+        (b"[[1, 2]]", "JSON"),
+        (b"{\\rtf1\\ansi", "RTF"),
+        (b"From: ada@example.com", "mail"),
+    ],
+)
+def test_a_first_record_of_another_kind_of_text_is_recognised(header: bytes, kind: str) -> None:
+    assert kind in (other_text(header) or "")
+
+
+@pytest.mark.parametrize("header", [b"", b"id,name", b"<5 years,id", b"[id],name", b"{x},id", b"From,To", b"a<b"])
+def test_a_header_is_not_taken_for_something_else(header: bytes) -> None:
+    assert other_text(header) is None

@@ -118,6 +118,16 @@ def test_chunks_are_keyed_one_by_one_and_all_else_by_action() -> None:
 # What cannot be read
 
 
+def test_a_chunk_may_say_which_field_each_column_is_for() -> None:
+    source = chunk()["source"]
+    told = Chunk.decode(json.dumps(chunk(source={**source, "fields": ["name", ""]})).encode())
+    assert told.source.fields == ("name", "")
+    assert Chunk.decode(told.encode()) == told
+    for fields in ([], ["id"], ["id", "name", ""], "id", [None, "id"]):
+        with pytest.raises(Undecodable):
+            Chunk.decode(json.dumps(chunk(source={**source, "fields": fields})).encode())
+
+
 @pytest.mark.parametrize("kind", TYPES)
 @given(value=st.binary())
 def test_bytes_of_any_kind_are_a_message_or_undecodable(kind: type[Message], value: bytes) -> None:

@@ -68,6 +68,15 @@ WRONG = [
     ("MAX_UPLOAD_BYTES", "0"),
     ("MAX_FIELD_BYTES", "-1"),
     ("MAX_RECORD_BYTES", "1 MB"),
+    ("MAX_GZIP_RATIO", "0"),
+    ("MAX_GZIP_RATIO", "2001"),
+    ("REQUEST_HEAD_TIMEOUT", "0"),
+    ("UPLOAD_IDLE_TIMEOUT", "0"),
+    ("UPLOAD_MIN_RATE", "-1"),
+    ("UPLOAD_TIMEOUT", "0"),
+    ("ORPHAN_AGE", "-1"),
+    ("ORPHAN_AGE", "43199"),
+    ("ORPHAN_AGE", "inf"),
     ("CHUNK_BYTES", "1000"),
     ("CHUNK_BYTES", "3145729"),
     ("FEED_WINDOW", "1"),
@@ -366,6 +375,15 @@ def test_settings_of_tokens_that_do_not_fit_together_are_refused(
     [line] = refusal()
     assert line.startswith(f"Setting {name} is wrong: ")
     assert words in line
+
+
+def test_orphans_are_older_than_any_upload_or_left_alone(environment: Environment) -> None:
+    environment(UPLOAD_TIMEOUT="100", ORPHAN_AGE="200")
+    assert get_settings().orphan_age == 200
+    environment(ORPHAN_AGE="199")
+    assert "at least twice UPLOAD_TIMEOUT" in refusal()[0]
+    environment(ORPHAN_AGE="0")
+    assert get_settings().orphan_age == 0
 
 
 def test_settings_do_not_change_while_the_worker_runs() -> None:

@@ -27,7 +27,7 @@ AGENTS = {
 }
 TABLES = {"progress": f"{BASE}-progress-changelog"}
 #: Timer → interval in seconds, on the leader only.
-TIMERS = {"dispatch": (0.7, True)}
+TIMERS = {"dispatch": (0.7, True), "sweep_orphans": (3600, True)}
 ROUTES = {
     ("POST", "/bulk-actions"),
     ("GET", "/bulk-actions"),

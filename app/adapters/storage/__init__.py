@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.adapters.storage.base import ObjectMissing, Storage, StorageWriter
+from app.adapters.storage.base import ObjectMissing, Storage, StorageWriter, StoredObject
 from app.adapters.storage.local import LocalStorage
 
-__all__ = ["LocalStorage", "ObjectMissing", "Storage", "StorageWriter", "open_storage"]
+__all__ = ["LocalStorage", "ObjectMissing", "Storage", "StorageWriter", "StoredObject", "open_storage"]
 
 
 def open_storage(uri: str, s3_client: Mapping[str, str | None]) -> Storage:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from datetime import datetime
+from typing import NamedTuple, Protocol
 
 
 class ObjectMissing(LookupError):
     """There is no object of that key: asking again will not help."""
+
+
+class StoredObject(NamedTuple):
+    """An object in a list: its key, and the moment before which it was begun or after which it is unchanged."""
+
+    key: str
+    modified: datetime
 
 
 class StorageWriter(Protocol):
@@ -40,6 +48,22 @@ class Storage(Protocol):
 
     async def delete(self, key: str) -> None:
         """Remove an object; one that does not exist is no error."""
+
+    async def objects(self, after: str = "", limit: int = 1000) -> list[StoredObject]:
+        """List up to ``limit`` objects in the order of their keys, behind the key ``after``; fewer: there are no more.
+
+        Raises:
+            OSError: the storage cannot be reached, or does not let us look.
+        """
+
+    async def discard_unfinished(self, before: datetime, limit: int = 1000) -> int:
+        """Take away up to ``limit`` objects that were begun before a moment and never finished; return how many.
+
+        It is for the caller to be sure that nobody is still writing what was begun so long ago.
+
+        Raises:
+            OSError: the storage cannot be reached, or does not let us look.
+        """
 
     async def check(self) -> None:
         """Return when the storage can be used.

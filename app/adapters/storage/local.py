@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
-from app.adapters.storage.base import ObjectMissing, StorageWriter
+from app.adapters.storage.base import ObjectMissing, StorageWriter, StoredObject
 from app.adapters.storage.ending import to_the_end
+
+#: Where files grow until they get their names.
+_PARTS = ".parts"
 
 
 class LocalStorage:
@@ -20,7 +25,7 @@ class LocalStorage:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._parts = directory / ".parts"
+        self._parts = directory / _PARTS
 
     @classmethod
     def from_uri(cls, uri: str) -> LocalStorage:
@@ -57,6 +62,14 @@ class LocalStorage:
     async def delete(self, key: str) -> None:
         """Remove an object, and its directory when that is empty."""
         await asyncio.to_thread(_delete, self._path(key), self._directory)
+
+    async def objects(self, after: str = "", limit: int = 1000) -> list[StoredObject]:
+        """List objects in the order of their keys."""
+        return await asyncio.to_thread(lambda: list(islice(_objects(self._directory, after), limit)))
+
+    async def discard_unfinished(self, before: datetime, limit: int = 1000) -> int:
+        """Remove files that got no name; what has grown since ``before`` stays."""
+        return await asyncio.to_thread(_discard_unfinished, self._parts, before, limit)
 
     async def check(self) -> None:
         """Return when the directory can be listed and written."""
@@ -127,3 +140,43 @@ def _check(parts: Path) -> None:
     parts.mkdir(parents=True, exist_ok=True)
     if not os.access(parts, os.W_OK):
         raise PermissionError(f"{parts.parent} is not writable")
+
+
+def _objects(root: Path, after: str) -> Iterator[StoredObject]:
+    """Walk through the directory in the order of the keys, behind one of them; what vanishes meanwhile is left out."""
+
+    def walk(directory: Path, prefix: str) -> Iterator[StoredObject]:
+        try:
+            with os.scandir(directory) as found:
+                # A directory takes its place as the beginning of the keys below it.
+                entries = [(f"{prefix}{entry.name}{'/' if entry.is_dir() else ''}", entry) for entry in found]
+        except FileNotFoundError:
+            return
+        for key, entry in sorted(entries, key=lambda pair: pair[0]):
+            if key == f"{_PARTS}/":
+                continue
+            if key.endswith("/"):
+                # Nothing below it can be behind ``after``, unless that is below it, too.
+                if key > after or after.startswith(key):
+                    yield from walk(Path(entry.path), key)
+            elif key > after:
+                with contextlib.suppress(FileNotFoundError):
+                    yield StoredObject(key, datetime.fromtimestamp(entry.stat().st_mtime, UTC))
+
+    return walk(root, "")
+
+
+def _discard_unfinished(parts: Path, before: datetime, limit: int) -> int:
+    discarded = 0
+    try:
+        with os.scandir(parts) as found:
+            for entry in found:
+                if discarded == limit:
+                    break
+                with contextlib.suppress(FileNotFoundError):
+                    if entry.stat().st_mtime < before.timestamp():
+                        Path(entry.path).unlink()
+                        discarded += 1
+    except FileNotFoundError:
+        pass
+    return discarded

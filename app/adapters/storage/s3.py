@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 import aiohttp
@@ -12,7 +13,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
-from app.adapters.storage.base import ObjectMissing, StorageWriter
+from app.adapters.storage.base import ObjectMissing, StorageWriter, StoredObject
 from app.adapters.storage.ending import to_the_end
 
 #: An object is sent in parts of this size, of which each writer holds one, bytes. S3 takes parts from 5 MiB on, of one
@@ -37,7 +38,8 @@ class S3Storage:
         ``client`` has the arguments ``endpoint_url``, ``region_name``, ``aws_access_key_id``, … of botocore's clients;
         it looks in its usual places for what is missing or None.
         """
-        self._bucket, self._prefix = bucket, prefix
+        #: What all our keys in the bucket begin with.
+        self._bucket, self._below = bucket, f"{prefix}/" if prefix else ""
         self._arguments = dict(client)
         self._made: Any = None
         self._making = asyncio.Lock()
@@ -53,8 +55,8 @@ class S3Storage:
     async def writer(self, key: str) -> AsyncIterator[StorageWriter]:
         """Open a new object; see :class:`~app.adapters.storage.base.Storage`.
 
-        What a killed process has sent of an object stays with the server as an unfinished upload; a rule of the
-        bucket should end those after some days.
+        What a killed process has sent of an object stays with the server as an unfinished upload, until
+        ``discard_unfinished`` ends it.
         """
         with _faults(key):
             writer = _S3Writer(await self._client(), self._object(key))
@@ -96,6 +98,52 @@ class S3Storage:
             client = await self._client()
             await client.delete_object(**self._object(key))
 
+    async def objects(self, after: str = "", limit: int = 1000) -> list[StoredObject]:
+        """List objects in the order of their keys."""
+        found: list[StoredObject] = []
+        behind = self._object(after)["Key"] if after else ""
+        with _faults():
+            client = await self._client()
+            # A server may give less than was asked for at a time; none gives more than 1,000.
+            while len(found) < limit:
+                answer = await client.list_objects_v2(
+                    Bucket=self._bucket,
+                    Prefix=self._below,
+                    MaxKeys=min(1000, limit - len(found)),
+                    **({"StartAfter": behind} if behind else {}),
+                )
+                page = answer.get("Contents", [])
+                found += [StoredObject(e["Key"].removeprefix(self._below), e["LastModified"]) for e in page]
+                if not page or not answer.get("IsTruncated"):
+                    break
+                behind = page[-1]["Key"]
+        return found
+
+    async def discard_unfinished(self, before: datetime, limit: int = 1000) -> int:
+        """End uploads that were begun before a moment."""
+        discarded = 0
+        place: dict[str, str] = {}
+        with _faults():
+            client = await self._client()
+            while True:
+                answer = await client.list_multipart_uploads(Bucket=self._bucket, Prefix=self._below, **place)
+                for upload in answer.get("Uploads", []):
+                    if discarded == limit:
+                        return discarded
+                    if upload["Initiated"] < before:
+                        await self._end(client, upload)
+                        discarded += 1
+                if not answer.get("IsTruncated"):
+                    return discarded
+                place = {"KeyMarker": answer["NextKeyMarker"], "UploadIdMarker": answer["NextUploadIdMarker"]}
+
+    async def _end(self, client: Any, upload: Mapping[str, Any]) -> None:
+        try:
+            await client.abort_multipart_upload(Bucket=self._bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+        except ClientError as error:
+            if _code(error) != "NoSuchUpload":
+                raise
+
     async def check(self) -> None:
         """Return when the bucket answers, and we may look into it; whether we may write shows at the first upload."""
         with _faults():
@@ -107,7 +155,7 @@ class S3Storage:
         await self._open.aclose()
 
     def _object(self, key: str) -> dict[str, str]:
-        return {"Bucket": self._bucket, "Key": f"{self._prefix}/{key}" if self._prefix else key}
+        return {"Bucket": self._bucket, "Key": f"{self._below}{key}"}
 
     async def _client(self) -> Any:
         """Return the one client, which belongs to the running event loop."""

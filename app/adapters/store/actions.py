@@ -84,6 +84,11 @@ class Actions:
             return None
         return action
 
+    async def existing(self, action_ids: Sequence[str]) -> set[str]:
+        """Return those of these ids that are actions."""
+        found = self._collection.find({"_id": {"$in": list(action_ids)}}, {"_id": 1})
+        return {action["_id"] async for action in found}
+
     async def page(
         self, query: Mapping[str, Any], limit: int, before: tuple[datetime, str] | None = None
     ) -> list[Document]:

@@ -1,0 +1,112 @@
+"""The orphan sweeper: what belongs to no action goes, and nothing else does."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app import orphans
+from app.adapters.storage import Storage
+from app.orphans import OrphanSweeper, sweep_interval
+from app.platform import Platform
+from tests.buckets import Bucket
+from tests.integration.conftest import Bench
+
+#: A row of a contact.
+ROW = "1,Ada,ada@example.com,active"
+NOBODY = "0" * 24
+ORPHANS = (f"{NOBODY}/upload.csv", f"{NOBODY}/spans")
+
+
+@pytest.fixture(params=["local", "s3"])
+async def sweeping(request: pytest.FixtureRequest, bench: Bench) -> AsyncIterator[Bench]:
+    """A bench on each kind of storage."""
+    if request.param == "local":
+        yield bench
+        return
+    bucket = Bucket(request.getfixturevalue("s3"))
+    await bench.storage.close()
+    bench.storage = bucket.storage()
+    bench.platform = bench.platform_with(storage=bench.storage)
+    yield bench
+    bucket.close()
+
+
+def aged(bench: Bench, orphan_age: float) -> Platform:
+    """The platform, with the age from which on something is old. Below zero, so is what was stored just now."""
+    return bench.platform_with(settings=bench.settings.model_copy(update={"orphan_age": orphan_age}))
+
+
+async def keys(storage: Storage) -> set[str]:
+    return {stored.key for stored in await storage.objects()}
+
+
+async def test_objects_without_an_action_are_removed_and_those_of_actions_stay(sweeping: Bench) -> None:
+    job = await sweeping.submit(ROW)
+    kept = await keys(sweeping.storage)
+    for key in ORPHANS:
+        await sweeping.storage.put(key, b"x")
+    await OrphanSweeper().sweep_orphans(aged(sweeping, -60))
+    assert await keys(sweeping.storage) == kept
+    assert kept == {f"{job.action_id}/upload.csv", f"{job.action_id}/spans"}
+
+
+async def test_what_is_not_old_stays_because_it_may_be_an_upload_under_way(sweeping: Bench) -> None:
+    await sweeping.storage.put(ORPHANS[0], b"x")
+    async with sweeping.storage.writer(ORPHANS[1]) as writer:
+        await writer.write(b"x" * 9 * 1024**2)
+        await OrphanSweeper().sweep_orphans(aged(sweeping, 3600))
+    assert await keys(sweeping.storage) == set(ORPHANS)
+
+
+async def test_what_a_killed_worker_had_begun_to_write_is_removed(sweeping: Bench) -> None:
+    with pytest.raises(OSError):
+        async with sweeping.storage.writer(ORPHANS[0]) as writer:
+            await writer.write(b"x" * 9 * 1024**2)
+            await OrphanSweeper().sweep_orphans(aged(sweeping, -60))
+            # It is gone: this writer can not give it a name any more.
+    assert await keys(sweeping.storage) == set()
+
+
+async def test_what_is_not_ours_stays(sweeping: Bench) -> None:
+    foreign = {"readme.txt", "backup/2026.tar", f"{NOBODY}x/upload.csv"}
+    for key in foreign:
+        await sweeping.storage.put(key, b"x")
+    await OrphanSweeper().sweep_orphans(aged(sweeping, -60))
+    assert await keys(sweeping.storage) == foreign
+
+
+async def test_a_turn_does_a_bounded_amount_of_work_and_the_next_goes_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orphans, "_PER_TURN", 4)
+    monkeypatch.setattr(orphans, "_PER_LOOK", 2)
+    for number in range(5):
+        await bench.submit(ROW, action_id=f"{number:024x}")
+    last = f"{'f' * 24}/spans"
+    await bench.storage.put(last, b"x")
+    sweeper, platform = OrphanSweeper(), aged(bench, -60)
+    for _ in range(2):
+        await sweeper.sweep_orphans(platform)
+        assert last in await keys(bench.storage)
+    await sweeper.sweep_orphans(platform)
+    assert last not in await keys(bench.storage)
+    await bench.storage.put(f"{NOBODY[:-1]}f/spans", b"x")
+    for _ in range(3):
+        await sweeper.sweep_orphans(platform)
+    assert len(await keys(bench.storage)) == 10
+
+
+async def test_a_storage_that_is_away_is_a_fault_that_passes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(*_: object) -> None:
+        raise OSError("the storage is away")
+
+    monkeypatch.setattr(type(bench.storage), "objects", away)
+    with pytest.raises(OSError):
+        await OrphanSweeper().sweep_orphans(aged(bench, -60))
+
+
+@pytest.mark.parametrize(("age", "interval"), [(86_400, 3600), (10**7, 3600), (2400, 100), (0.1, 0.2)])
+def test_the_sweeper_runs_hourly_or_more_often_where_orphans_go_sooner(age: float, interval: float) -> None:
+    assert sweep_interval(age) == interval

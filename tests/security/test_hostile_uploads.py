@@ -1,0 +1,336 @@
+"""Hostile uploads: each has its documented answer, none costs memory, and nothing of them stays."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from stack import Stack
+from tests.conftest import namespace
+from tests.doors import END, FILE_HEAD, GOOD, MULTIPART, ROW, Door, connect, fields, file_part, form, section
+from tests.security.hostile import LIMITS, MIB, PACKED, TEXT, Sent, attacks, post
+from tests.support import Worker, assert_verified, wait_for
+
+PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
+#: By how much the worker may have grown after all of it, bytes.
+GROWTH = 96 * MIB
+LATER = "2100-01-01T00:00:00Z"
+
+ATTACKS = dict(attacks())
+
+
+class Answer(NamedTuple):
+    """What came back. ``code`` is empty where the answer is not one of the API."""
+
+    status: int
+    code: str
+    body: bytes
+
+
+def exchange(worker: Worker, sent: Sent, *, end: bool = False, timeout: float = 30) -> Answer | None:
+    """Send until there is an answer; return that, or None when the connection is closed without one."""
+    with socket.create_connection(("127.0.0.1", worker.port), timeout=timeout) as connection:
+        for piece in [sent] if isinstance(sent, bytes) else sent:
+            rest = memoryview(piece)
+            while rest and not (ready := select.select([connection], [connection], [], timeout))[0]:
+                assert ready[1], "the worker neither reads nor answers"
+                try:
+                    rest = rest[connection.send(rest[:65_536]) :]
+                except ConnectionError:
+                    return None
+            if rest:
+                break
+        if end:
+            connection.shutdown(socket.SHUT_WR)
+        return read_answer(connection)
+
+
+def read_answer(connection: socket.socket) -> Answer | None:
+    received = b""
+    while (found := re.search(rb"(?s)\AHTTP/1\.\d (\d{3}) .*?\r\n\r\n", received)) is None or len(received) < (
+        found.end() + int(re.search(rb"(?i)\r\ncontent-length: (\d+)", found[0])[1])  # type: ignore[index]
+    ):
+        try:
+            piece = connection.recv(65_536)
+        except ConnectionError:
+            return None
+        if not piece:
+            assert not received, received
+            return None
+        received += piece
+    body = received[found.end() :]
+    is_ours = b"application/json" in found[0]
+    return Answer(int(found[1]), json.loads(body).get("code", "") if is_ours else "", body)
+
+
+@pytest.fixture(scope="module")
+def hostile_environment(services: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return {**namespace(services, tmp_path_factory.mktemp("namespace")), **LIMITS}
+
+
+@pytest.fixture(scope="module")
+def assaulted(hostile_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    """A worker with narrow limits. At the end it is as large as it was at the beginning, and has met nothing new."""
+    worker = Worker(hostile_environment, tmp_path_factory.mktemp("worker"))
+    try:
+        door = Door.of(worker.start(), hostile_environment)
+        # What it needs for ordinary files is not the question.
+        for content in (GOOD + ROW * 200_000, PACKED):
+            assert door.post(form(content, scheduledAt=LATER)).status_code == 201
+        before = worker.peak_memory()
+        yield door
+        assert worker.running
+        assert worker.peak_memory() - before < GROWTH
+        log = worker.log.read_text(errors="replace")
+        assert "Traceback" not in re.sub(r"(?s)Error handling request from.*?aiohttp\.http_exceptions", "", log)
+    finally:
+        worker.kill()
+        worker.client.close()
+
+
+@pytest.fixture
+def door(assaulted: Door) -> Iterator[Door]:
+    """A door through which nothing must get but whole uploads: those have two objects and an action."""
+    yield assaulted
+    wait_for(lambda: is_tidy(assaulted), "nothing is left in the storage", timeout=20)
+    assert assaulted.worker.client.get("/health").json() == {"status": "UP"}
+
+
+def is_tidy(door: Door) -> bool:
+    files = door.files()
+    owners = {name.partition("/")[0] for name in files}
+    return (
+        files == {f"{owner}/{name}" for owner in owners for name in ("upload.csv", "spans")}
+        and {owner for owner in owners if door.worker.client.get(f"/bulk-actions/{owner}").status_code == 200} == owners
+    )
+
+
+def documented() -> set[tuple[int, str]]:
+    """The answers in the table of the page: status and code."""
+    table = PAGE.partition("## Uploads")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (\d{3}) \| (?:`([A-Z_]+)`)? *\|", table, re.MULTILINE)
+    return {(int(status), code) for status, code in rows}
+
+
+def test_there_are_many_different_attacks() -> None:
+    assert len(ATTACKS) >= 80
+
+
+def test_the_page_has_a_row_for_each_answer_and_none_besides() -> None:
+    seen = {(attack.status, attack.code) for attack in ATTACKS.values() if attack.status != 201}
+    assert documented() == seen
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_a_hostile_upload_gets_its_documented_answer_and_leaves_nothing(door: Door, name: str) -> None:
+    attack = ATTACKS[name]
+    answer = exchange(door.worker, attack.request() if callable(attack.request) else attack.request)
+    assert answer is not None, "closed without an answer"
+    assert (answer.status, answer.code) == (attack.status, attack.code), answer.body
+
+
+# Names of files
+
+#: What stands in the head of the part, behind ``filename``, and what is shown of it.
+NAMES = {
+    "parents": (b'="../../../../etc/cron.d/evil.csv"', "evil.csv"),
+    "absolute": (b'="/etc/passwd"', "passwd"),
+    "backslashes": (rb'="..\\..\\win.ini"', "win.ini"),
+    "drive": (rb'="C:\\boot.csv"', "boot.csv"),
+    "encoded slashes": (b'="..%2f..%2fetc%2fpasswd"', None),
+    "extended": (b"*=UTF-8''..%2F..%2Fetc%2Fpasswd", "passwd"),
+    "extended nul": (b"*=UTF-8''a%00b.csv", "ab.csv"),
+    "only parents": (b'=".."', "unnamed"),
+    "empty": (b'=""', "unnamed"),
+    "long": (b'="' + b"x" * 5000 + b'.csv"', "x" * 255),
+    "turned": ('="\u202evsc.exe"'.encode(), "vsc.exe"),
+    "fullwidth": ('="\uff0e\uff0e\uff0fetc"'.encode(), "\uff0e\uff0e\uff0fetc"),
+    "device": (b'="CON"', "CON"),
+    "stream": (b'="a.csv::$DATA"', "a.csv::$DATA"),
+    "shell": (b'="$(reboot)|`id`;.csv"', None),
+    "page": (b'="<img src=x onerror=alert(1)>"', None),
+    "store": (b'="6b04d285235ca65e4442eb33"', "6b04d285235ca65e4442eb33"),
+    "parts": (b'=".parts"', ".parts"),
+}
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_a_name_of_a_file_is_shown_and_never_a_path(door: Door, kind: str) -> None:
+    parameter, shown = NAMES[kind]
+    head = FILE_HEAD.partition(b'="upload.csv"')[0] + parameter
+    before = door.files()
+    answer = exchange(door.worker, post(fields(scheduledAt=LATER) + section(head) + END))
+    assert answer is not None
+    assert answer.status == 201, answer.body
+    action = json.loads(answer.body)["actionId"]
+    assert door.files() - before == {f"{action}/upload.csv", f"{action}/spans"}
+    name = door.worker.action(action)["fileName"]
+    assert shown in (name, None)
+    assert not set("/\\\0\r\n") & set(name)
+
+
+# What is taken
+
+
+def test_a_packed_file_is_kept_unpacked_and_hashed_so(door: Door) -> None:
+    plain, packed = (
+        door.worker.action(door.post(form(content, scheduledAt=LATER)).json()["actionId"]) for content in (TEXT, PACKED)
+    )
+    assert [packed[name] for name in ("sha256", "fileSize", "totalCount")] == [
+        plain[name] for name in ("sha256", "fileSize", "totalCount")
+    ]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "|", "\t", "tab", "\\t"])
+@pytest.mark.parametrize("first", [True, False], ids=["before the file", "behind the file"])
+def test_each_delimiter_is_taken_wherever_it_stands(door: Door, delimiter: str, first: bool) -> None:
+    mark = b"\t" if delimiter in {"tab", "\\t"} else delimiter.encode()
+    parts = [fields(delimiter=delimiter, scheduledAt=LATER), file_part(GOOD.replace(b",", mark))]
+    answer = door.post(b"".join(parts if first else parts[::-1]) + END)
+    assert answer.status_code == 201, answer.text
+    assert door.worker.action(answer.json()["actionId"])["ignoredColumns"] == []
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["before the file", "behind the file"])
+def test_a_mapped_file_is_read_by_its_mapping_and_errors_name_its_own_columns(
+    door: Door, hostile_environment: dict[str, str], first: bool
+) -> None:
+    name = f"mapped{first}"
+    rows = f"Nr,Kunde,Mail,Zustand,id\n{name},Ada,{name}@example.com,active,x\n{name}2,Bo,nobody,active,x\n".encode()
+    mapping = {"Nr": "id", "Kunde": "name", "Mail": "email", "Zustand": "status", "id": None}
+    parts = [fields(mapping=json.dumps(mapping)), file_part(rows)]
+    action = door.post(b"".join(parts if first else parts[::-1]) + END).json()["actionId"]
+    ended = door.worker.wait_ended(action)
+    assert (ended["successCount"], ended["failureCount"]) == (1, 1)
+    assert (ended["mapping"], ended["ignoredColumns"]) == (mapping, ["id"])
+    failed = door.worker.records(action, status="FAILED")
+    assert [(row["column"], row["message"]) for row in failed] == [("Mail", 'Mail is not an email address: "nobody"')]
+    assert_verified(hostile_environment, action)
+
+
+# Time
+
+HEAD = (
+    f"POST /bulk-actions HTTP/1.1\r\nHost: x\r\nContent-Type: {MULTIPART}\r\nContent-Length: 9000000\r\n\r\n".encode()
+)
+START = fields() + file_part(GOOD)[:-2]
+
+#: What is sent at once, what then comes a piece at a time, and the pause between two pieces, seconds.
+SLOW_BODIES: dict[str, tuple[bytes, bytes, float]] = {
+    "nothing": (b"", b"", 0.1),
+    "nothing behind the head of a part": (START[:100], b"", 0.1),
+    "nothing within the file": (START, b"", 0.1),
+    "nothing behind the form": (fields(scheduledAt=LATER) + file_part(GOOD) + END, b"", 0.1),
+    "a byte now and then": (b"", b"x", 0.3),
+    "a line now and then": (b"", b"x\r\n", 0.3),
+    "a byte of a header now and then": (START[:30], b"x", 0.3),
+    "a byte of the file now and then": (START, b"x", 0.3),
+    "a row now and then": (START, ROW, 0.3),
+    "always enough, but for ever": (START, ROW * 20, 0.1),
+}
+#: What of a request's head is sent at once, and then piece by piece.
+SLOW_HEADS: dict[str, tuple[bytes, bytes]] = {
+    "nothing": (b"", b""),
+    "a line": (b"GET /health HTTP/1.1\r\n", b""),
+    "a byte now and then": (b"GET /health HTTP/1.1\r\n", b"x"),
+    "a header now and then": (b"GET /health HTTP/1.1\r\n", b"X: y\r\n"),
+    "a second request": (b"GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET /", b"x"),
+}
+
+
+def dribble(connection: socket.socket, piece: bytes, pause: float) -> float:
+    """Send slowly until there is something to read; return after how many seconds that was."""
+    begun = time.monotonic()
+    while not select.select([connection], [], [], pause)[0]:
+        assert time.monotonic() - begun < 20, "the worker waits for ever"
+        if piece:
+            try:
+                connection.sendall(piece)
+            except ConnectionError:
+                break
+    return time.monotonic() - begun
+
+
+def test_slow_clients_are_told_so_and_let_go_while_others_are_served(door: Door) -> None:
+    def body(case: tuple[bytes, bytes, float]) -> tuple[Answer | None, float]:
+        start, piece, pause = case
+        with connect(door.worker, HEAD + start) as connection:
+            taken = dribble(connection, piece, pause)
+            return read_answer(connection), taken
+
+    def head(case: tuple[bytes, bytes]) -> tuple[bytes, float]:
+        start, piece = case
+        with connect(door.worker, start) as connection:
+            begun, received = time.monotonic(), b""
+            while time.monotonic() - begun < 20:
+                dribble(connection, piece, 0.3)
+                try:
+                    if not (got := connection.recv(65_536)):
+                        break
+                except ConnectionError:
+                    break
+                received += got
+            return received, time.monotonic() - begun
+
+    with ThreadPoolExecutor(len(SLOW_BODIES) + len(SLOW_HEADS)) as pool:
+        bodies = {name: pool.submit(body, case) for name, case in SLOW_BODIES.items()}
+        heads = {name: pool.submit(head, case) for name, case in SLOW_HEADS.items()}
+        answered = door.post(form(GOOD, scheduledAt=LATER))
+        assert answered.status_code == 201
+        assert answered.elapsed.total_seconds() < 2
+        for name, future in bodies.items():
+            answer, taken = future.result()
+            assert answer is not None, name
+            assert (answer.status, answer.code) == (408, "UPLOAD_TOO_SLOW"), name
+            assert 1.5 < taken < 12, name
+        for name, closed in heads.items():
+            received, taken = closed.result()
+            # No answer to what is no request yet.
+            assert received.count(b"HTTP/1.1 ") == (1 if name == "a second request" else 0), name
+            assert 1.5 < taken < 8, name
+
+
+@pytest.mark.parametrize("length", [0, 50, len(fields()), len(form(GOOD)) - 20])
+def test_a_body_shorter_than_its_length_is_no_upload(door: Door, length: int) -> None:
+    whole = form(GOOD)
+    answer = exchange(door.worker, post(whole[:length], length=len(whole)), end=True)
+    assert answer is None or (answer.status, answer.code) in {(400, "BROKEN_MULTIPART"), (408, "UPLOAD_TOO_SLOW")}
+
+
+def test_an_upload_that_is_fast_enough_is_not_hurried(door: Door) -> None:
+    body = form(GOOD + ROW * 2000, scheduledAt=LATER)
+
+    def pieces() -> Iterator[bytes]:
+        for start in range(0, len(body), 3000):
+            time.sleep(0.08)
+            yield body[start : start + 3000]
+
+    answer = exchange(door.worker, post(pieces(), length=len(body)))
+    assert answer is not None
+    assert answer.status == 201
+
+
+# Crashes
+
+
+def test_what_a_crash_left_is_swept_by_a_running_worker_and_nothing_else(door: Door) -> None:
+    kept = {f"{door.post(form(GOOD, scheduledAt=LATER)).json()['actionId']}/{name}" for name in ("upload.csv", "spans")}
+    left = [door.storage / ".parts" / "0123", door.storage / ("0" * 24) / "upload.csv"]
+    left[1].parent.mkdir()
+    long_ago = time.time() - 2 * float(LIMITS["ORPHAN_AGE"])
+    for path in left:
+        path.write_bytes(GOOD)
+    for path in [*left, *(door.storage / name for name in kept)]:
+        os.utime(path, (long_ago, long_ago))
+    wait_for(lambda: not any(path.exists() for path in left), "what was left is gone", timeout=20)
+    assert kept <= door.files()

@@ -1,0 +1,96 @@
+"""The body of an upload while it arrives: its limits, with a connection that does what the test says."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiohttp import StreamReader
+from aiohttp.base_protocol import BaseProtocol
+
+from app.settings import Settings
+from web.arriving import ArrivingBody
+from web.errors import ApiError
+
+
+def arriving(**settings: Any) -> tuple[ArrivingBody, StreamReader]:
+    loop = asyncio.get_running_loop()
+    protocol = BaseProtocol(loop)
+    protocol.connection_made(asyncio.Transport())
+    content = StreamReader(protocol, 2**16, loop=loop)
+    values = {"upload_idle_timeout": 30, "upload_timeout": 60, "upload_min_rate": 0, "orphan_age": 0, **settings}
+    return ArrivingBody(content, Settings(_env_file=None, **values)), content
+
+
+async def refused(step: Any) -> tuple[int, str, str]:
+    with pytest.raises(ApiError) as caught:
+        await step
+    return caught.value.status, caught.value.code, caught.value.message
+
+
+async def test_what_arrives_is_read_as_it_is() -> None:
+    body, content = arriving()
+    content.feed_data(b"line\nrest")
+    assert await body.readline() == b"line\n"
+    assert await body.read(3) == b"res"
+    content.feed_eof()
+    assert await body.read(10) == b"t"
+    assert body.at_eof()
+    assert await body.read(10) == b""
+
+
+@pytest.mark.parametrize("reading", ["read", "readline"])
+async def test_silence_is_refused(reading: str) -> None:
+    body, _ = arriving(upload_idle_timeout=0.05)
+    told = (408, "UPLOAD_TOO_SLOW", "Nothing arrived for 0.05 seconds.")
+    assert await refused(getattr(body, reading)()) == told
+
+
+@pytest.mark.parametrize("buffered", [b"", b"x"])
+async def test_an_upload_that_lasts_too_long_is_refused_even_while_it_arrives(buffered: bytes) -> None:
+    body, content = arriving(upload_timeout=0.000001)
+    content.feed_data(buffered)
+    told = (408, "UPLOAD_TOO_SLOW", "The upload did not arrive within 1e-06 seconds.")
+    assert await refused(body.read(1)) == told
+
+
+async def test_a_byte_now_and_then_is_refused() -> None:
+    body, content = arriving(upload_idle_timeout=0.05, upload_min_rate=1000)
+
+    async def dribble() -> None:
+        while True:
+            content.feed_data(b"x")
+            await asyncio.sleep(0.01)
+
+    async def read_all() -> None:
+        while True:
+            await body.read(1)
+
+    task = asyncio.create_task(dribble())
+    assert await refused(read_all()) == (408, "UPLOAD_TOO_SLOW", "The upload is slower than 1000 bytes per second.")
+    task.cancel()
+
+
+async def test_what_belongs_to_the_file_or_is_given_back_is_not_counted() -> None:
+    body, content = arriving()
+    for _ in range(100):
+        content.feed_data(b"x" * 2**16)
+        body.belongs_to_the_file(len(await body.read(2**16)))
+    for _ in range(100):
+        content.feed_data(b"x" * 2**16)
+        data = await body.read(2**16)
+        with pytest.warns(DeprecationWarning):
+            body.unread_data(data)
+        body.belongs_to_the_file(len(await body.read(2**16)))
+
+
+async def test_beside_the_file_not_more_than_an_envelope_is_read() -> None:
+    body, content = arriving()
+
+    async def read_all() -> None:
+        while True:
+            content.feed_data(b"x" * 2**16)
+            await body.read(2**16)
+
+    assert (await refused(read_all()))[:2] == (413, "FORM_TOO_LARGE")
