@@ -10,6 +10,7 @@ from faust.web import Blueprint
 from app.domain.access import Role
 from web.actions import ActionStatisticsView, ActionsView, ActionView
 from web.dead_letters import DeadLetterReplayView, DeadLettersView
+from web.documentation import DescriptionView, DocsView, prepare
 from web.health import HealthView, ReadyView
 from web.records import ActionRecordsView
 from web.views import ApiView
@@ -37,6 +38,8 @@ ROUTES: tuple[Route, ...] = (
     Route("/dead-letters/{letter_id}/replay", DeadLetterReplayView, {"POST": Role.ADMIN}),
     Route("/health", HealthView, {"GET": OPEN}),
     Route("/ready", ReadyView, {"GET": OPEN}),
+    Route("/openapi.json", DescriptionView, {"GET": OPEN}),
+    Route("/docs", DocsView, {"GET": OPEN}),
 )
 
 _NEEDS: Mapping[tuple[str, str], Role | None] = {
@@ -58,3 +61,4 @@ def add_to(app: Any) -> None:
     for route in ROUTES:
         blueprint.route(route.path, name=route.view.__name__)(route.view)
     app.web.blueprints.add("", blueprint)
+    app.api_description = prepare(ROUTES, credential_required=app.settings.auth_mode == "required")

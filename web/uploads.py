@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,15 +17,17 @@ from aiohttp.http_exceptions import HttpProcessingError
 from bson import ObjectId
 
 from app.adapters.storage import StorageWriter
-from app.domain.actions import ACTION_TYPES, Status, parse_schedule
+from app.domain.actions import Status
 from app.domain.csv_spans import CsvError, Scan, SpanScanner
 from app.domain.csv_text import refuse_reason
-from app.domain.entities import Columns, Entity, HeaderError, check_header, find_entity
+from app.domain.entities import Columns, Entity, HeaderError, check_header
 from app.domain.outcomes import Counts
 from app.platform import Platform
 from app.settings import Settings
 from web import errors
 from web.errors import ApiError, as_utf8, bad_request
+from web.forms import UploadForm, delimiter_so_far
+from web.operations import Problem
 
 #: Blocks are gathered to this size before they are scanned, hashed and written, bytes.
 _BLOCK = 256 * 1024
@@ -44,7 +45,30 @@ _BROKEN = (
     web.RequestPayloadError,
 )
 
-_DELIMITERS = {",": ",", ";": ";", "|": "|", "\t": "\t", "\\t": "\t", "tab": "\t"}
+#: Every way in which an upload is refused.
+PROBLEMS = (
+    Problem(400, "FILE_REQUIRED", errors.NO_FILE),
+    Problem(400, "FIELDS_REQUIRED", errors.FIELDS_REQUIRED),
+    Problem(400, "ACTION_TYPE_UNSUPPORTED", errors.ACTION_TYPE_UNSUPPORTED),
+    Problem(400, "ENTITY_TYPE_UNSUPPORTED", errors.ENTITY_TYPE_UNSUPPORTED),
+    Problem(
+        400,
+        "INVALID_SCHEDULE",
+        "scheduledAt must be an ISO 8601 date and time such as 2030-01-31T09:00:00Z, not 'tomorrow'.",
+    ),
+    Problem(400, "INVALID_DELIMITER", "delimiter must be one of , ; | or tab."),
+    Problem(400, "EMPTY_FILE", "The file is empty."),
+    Problem(400, "INVALID_HEADER", "Missing columns: email, status. The file has: id, name."),
+    Problem(400, "NO_ROWS", "The file has a header but no data rows."),
+    Problem(400, "NOT_CSV", "The file is a PNG image, not CSV."),
+    Problem(400, "INVALID_CSV", "Row 3 has a field larger than the limit."),
+    Problem(400, "TOO_MANY_FILES", "Please upload one file only."),
+    Problem(400, "TOO_MANY_PARTS", f"The form has more than {_MAX_PARTS} parts."),
+    Problem(400, "FIELD_TOO_LONG", f"The field note is longer than {_MAX_FIELD} bytes."),
+    Problem(400, "FIELD_NOT_UTF8", "The field scheduledAt is not UTF-8."),
+    Problem(400, "BROKEN_MULTIPART", "The multipart body is broken: it ends early or its parts cannot be told apart."),
+    Problem(413, "FILE_TOO_LARGE", "The file is larger than the limit of 5368709120 bytes."),
+)
 
 
 class _File:
@@ -94,15 +118,6 @@ class _File:
         self._scanner.feed(block)
 
 
-@dataclass(frozen=True)
-class _Order:
-    """What the form asks for, checked."""
-
-    action_type: str
-    entity: Entity
-    scheduled_at: datetime | None
-
-
 async def receive(request: web.Request, platform: Platform, account_id: str) -> dict[str, Any]:
     """Take the upload of a request; return the stored action.
 
@@ -116,13 +131,13 @@ async def receive(request: web.Request, platform: Platform, account_id: str) -> 
     async with platform.storage.writer(storage_key) as writer:
         form, file = await _read_form(request, platform.settings, writer)
     try:
-        order = _check_order(form)
-        delimiter = _delimiter(form)
+        order = UploadForm.read(form)
+        delimiter = order.delimiter
         scan = file.scan
         if delimiter != file.delimiter:
             # The field came after the file: records may end elsewhere than was assumed.
             scan = await _scan_stored(platform, storage_key, file.size, delimiter)
-        columns = _check_file(order, scan, delimiter)
+        columns = _check_file(order.entity, scan, delimiter)
         now = datetime.now(UTC)
         action = {
             "_id": action_id,
@@ -187,7 +202,7 @@ async def _read_form(request: web.Request, settings: Settings, writer: StorageWr
             if part.name == "file" and part.filename is not None:
                 if file is not None:
                     raise bad_request("Please upload one file only.", "TOO_MANY_FILES")
-                file = _File(settings, as_utf8(part.filename)[:255], _delimiter(form), writer)
+                file = _File(settings, as_utf8(part.filename)[:255], delimiter_so_far(form), writer)
                 while block := await part.read_chunk(_BLOCK):
                     await file.take(block)
                 await file.finish()
@@ -219,13 +234,6 @@ async def _read_field(part: BodyPartReader) -> str:
         raise bad_request(f"The field {as_utf8(part.name or '')} is not UTF-8.", "FIELD_NOT_UTF8") from None
 
 
-def _delimiter(form: dict[str, str]) -> str:
-    sent = form.get("delimiter") or ","
-    if sent not in _DELIMITERS:
-        raise bad_request("delimiter must be one of , ; | or tab.", "INVALID_DELIMITER")
-    return _DELIMITERS[sent]
-
-
 def _scanner(settings: Settings, delimiter: str) -> SpanScanner:
     return SpanScanner(
         delimiter=delimiter,
@@ -236,29 +244,11 @@ def _scanner(settings: Settings, delimiter: str) -> SpanScanner:
     )
 
 
-def _check_order(form: dict[str, str]) -> _Order:
-    action_type, entity_type = form.get("actionType"), form.get("entityType")
-    if not action_type or not entity_type:
-        raise bad_request(errors.FIELDS_REQUIRED, "FIELDS_REQUIRED")
-    if action_type not in ACTION_TYPES:
-        raise bad_request(errors.ACTION_TYPE_UNSUPPORTED, "ACTION_TYPE_UNSUPPORTED")
-    entity = find_entity(entity_type)
-    if entity is None:
-        raise bad_request(errors.ENTITY_TYPE_UNSUPPORTED, "ENTITY_TYPE_UNSUPPORTED")
-    scheduled_at = None
-    if form.get("scheduledAt"):
-        try:
-            scheduled_at = parse_schedule(form["scheduledAt"])
-        except ValueError as error:
-            raise bad_request(str(error), "INVALID_SCHEDULE") from None
-    return _Order(action_type, entity, scheduled_at)
-
-
-def _check_file(order: _Order, scan: Scan, delimiter: str) -> Columns:
+def _check_file(entity: Entity, scan: Scan, delimiter: str) -> Columns:
     if scan.header is None:
         raise bad_request("The file is empty.", "EMPTY_FILE")
     try:
-        columns = check_header(order.entity, scan.header, delimiter)
+        columns = check_header(entity, scan.header, delimiter)
     except HeaderError as error:
         raise bad_request(str(error), "INVALID_HEADER") from None
     if not scan.row_count:

@@ -38,6 +38,8 @@ ROUTES = {
     ("POST", "/dead-letters/{letter_id}/replay"),
     ("GET", "/health"),
     ("GET", "/ready"),
+    ("GET", "/openapi.json"),
+    ("GET", "/docs"),
     ("GET", "/"),  # Faust's own, empty, page
 }
 
