@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from aiohttp import web
 from pydantic import Field
@@ -47,8 +47,8 @@ class ActionsQuery(Input):
     limit: Limit = DEFAULT_LIMIT
     status: Annotated[
         Status | None,
-        reads(_read_status, "INVALID_STATUS", Status),
-        Field(description="Only actions with this status, in upper or lower case."),
+        reads(_read_status, "INVALID_STATUS", Status | Literal[""]),
+        Field(description="Only actions with this status, in upper or lower case; empty: all."),
     ] = None
     entity_type: Annotated[
         str | None, reads(_read_entity_type, "INVALID_ENTITY_TYPE"), Field(description="Only actions on this entity.")

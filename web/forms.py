@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -62,12 +62,12 @@ class UploadForm(Input):
     ]
     scheduled_at: Annotated[
         datetime | None,
-        reads(_read_schedule, "INVALID_SCHEDULE", datetime),
+        reads(_read_schedule, "INVALID_SCHEDULE", datetime | Literal[""]),
         Field(description="When it is to be done: ISO 8601, UTC when it names no offset. Empty: now."),
     ] = None
     delimiter: Annotated[
         str,
-        reads(_read_delimiter, "INVALID_DELIMITER", _one_of(",", ";", "|", "tab")),
+        reads(_read_delimiter, "INVALID_DELIMITER", _one_of(",", ";", "|", "tab", "")),
         Field(description="What stands between two fields of the file."),
     ] = ","
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from aiohttp import web
 from pydantic import Field
@@ -43,8 +43,8 @@ class RecordsQuery(Input):
     limit: Limit = DEFAULT_LIMIT
     status: Annotated[
         str | None,
-        reads(_read_status, "INVALID_STATUS", RowStatus),
-        Field(description="Only rows with this status, in upper or lower case."),
+        reads(_read_status, "INVALID_STATUS", RowStatus | Literal[""]),
+        Field(description="Only rows with this status, in upper or lower case; empty: all."),
     ] = None
     #: The chunk to start in and the row to start behind; None for the first page.
     cursor: Annotated[
