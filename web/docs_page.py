@@ -185,7 +185,9 @@ def _type(schema: Json) -> str:
     if "anyOf" in schema:
         return " or ".join(_type(part) for part in schema["anyOf"])
     if "enum" in schema or "const" in schema:
-        return " ".join(f"<code>{escape(str(value))}</code>" for value in schema.get("enum", [schema.get("const")]))
+        return " ".join(
+            f"<code>{escape(str(value)) or 'empty'}</code>" for value in schema.get("enum", [schema.get("const")])
+        )
     if schema.get("type") == "array":
         return f"list of {_type(schema['items'])}"
     said = [str(schema.get("type", "anything"))]

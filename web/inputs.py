@@ -27,8 +27,10 @@ class Input(BaseModel):
         Raises:
             ApiError: 400, with the message and the code of the first field that is wrong.
         """
+        # By the names of the model, because a header may be written in another case.
+        names = [field.alias or name for name, field in cls.model_fields.items()]
         try:
-            return cls.model_validate({name: sent[name] for name in sent})
+            return cls.model_validate({name: sent[name] for name in names if name in sent})
         except ValidationError as error:
             wrong = error.errors(include_url=False, include_context=False)[0]
             raise bad_request(wrong["msg"], wrong["type"]) from None

@@ -268,6 +268,7 @@ def _problems(status: int, problems: list[Problem], schemas: _Schemas) -> Json:
                             "error": problem.message,
                             "code": problem.code,
                             "requestId": "570aec6c158c425483df8663c9f6d819",
+                            **problem.more,
                         }
                     }
                     for problem in problems

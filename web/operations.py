@@ -49,12 +49,16 @@ class Answer:
 
 
 class Problem(NamedTuple):
-    """An answer that is an error: its status, its code, and its message, or one such message."""
+    """An answer that is an error: its status, its code, and its message, or one such message.
+
+    An error that says more has a model of its own, and an example of what it says beside the usual.
+    """
 
     status: int
     code: str
     message: str
     body: type = Error
+    more: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,4 +58,5 @@ def test_the_collection_runs_without_a_failure(newman: Path, worker: Worker, tmp
 
 def test_a_failure_of_the_collection_is_seen(newman: Path, worker: Worker, tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="404 DEAD_LETTER_NOT_FOUND"):
-        run(newman, tmp_path / "report.json", baseUrl=f"{str(worker.client.base_url).rstrip('/')}/nowhere")
+        nowhere = f"{str(worker.client.base_url).rstrip('/')}/nowhere"
+        run(newman, tmp_path / "report.json", folder="Dead letters", baseUrl=nowhere)

@@ -6,19 +6,23 @@ import ast
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from app.domain import actions, dead_letters
+from app.domain.access import Role
 from app.domain.outcomes import ChunkOutcome, Counts, RowOutcome
 from tests.described import DOCUMENT, answers, operations
 from web import answers as models
+from web.answers import Error
+from web.docs_page import render
+from web.inputs import Input, reads
 from web.openapi import describe
-from web.operations import operation_of
+from web.operations import Answer, Problem, operation, operation_of
 from web.records import row_outcomes
 from web.routes import ROUTES
 from web.views import ApiView
@@ -47,14 +51,14 @@ def test_a_method_that_is_not_described_is_no_part_of_a_document() -> None:
 
 
 def test_every_operation_has_a_name_of_its_own_and_says_what_it_does() -> None:
-    names = [operation["operationId"] for _, _, operation in operations()]
+    names = [described["operationId"] for _, _, described in operations()]
     assert len(set(names)) == len(names)
-    assert all(operation["summary"] and operation["description"] for _, _, operation in operations())
+    assert all(described["summary"] and described["description"] for _, _, described in operations())
 
 
 def test_every_parameter_of_a_path_is_described() -> None:
-    for path, _, operation in operations():
-        named = {parameter["name"] for parameter in operation["parameters"] if parameter.get("in") == "path"}
+    for path, _, described in operations():
+        named = {parameter["name"] for parameter in described["parameters"] if parameter.get("in") == "path"}
         assert named == {part[1:-1] for part in path.split("/") if part.startswith("{")}
 
 
@@ -64,13 +68,13 @@ def test_every_parameter_of_a_path_is_described() -> None:
 def test_what_is_open_asks_for_nothing_and_everything_else_for_its_role() -> None:
     for route in ROUTES:
         for method, need in route.needs.items():
-            operation = DOCUMENT["paths"][route.path][method.lower()]
+            described = DOCUMENT["paths"][route.path][method.lower()]
             if need is None:
-                assert "security" not in operation
-                assert not {"401", "403"} & set(operation["responses"])
+                assert "security" not in described
+                assert not {"401", "403"} & set(described["responses"])
             else:
-                assert operation["security"][:2] == [{"apiKey": [need]}, {"bearer": [need]}]
-                assert {"400", "401", "403", "503"} <= set(operation["responses"])
+                assert described["security"][:2] == [{"apiKey": [need]}, {"bearer": [need]}]
+                assert {"400", "401", "403", "503"} <= set(described["responses"])
 
 
 @pytest.mark.parametrize(("required", "anonymous"), [(True, False), (False, True)])
@@ -80,6 +84,47 @@ def test_a_request_without_a_credential_is_described_where_it_is_let_through(req
     assert ({} in security) is anonymous
     assert ({"account": []} in security) is anonymous
     assert set(document["components"]["securitySchemes"]) == {"apiKey", "bearer", "account"}
+
+
+# What a view may say of itself
+
+
+class Slow(Error):
+    retry_after: int = Field(alias="retryAfter")
+
+
+class Headers(Input):
+    idempotency_key: Annotated[str | None, reads(str, "X"), Field(alias="Idempotency-Key", description="Once.")] = None
+
+
+class View(ApiView):
+    @operation(
+        "getNew",
+        {200: Answer("Text.", str, media_type="text/plain")},
+        Problem(429, "TOO_MANY", "Later.", Slow, {"retryAfter": 5}),
+        headers=Headers,
+    )
+    async def get(self, request: Any) -> Any:
+        """Be new."""
+
+
+def test_an_error_that_says_more_a_header_that_is_read_and_plain_text_can_be_described() -> None:
+    document = describe([("/new", View, {"GET": Role.VIEWER})], credential_required=False)
+    OpenAPIV31SpecValidator(document).validate()
+    render(document)
+    described = document["paths"]["/new"]["get"]
+    assert described["parameters"][0] == {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": False,
+        "description": "Once.",
+        "schema": {"type": "string"},
+    }
+    assert described["responses"]["200"]["content"] == {"text/plain": {"schema": {"type": "string"}}}
+    slow = described["responses"]["429"]["content"]["application/json"]
+    assert slow["schema"] == {"$ref": "#/components/schemas/Slow"}
+    assert slow["examples"]["TOO_MANY"]["value"]["retryAfter"] == 5
+    assert set(described["responses"]) == {"200", "400", "401", "403", "429", "503"}
 
 
 # Answers
@@ -144,7 +189,7 @@ def test_every_code_that_the_api_answers_with_is_described() -> None:
 
 
 def test_links_lead_to_operations_and_parameters_that_exist() -> None:
-    named = {operation["operationId"]: operation for _, _, operation in operations()}
+    named = {described["operationId"]: described for _, _, described in operations()}
     links = [link for *_, answer in answers() for link in answer.get("links", {}).values()]
     assert links
     for link in links:
