@@ -56,7 +56,7 @@ def test_nothing_in_it_is_loaded_run_or_sent() -> None:
 
 
 def test_it_names_no_other_host() -> None:
-    assert not re.search(r"(https?:)?//[a-z0-9]", re.sub(r"<pre>.*?</pre>", "", PAGE, flags=re.DOTALL), re.IGNORECASE)
+    assert not re.search(r"(https?:)?//[a-z0-9]", PAGE, re.IGNORECASE)
 
 
 def test_every_link_leads_somewhere_in_the_page_or_to_the_document() -> None:
