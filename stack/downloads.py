@@ -107,6 +107,16 @@ def go(package: str) -> Build:
     return build
 
 
+def npm(package: str) -> Build:
+    """Build by installing one package of npm, given as `name@version`; its programs are in `node_modules/.bin`."""
+
+    def build(directory: Path, log: Path, cancellation: Cancellation) -> None:
+        quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock")
+        run(("npm", "install", *quiet, "--prefix", str(directory), package), log, cancellation, directory)
+
+    return build
+
+
 class Lock:
     """A lock between processes, which ends with the process that holds it."""
 

@@ -11,6 +11,9 @@ import pytest
 
 from app.settings import Settings
 from stack import S3, Stack
+from stack.clients import NEWMAN
+from stack.downloads import LIBRARY, fetch
+from stack.errors import Cancellation
 from tests.support import Worker
 
 
@@ -29,6 +32,15 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             pytest.skip(f"no S3 server: {tool.command}: {problem}")
     with Stack(directory=tmp_path_factory.mktemp("s3"), services=("s3",), ports="free") as stack:
         yield stack
+
+
+@pytest.fixture(scope="session")
+def newman() -> Path:
+    """The program. It is installed with npm; without that its tests are skipped, but not in CI."""
+    for tool in NEWMAN.tools:
+        if (problem := tool.problem()) and not os.environ.get("CI"):
+            pytest.skip(f"no newman: {tool.command}: {problem}")
+    return fetch(NEWMAN, LIBRARY, Cancellation()) / "node_modules" / ".bin" / "newman"
 
 
 @pytest.fixture

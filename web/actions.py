@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from aiohttp import web
+from pydantic import Field
 
 from app.domain.actions import ENDED, Status, presented, statistics
 from app.domain.entities import find_entity
 from app.messages import Feed
-from web.admission import REPLAYED_HEADER
-from web.errors import as_utf8, bad_request
-from web.paging import next_link, read_cursor, read_limit
-from web.uploads import receive
+from web.admission import REPLAYED_HEADER, UploadHeaders
+from web.answers import Accepted, Action, Statistics
+from web.errors import as_utf8
+from web.forms import UploadForm
+from web.inputs import Input, reads
+from web.operations import ACTION_NOT_FOUND, Answer, Header, Problem, operation
+from web.paging import DEFAULT_LIMIT, INVALID_CURSOR, INVALID_LIMIT, NEXT_PAGE, Cursor, Limit, next_link
+from web.uploads import PROBLEMS, receive
 from web.views import ApiView, json_response
 
 log = logging.getLogger(__name__)
@@ -24,9 +29,57 @@ log = logging.getLogger(__name__)
 _FEED_TIMEOUT = 1.0
 
 
+def _read_status(text: str) -> Status | None:
+    if not text:
+        return None
+    if text.upper() not in Status.__members__:
+        raise ValueError(f"status must be one of {', '.join(Status.__members__)}.")
+    return Status(text.upper())
+
+
+def _read_entity_type(text: str) -> str | None:
+    entity = find_entity(text)
+    return entity.name if entity else as_utf8(text) or None
+
+
+class ActionsQuery(Input):
+    """Which actions are listed."""
+
+    limit: Limit = DEFAULT_LIMIT
+    status: Annotated[
+        Status | None,
+        reads(_read_status, "INVALID_STATUS", Status | Literal[""]),
+        Field(description="Only actions with this status, in upper or lower case; empty: all."),
+    ] = None
+    entity_type: Annotated[
+        str | None, reads(_read_entity_type, "INVALID_ENTITY_TYPE"), Field(description="Only actions on this entity.")
+    ] = None
+    cursor: Cursor = None
+
+
+#: What can be asked of an action that was just taken.
+_NEXT = {
+    name: {"action_id": "$response.body#/actionId"}
+    for name in ("getBulkAction", "getBulkActionStats", "listBulkActionRecords")
+}
+
+
+_REPLAYED = {
+    REPLAYED_HEADER: Header("The same request had made this action before.", "true", required=False),
+}
+
+
 class ActionsView(ApiView):
     """All actions of an account."""
 
+    @operation(
+        "createBulkAction",
+        {201: Answer("The file is taken, and its rows are counted.", Accepted, headers=_REPLAYED, links=_NEXT)},
+        *PROBLEMS,
+        form=UploadForm,
+        headers=UploadHeaders,
+        details="The fields of the form may come in any order. Nothing of a refused upload is left behind.",
+    )
     async def post(self, request: web.Request) -> web.Response:
         """Take an upload, and queue or schedule it."""
         action, replayed = await receive(request, self.platform, self.account(request))
@@ -54,14 +107,26 @@ class ActionsView(ApiView):
         except Exception as error:
             log.warning("action %s not announced, the dispatcher will: %r", action_id, error)
 
+    @operation(
+        "listBulkActions",
+        {200: Answer("A page of actions.", list[Action], headers=NEXT_PAGE)},
+        INVALID_LIMIT,
+        Problem(400, "INVALID_STATUS", f"status must be one of {', '.join(Status.__members__)}."),
+        INVALID_CURSOR,
+        query=ActionsQuery,
+    )
     async def get(self, request: web.Request) -> web.Response:
         """List actions, newest first."""
-        limit = read_limit(request)
-        query = {"accountId": self.account(request), **_filters(request)}
-        actions = await self.platform.store.actions.page(query, limit + 1, read_cursor(request))
+        asked = ActionsQuery.read(request.query)
+        query = {"accountId": self.account(request)}
+        if asked.status:
+            query["status"] = asked.status
+        if asked.entity_type:
+            query["entityType"] = asked.entity_type
+        actions = await self.platform.store.actions.page(query, asked.limit + 1, asked.cursor)
         headers = {}
-        if len(actions) > limit:
-            actions = actions[:limit]
+        if len(actions) > asked.limit:
+            actions = actions[: asked.limit]
             headers["Link"] = next_link(request, actions[-1]["createdAt"], actions[-1]["_id"])
         return json_response([presented(action) for action in actions], headers=headers)
 
@@ -69,6 +134,7 @@ class ActionsView(ApiView):
 class ActionView(ApiView):
     """One action."""
 
+    @operation("getBulkAction", {200: Answer("The action.", Action)}, ACTION_NOT_FOUND)
     async def get(self, request: web.Request, action_id: str) -> web.Response:
         """Show the action with its newest counters."""
         return json_response(presented(await _newest(self, request, action_id)))
@@ -77,6 +143,7 @@ class ActionView(ApiView):
 class ActionStatisticsView(ApiView):
     """The counters of one action."""
 
+    @operation("getBulkActionStats", {200: Answer("The counters.", Statistics)}, ACTION_NOT_FOUND)
     async def get(self, request: web.Request, action_id: str) -> web.Response:
         """Show the counters, the speed and the time left."""
         return json_response(statistics(await _newest(self, request, action_id), datetime.now(UTC)))
@@ -91,16 +158,3 @@ async def _newest(view: ApiView, request: web.Request, action_id: str) -> dict[s
     if live.get("processedCount", 0) > action.get("processedCount", 0):
         action.update(live)
     return action
-
-
-def _filters(request: web.Request) -> dict[str, str]:
-    filters: dict[str, str] = {}
-    if status := request.query.get("status", "").upper():
-        if status not in Status.__members__:
-            known = ", ".join(Status.__members__)
-            raise bad_request(f"status must be one of {known}.", "INVALID_STATUS")
-        filters["status"] = status
-    if name := request.query.get("entityType"):
-        entity = find_entity(name)
-        filters["entityType"] = entity.name if entity else as_utf8(name)
-    return filters

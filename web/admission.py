@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
 from aiohttp import web
+from pydantic import Field
 
 from app import admission
 from app.domain.account_limits import StorageFull, TooManyActive
@@ -14,14 +15,37 @@ from app.domain.idempotency import KeyReused, check_key, scoped
 from app.metrics import ACCOUNT_LIMITED, REPLAYS
 from app.platform import Platform
 from web.errors import ApiError, bad_request, too_many_requests
+from web.inputs import Input, reads
 
 KEY_HEADER = "Idempotency-Key"
+_INVALID_KEY = "INVALID_IDEMPOTENCY_KEY"
 REPLAYED_HEADER = "Idempotency-Replayed"
 
 #: A form has at most so many bytes beside its file; what is sent beyond them is the file's.
 _MAX_FORM = 1024**2
 #: When to ask again where an action must end first; nobody knows when that is. Seconds.
 _ASK_AGAIN = 10
+
+
+def _read_key(text: str) -> str:
+    try:
+        return check_key(text)
+    except ValueError as error:
+        raise ValueError(f"The header {KEY_HEADER} {error}.") from None
+
+
+class UploadHeaders(Input):
+    """What is read of the headers of an upload."""
+
+    key: Annotated[
+        str | None,
+        reads(_read_key, _INVALID_KEY, Annotated[str, Field(pattern=r"^[!-~]([ -~]{0,253}[!-~])?$")]),
+        Field(
+            alias=KEY_HEADER,
+            description="Makes it safe to send the upload again: the same key with the same upload is the same action, "
+            "for 24 hours.",
+        ),
+    ] = None
 
 
 async def begin(request: web.Request, platform: Platform, account_id: str) -> str | None:
@@ -51,15 +75,10 @@ async def admit(platform: Platform, action: dict[str, Any]) -> dict[str, Any]:
 
 
 def _key(request: web.Request, account_id: str) -> str | None:
-    sent = request.headers.getall(KEY_HEADER, [])
-    if not sent:
-        return None
-    if len(sent) > 1:
-        raise bad_request(f"The header {KEY_HEADER} must be sent once.", "INVALID_IDEMPOTENCY_KEY")
-    try:
-        return scoped(account_id, check_key(sent[0]))
-    except ValueError as error:
-        raise bad_request(f"The header {KEY_HEADER} {error}.", "INVALID_IDEMPOTENCY_KEY") from None
+    if len(request.headers.getall(KEY_HEADER, [])) > 1:
+        raise bad_request(f"The header {KEY_HEADER} must be sent once.", _INVALID_KEY)
+    key = UploadHeaders.read(request.headers).key
+    return None if key is None else scoped(account_id, key)
 
 
 @contextmanager

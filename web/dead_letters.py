@@ -3,34 +3,61 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Annotated, Any
 
 from aiohttp import web
+from pydantic import Field
 
 from app.domain.access import DEFAULT_ACCOUNT
 from app.domain.dead_letters import presented
 from app.messages import Chunk
+from web.answers import DeadLetter, Replayed
 from web.errors import ApiError, as_utf8
-from web.paging import next_link, read_cursor, read_limit
+from web.inputs import Input, reads
+from web.operations import Answer, Problem, operation
+from web.paging import DEFAULT_LIMIT, INVALID_CURSOR, INVALID_LIMIT, NEXT_PAGE, Cursor, Limit, next_link
 from web.views import ApiView, json_response
 
 log = logging.getLogger(__name__)
 
 
+class DeadLettersQuery(Input):
+    """Which dead letters are listed."""
+
+    limit: Limit = DEFAULT_LIMIT
+    action_id: Annotated[
+        str | None, reads(as_utf8, "INVALID_ACTION_ID"), Field(description="Only letters of this action.")
+    ] = None
+    status: Annotated[
+        str | None,
+        reads(as_utf8, "INVALID_STATUS"),
+        Field(description="Only letters with this status: `DEAD` for those that were not replayed."),
+    ] = None
+    cursor: Cursor = None
+
+
 class DeadLettersView(ApiView):
     """What could not be done, or not be read."""
 
+    @operation(
+        "listDeadLetters",
+        {200: Answer("A page of dead letters.", list[DeadLetter], headers=NEXT_PAGE)},
+        INVALID_LIMIT,
+        INVALID_CURSOR,
+        query=DeadLettersQuery,
+    )
     async def get(self, request: web.Request) -> web.Response:
-        """List dead letters, newest first; ``?actionId=`` for one action, ``?status=DEAD`` for open ones."""
-        limit = read_limit(request)
+        """List dead letters, newest first."""
+        asked = DeadLettersQuery.read(request.query)
         query: dict[str, Any] = {"accountId": {"$in": _visible(self.account(request))}}
-        for name in ("actionId", "status"):
-            if name in request.query:
-                query[name] = as_utf8(request.query[name])
-        letters = await self.platform.store.dead_letters.page(query, limit + 1, read_cursor(request))
+        if asked.action_id is not None:
+            query["actionId"] = asked.action_id
+        if asked.status is not None:
+            query["status"] = asked.status
+        letters = await self.platform.store.dead_letters.page(query, asked.limit + 1, asked.cursor)
         headers = {}
-        if len(letters) > limit:
-            letters = letters[:limit]
+        if len(letters) > asked.limit:
+            letters = letters[: asked.limit]
             headers["Link"] = next_link(request, letters[-1]["at"], letters[-1]["_id"])
         return json_response([presented(letter) for letter in letters], headers=headers)
 
@@ -38,6 +65,13 @@ class DeadLettersView(ApiView):
 class DeadLetterReplayView(ApiView):
     """Running a dead letter again."""
 
+    @operation(
+        "replayDeadLetter",
+        {202: Answer("The message is sent again.", Replayed)},
+        Problem(404, "DEAD_LETTER_NOT_FOUND", "Dead letter not found"),
+        Problem(409, "NOT_REPLAYABLE", "This message cannot be sent again: it is no longer whole."),
+        Problem(409, "ALREADY_REPLAYED", "This dead letter has been replayed already."),
+    )
     async def post(self, request: web.Request, letter_id: str) -> web.Response:
         """Send the message to where it came from; the counters follow when it succeeds."""
         letters = self.platform.store.dead_letters
@@ -57,7 +91,9 @@ class DeadLetterReplayView(ApiView):
         except Exception as error:
             log.warning("dead letter %s not sent: %r", letter_id, error)
             await letters.return_replay(letter_id)
-            raise ApiError(503, "The broker is away, please try again later.", "SERVICE_UNAVAILABLE") from None
+            raise ApiError(
+                503, "The broker is away, please try again later.", "SERVICE_UNAVAILABLE", {"Retry-After": "5"}
+            ) from None
         return json_response({"id": letter_id, "status": "REPLAYED"}, 202)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from aiohttp import web
 
+from web.answers import Health, Readiness
+from web.operations import Answer, operation
 from web.views import ApiView, json_response
 
 #: Longest wait for one dependency, seconds.
@@ -17,6 +19,7 @@ _TIMEOUT = 3.0
 class HealthView(ApiView):
     """Liveness: the process serves requests."""
 
+    @operation("getHealth", {200: Answer("The process lives.", Health)})
     async def get(self, request: web.Request) -> web.Response:
         """Answer as long as the event loop turns."""
         return json_response({"status": "UP"})
@@ -25,6 +28,10 @@ class HealthView(ApiView):
 class ReadyView(ApiView):
     """Readiness: this worker has recovered its tables, and what it depends on answers."""
 
+    @operation(
+        "getReadiness",
+        {200: Answer("Everything is up.", Readiness), 503: Answer("Something is not up.", Readiness)},
+    )
     async def get(self, request: web.Request) -> web.Response:
         """Answer 200 when everything is up, else 503; either way with the state of each dependency."""
         platform = self.platform

@@ -5,42 +5,58 @@ from __future__ import annotations
 import base64
 import binascii
 from datetime import UTC, datetime
+from typing import Annotated
 from urllib.parse import urlencode
 
 from aiohttp import web
+from pydantic import Field
 
 from app.domain.actions import iso
-from web.errors import bad_request
+from web.inputs import reads
+from web.operations import Header, Problem
 
-_DEFAULT_LIMIT, _MAX_LIMIT = 50, 500
+DEFAULT_LIMIT, _MAX_LIMIT = 50, 500
+
+INVALID_LIMIT = Problem(400, "INVALID_LIMIT", f"limit must be a number from 1 to {_MAX_LIMIT}, not '0'.")
+INVALID_CURSOR = Problem(400, "INVALID_CURSOR", "cursor must be one that a Link header gave.")
+
+#: The header of a page that is not the last.
+NEXT_PAGE = {
+    "Link": Header(
+        "The next page (RFC 8288); absent on the last one.",
+        '</bulk-actions?limit=50&cursor=MjAyNi0xMS0yM1Q>; rel="next"',
+        required=False,
+    )
+}
 
 
-def read_limit(request: web.Request) -> int:
-    """Return how many entries the client wants on a page.
-
-    Raises:
-        ApiError: 400 when it is not a number in range.
-    """
-    text = request.query.get("limit", str(_DEFAULT_LIMIT))
+def _read_limit(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 6 and 1 <= int(text) <= _MAX_LIMIT):
-        raise bad_request(f"limit must be a number from 1 to {_MAX_LIMIT}, not {text[:20]!r}.", "INVALID_LIMIT")
+        raise ValueError(f"limit must be a number from 1 to {_MAX_LIMIT}, not {text[:20]!r}.")
     return int(text)
 
 
-def read_cursor(request: web.Request) -> tuple[datetime, str] | None:
-    """Return the moment and id behind which the page begins; None for the first page.
-
-    Raises:
-        ApiError: 400 when it is not a cursor of ours.
-    """
-    cursor = request.query.get("cursor")
-    if cursor is None:
-        return None
+def _read_cursor(text: str) -> tuple[datetime, str]:
     try:
-        moment, _, entry_id = base64.urlsafe_b64decode(cursor.encode()).decode().partition("/")
+        moment, _, entry_id = base64.urlsafe_b64decode(text.encode()).decode().partition("/")
         return datetime.fromisoformat(moment).astimezone(UTC), entry_id
     except (ValueError, OverflowError, binascii.Error):
-        raise bad_cursor() from None
+        raise ValueError(INVALID_CURSOR.message) from None
+
+
+#: How many entries the client wants on a page.
+Limit = Annotated[
+    int,
+    reads(_read_limit, INVALID_LIMIT.code, Annotated[int, Field(ge=1, le=_MAX_LIMIT)]),
+    Field(description="Entries on a page."),
+]
+
+#: The moment and id behind which the page begins; None for the first page.
+Cursor = Annotated[
+    tuple[datetime, str] | None,
+    reads(_read_cursor, INVALID_CURSOR.code),
+    Field(description="Where the page begins: take it from the `Link` header of the page before."),
+]
 
 
 def next_link(request: web.Request, moment: datetime, entry_id: str) -> str:
@@ -52,8 +68,3 @@ def link_to(request: web.Request, cursor: str) -> str:
     """Return the ``Link`` header of the page at ``cursor``."""
     following = {**request.query, "cursor": cursor}
     return f'<{request.path}?{urlencode(following)}>; rel="next"'
-
-
-def bad_cursor() -> Exception:
-    """The cursor is not one of ours (400)."""
-    return bad_request("cursor must be one that a Link header gave.", "INVALID_CURSOR")

@@ -3,41 +3,82 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
 
 from aiohttp import web
+from pydantic import Field
 
-from app.domain.outcomes import ChunkOutcome
+from app.domain.outcomes import ChunkOutcome, RowStatus
 from app.messages import chunk_id
 from app.platform import Platform
-from web.errors import bad_request
-from web.paging import bad_cursor, link_to, read_limit
+from web.answers import Row
+from web.inputs import Input, reads
+from web.operations import ACTION_NOT_FOUND, Answer, Problem, operation
+from web.paging import DEFAULT_LIMIT, INVALID_CURSOR, INVALID_LIMIT, NEXT_PAGE, Limit, link_to
 from web.views import ApiView, json_response
 
-_STATUSES = ("SUCCESS", "FAILED", "SKIPPED")
+_STATUSES: tuple[RowStatus, ...] = get_args(RowStatus)
 
 #: Most chunks read from the ledger in one query; the first reads are smaller, because a page is often full by then.
 _CHUNKS_PER_READ = 32
 
 
+def _read_status(text: str) -> str | None:
+    status = text.upper() or None
+    if status is not None and status not in _STATUSES:
+        raise ValueError(f"status must be one of {', '.join(_STATUSES)}.")
+    return status
+
+
+def _read_cursor(text: str) -> tuple[int, int]:
+    chunk, _, row = text.partition("-")
+    if len(text) > 40 or not all(part.isascii() and part.isdigit() for part in (chunk, row)):
+        raise ValueError(INVALID_CURSOR.message)
+    return int(chunk), int(row)
+
+
+class RecordsQuery(Input):
+    """Which row outcomes are listed."""
+
+    limit: Limit = DEFAULT_LIMIT
+    status: Annotated[
+        str | None,
+        reads(_read_status, "INVALID_STATUS", RowStatus | Literal[""]),
+        Field(description="Only rows with this status, in upper or lower case; empty: all."),
+    ] = None
+    #: The chunk to start in and the row to start behind; None for the first page.
+    cursor: Annotated[
+        tuple[int, int] | None,
+        reads(_read_cursor, INVALID_CURSOR.code),
+        Field(description="Where the page begins: take it from the `Link` header of the page before."),
+    ] = None
+
+
 class ActionRecordsView(ApiView):
     """The rows of one action."""
 
+    @operation(
+        "listBulkActionRecords",
+        {200: Answer("A page of rows.", list[Row], headers=NEXT_PAGE)},
+        INVALID_LIMIT,
+        Problem(400, "INVALID_STATUS", f"status must be one of {', '.join(_STATUSES)}."),
+        INVALID_CURSOR,
+        ACTION_NOT_FOUND,
+        query=RecordsQuery,
+        details="While the action runs, the rows of what is finished.",
+    )
     async def get(self, request: web.Request, action_id: str) -> web.Response:
-        """List row outcomes; of finished chunks only, while the action runs."""
+        """List the outcome of each row, in the order of the file."""
         action = await self.action(request, action_id)
-        limit = read_limit(request)
-        status = request.query.get("status", "").upper() or None
-        if status is not None and status not in _STATUSES:
-            raise bad_request(f"status must be one of {', '.join(_STATUSES)}.", "INVALID_STATUS")
-        chunk, after = _read_cursor(request)
+        asked = RecordsQuery.read(request.query)
+        chunk, after = asked.cursor or (0, 0)
         rows: list[dict[str, Any]] = []
         headers: dict[str, str] = {}
         async for index, outcome in _outcomes(self.platform, action, chunk):
             for row in row_outcomes(outcome):
-                if row["row"] <= after or status not in (None, row["status"]):
+                if row["row"] <= after or asked.status not in (None, row["status"]):
                     continue
-                if len(rows) == limit:
+                if len(rows) == asked.limit:
                     headers["Link"] = link_to(request, f"{index}-{rows[-1]['row']}")
                     return json_response(rows, headers=headers)
                 rows.append(row)
@@ -74,12 +115,3 @@ async def _outcomes(platform: Platform, action: dict[str, Any], first: int) -> A
             outcome = found.get(chunk_id(action["_id"], index))
             if outcome is not None:
                 yield index, outcome
-
-
-def _read_cursor(request: web.Request) -> tuple[int, int]:
-    """Return the chunk to start in and the row to start behind."""
-    cursor = request.query.get("cursor", "0-0")
-    chunk, _, row = cursor.partition("-")
-    if len(cursor) > 40 or not all(part.isascii() and part.isdigit() for part in (chunk, row)):
-        raise bad_cursor()
-    return int(chunk), int(row)

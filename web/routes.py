@@ -10,6 +10,7 @@ from faust.web import Blueprint
 from app.domain.access import Role
 from web.actions import ActionStatisticsView, ActionsView, ActionView
 from web.dead_letters import DeadLetterReplayView, DeadLettersView
+from web.documentation import DescriptionView, DocsView, prepare
 from web.health import HealthView, ReadyView
 from web.metrics import MetricsView
 from web.records import ActionRecordsView
@@ -42,6 +43,8 @@ ROUTES: tuple[Route, ...] = (
     Route("/health", HealthView, {"GET": OPEN}),
     Route("/ready", ReadyView, {"GET": OPEN}),
     Route(METRICS, MetricsView, {"GET": Role.ADMIN}),
+    Route("/openapi.json", DescriptionView, {"GET": OPEN}),
+    Route("/docs", DocsView, {"GET": OPEN}),
 )
 
 _NEEDS: Mapping[tuple[str, str], Role | None] = {
@@ -63,3 +66,4 @@ def add_to(app: Any) -> None:
     for route in ROUTES:
         blueprint.route(route.path, name=route.view.__name__)(route.view)
     app.web.blueprints.add("", blueprint)
+    app.api_description = prepare(ROUTES, credential_required=app.settings.auth_mode == "required")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,11 +18,11 @@ from bson import ObjectId
 from pymongo.errors import ConnectionFailure, ServerSelectionTimeoutError, WriteConcernError
 
 from app.adapters.storage import StorageWriter
-from app.domain.actions import ACTION_TYPES, Status, parse_schedule
-from app.domain.column_mapping import ColumnMapping, MappingError, parse_mapping
+from app.domain.actions import Status
+from app.domain.column_mapping import MappingError
 from app.domain.csv_spans import CsvError, Scan, SpanScanner
 from app.domain.csv_text import other_text, refuse_reason
-from app.domain.entities import Columns, Entity, HeaderError, check_header, find_entity
+from app.domain.entities import Columns, HeaderError, check_header
 from app.domain.file_names import clean_file_name
 from app.domain.gunzip import MAGIC, Gunzip, GzipError, GzipTooDense
 from app.domain.idempotency import request_digest
@@ -31,8 +30,11 @@ from app.domain.outcomes import Counts
 from app.platform import Platform
 from app.settings import Settings
 from web import admission, errors
+from web.admission import KEY_HEADER
 from web.arriving import ArrivingBody
 from web.errors import ApiError, as_utf8, bad_request
+from web.forms import UploadForm, delimiter_so_far
+from web.operations import Problem, too_many
 
 #: Blocks are gathered to this size before they are scanned, hashed and written, bytes.
 _BLOCK = 256 * 1024
@@ -53,7 +55,52 @@ _BROKEN = (
 #: After these nobody knows whether the database has done what it was asked.
 _UNKNOWN_END = (ConnectionFailure, WriteConcernError, TimeoutError, asyncio.CancelledError)
 
-_DELIMITERS = {",": ",", ";": ";", "|": "|", "\t": "\t", "\\t": "\t", "tab": "\t"}
+#: Every way in which an upload is refused.
+PROBLEMS = (
+    Problem(400, "FILE_REQUIRED", errors.NO_FILE),
+    Problem(400, "FIELDS_REQUIRED", errors.FIELDS_REQUIRED),
+    Problem(400, "ACTION_TYPE_UNSUPPORTED", errors.ACTION_TYPE_UNSUPPORTED),
+    Problem(400, "ENTITY_TYPE_UNSUPPORTED", errors.ENTITY_TYPE_UNSUPPORTED),
+    Problem(
+        400,
+        "INVALID_SCHEDULE",
+        "scheduledAt must be an ISO 8601 date and time such as 2030-01-31T09:00:00Z, not 'tomorrow'.",
+    ),
+    Problem(400, "INVALID_DELIMITER", "delimiter must be one of , ; | or tab."),
+    Problem(400, "INVALID_MAPPING", 'mapping must be a JSON object such as {"Kunde": "id", "Notiz": null}.'),
+    Problem(400, "INVALID_IDEMPOTENCY_KEY", f"The header {KEY_HEADER} must be sent once."),
+    Problem(400, "EMPTY_FILE", "The file is empty."),
+    Problem(400, "INVALID_HEADER", "Missing columns: email, status. The file has: id, name."),
+    Problem(400, "NO_ROWS", "The file has a header but no data rows."),
+    Problem(400, "NOT_CSV", "The file is a PNG image, not CSV."),
+    Problem(400, "INVALID_CSV", "Row 3 has a field larger than the limit."),
+    Problem(400, "TOO_MANY_FILES", "Please upload one file only."),
+    Problem(400, "TOO_MANY_PARTS", f"The form has more than {_MAX_PARTS} parts."),
+    Problem(400, "FIELD_TOO_LONG", f"The field note is longer than {_MAX_FIELD} bytes."),
+    Problem(400, "FIELD_NOT_UTF8", "The field scheduledAt is not UTF-8."),
+    Problem(400, "BROKEN_MULTIPART", "The multipart body is broken: it ends early or its parts cannot be told apart."),
+    Problem(400, "BROKEN_GZIP", "The gzip file ends early: it is not complete."),
+    Problem(408, "UPLOAD_TOO_SLOW", "The upload is slower than 4096 bytes per second."),
+    Problem(413, "FORM_TOO_LARGE", "Beside the file, the form has more than 2097152 bytes."),
+    Problem(
+        413,
+        "GZIP_TOO_DENSE",
+        "The gzip file unpacks to more than 200 times its size: please upload it without compression.",
+    ),
+    Problem(
+        413,
+        "STORAGE_LIMIT_REACHED",
+        "The files of the account may have 1000000 bytes together, and have 999000 already.",
+    ),
+    Problem(
+        415,
+        "UNSUPPORTED_ENCODING",
+        "The body of the request is compressed: please compress the file alone, with gzip.",
+    ),
+    Problem(422, "IDEMPOTENCY_KEY_REUSED", f"This {KEY_HEADER} has been used for another request: send a new one."),
+    too_many("TOO_MANY_ACTIVE_ACTIONS", "The account may have 20 actions that have not ended, and has them.", 10),
+    Problem(413, "FILE_TOO_LARGE", "The file is larger than the limit of 5368709120 bytes."),
+)
 
 
 class _File:
@@ -141,16 +188,6 @@ class _File:
         self._scanner.feed(block)
 
 
-@dataclass(frozen=True)
-class _Order:
-    """What the form asks for, checked."""
-
-    action_type: str
-    entity: Entity
-    scheduled_at: datetime | None
-    mapping: ColumnMapping | None
-
-
 async def receive(request: web.Request, platform: Platform, account_id: str) -> tuple[dict[str, Any], bool]:
     """Take the upload of a request; return the stored action, and whether the same request had made it before.
 
@@ -168,8 +205,8 @@ async def receive(request: web.Request, platform: Platform, account_id: str) -> 
         form, file = await _read_form(request, platform.settings, writer)
     storing = False
     try:
-        order = _check_order(form)
-        delimiter = _delimiter(form)
+        order = UploadForm.read(form)
+        delimiter = order.delimiter
         scan = file.scan
         if delimiter != file.delimiter:
             # The field came after the file: records may end elsewhere than was assumed.
@@ -252,7 +289,8 @@ async def _read_form(request: web.Request, settings: Settings, writer: StorageWr
                 if file is not None:
                     raise bad_request("Please upload one file only.", "TOO_MANY_FILES")
                 packed = _is_packed(part)
-                file = _File(settings, clean_file_name(part.filename), _delimiter(form), writer, said_packed=packed)
+                name, delimiter = clean_file_name(part.filename), delimiter_so_far(form)
+                file = _File(settings, name, delimiter, writer, said_packed=packed)
                 while block := await part.read_chunk(_BLOCK):
                     body.belongs_to_the_file(len(block))
                     await file.take(block)
@@ -312,13 +350,6 @@ def _unsupported_encoding(message: str) -> ApiError:
     return ApiError(415, message, "UNSUPPORTED_ENCODING")
 
 
-def _delimiter(form: dict[str, str]) -> str:
-    sent = form.get("delimiter") or ","
-    if sent not in _DELIMITERS:
-        raise bad_request("delimiter must be one of , ; | or tab.", "INVALID_DELIMITER")
-    return _DELIMITERS[sent]
-
-
 def _scanner(settings: Settings, delimiter: str) -> SpanScanner:
     return SpanScanner(
         delimiter=delimiter,
@@ -329,31 +360,7 @@ def _scanner(settings: Settings, delimiter: str) -> SpanScanner:
     )
 
 
-def _check_order(form: dict[str, str]) -> _Order:
-    action_type, entity_type = form.get("actionType"), form.get("entityType")
-    if not action_type or not entity_type:
-        raise bad_request(errors.FIELDS_REQUIRED, "FIELDS_REQUIRED")
-    if action_type not in ACTION_TYPES:
-        raise bad_request(errors.ACTION_TYPE_UNSUPPORTED, "ACTION_TYPE_UNSUPPORTED")
-    entity = find_entity(entity_type)
-    if entity is None:
-        raise bad_request(errors.ENTITY_TYPE_UNSUPPORTED, "ENTITY_TYPE_UNSUPPORTED")
-    scheduled_at = None
-    if form.get("scheduledAt"):
-        try:
-            scheduled_at = parse_schedule(form["scheduledAt"])
-        except ValueError as error:
-            raise bad_request(str(error), "INVALID_SCHEDULE") from None
-    mapping = None
-    if form.get("mapping"):
-        try:
-            mapping = parse_mapping(form["mapping"])
-        except MappingError as error:
-            raise bad_request(str(error), "INVALID_MAPPING") from None
-    return _Order(action_type, entity, scheduled_at, mapping)
-
-
-def _check_file(order: _Order, scan: Scan, delimiter: str) -> Columns:
+def _check_file(order: UploadForm, scan: Scan, delimiter: str) -> Columns:
     if scan.header is None:
         raise bad_request("The file is empty.", "EMPTY_FILE")
     try:

@@ -80,7 +80,9 @@ class Bench:
             reporter=Reporter(self.store.actions, snapshots, interval=0.5),
             authenticator=OpenDoor(),
             rate_limits=RateLimits(
-                settings.redis_uri.get_secret_value(), window_ms=settings.rate_limit_window_ms, namespace=settings.kafka_topic
+                settings.redis_uri.get_secret_value(),
+                window_ms=settings.rate_limit_window_ms,
+                namespace=settings.kafka_topic,
             ),
             is_moving=lambda: False,
         )

@@ -39,6 +39,8 @@ ROUTES = {
     ("GET", "/health"),
     ("GET", "/ready"),
     ("GET", "/metrics"),
+    ("GET", "/openapi.json"),
+    ("GET", "/docs"),
     ("GET", "/"),  # Faust's own, empty, page
 }
 

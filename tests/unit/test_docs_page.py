@@ -1,0 +1,96 @@
+"""The page at /docs shows the whole document, and needs nothing from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+
+from tests.described import DOCUMENT, operations
+from web.docs_page import content_security_policy, render
+
+PAGE = render(DOCUMENT)
+
+#: Elements that have no end.
+VOID = {"meta"}
+#: Elements that load, run or send something.
+ACTIVE = {"script", "link", "img", "iframe", "object", "embed", "form", "base", "video", "audio", "source", "svg"}
+
+
+class Reader(HTMLParser):
+    """What a page is made of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def read(page: str) -> Reader:
+    reader = Reader()
+    reader.feed(page)
+    reader.close()
+    return reader
+
+
+def test_every_element_is_closed() -> None:
+    assert read(PAGE).open == []
+
+
+def test_nothing_in_it_is_loaded_run_or_sent() -> None:
+    reader = read(PAGE)
+    assert not ACTIVE & set(reader.tags)
+    assert not [name for name, _ in reader.attributes if name.startswith("on") or name in {"src", "style", "action"}]
+    assert not re.search(r"url\(|@import|javascript:", PAGE)
+
+
+def test_it_names_no_other_host() -> None:
+    assert not re.search(r"(https?:)?//[a-z0-9]", PAGE, re.IGNORECASE)
+
+
+def test_every_link_leads_somewhere_in_the_page_or_to_the_document() -> None:
+    attributes = read(PAGE).attributes
+    ids = [value for name, value in attributes if name == "id"]
+    assert len(set(ids)) == len(ids)
+    assert {value for name, value in attributes if name == "href"} <= {f"#{name}" for name in ids} | {"/openapi.json"}
+
+
+def test_its_policy_allows_its_own_style_and_nothing_else() -> None:
+    [style] = re.findall(r"<style>(.*?)</style>", PAGE, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = content_security_policy()
+    assert policy.startswith(f"default-src 'none'; style-src 'sha256-{digest}';")
+    assert "unsafe" not in policy
+
+
+def test_it_shows_every_operation_with_all_its_answers() -> None:
+    for path, method, operation in operations():
+        section = PAGE.partition(f'<section id="{operation["operationId"]}">')[2].partition("</section>")[0]
+        assert f"{method.upper()}</span> {path}" in section
+        for status in operation["responses"]:
+            assert f"<strong>{status}</strong>" in section
+
+
+def test_it_shows_every_schema_and_credential() -> None:
+    for name in DOCUMENT["components"]["schemas"]:
+        assert f'id="schema-{name}"' in PAGE
+    for name in DOCUMENT["components"]["securitySchemes"]:
+        assert f"<code>{name}</code>" in PAGE
+
+
+def test_what_stands_in_the_document_is_text_and_never_markup() -> None:
+    document = {**DOCUMENT, "info": {**DOCUMENT["info"], "title": "<script>&", "description": "`<b>`"}}
+    page = render(document)
+    assert "<script>" not in page
+    assert "<code>&lt;b&gt;</code>" in page

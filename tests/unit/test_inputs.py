@@ -1,0 +1,116 @@
+"""What clients send is read by models, and what is wrong with it is told in the words of its reader."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import CIMultiDict, MultiDict
+from pydantic import Field
+
+from web.actions import ActionsQuery
+from web.dead_letters import DeadLettersQuery
+from web.errors import ApiError
+from web.forms import UploadForm, delimiter_so_far
+from web.inputs import Input, reads
+from web.records import RecordsQuery
+
+REQUIRED = {"actionType": "BULK_UPDATE", "entityType": "contact"}
+ANY_TEXT = st.text(st.characters())  # surrogates too: bytes of a client that were no text
+
+
+def told(error: pytest.ExceptionInfo[ApiError]) -> tuple[int, str]:
+    return error.value.status, error.value.code
+
+
+def test_of_a_name_that_is_sent_twice_the_first_counts() -> None:
+    assert ActionsQuery.read(MultiDict([("limit", "1"), ("limit", "x")])).limit == 1
+
+
+def test_nothing_sent_means_the_defaults() -> None:
+    asked = ActionsQuery.read({})
+    assert (asked.limit, asked.status, asked.entity_type, asked.cursor) == (50, None, None, None)
+
+
+def test_an_empty_filter_is_none() -> None:
+    asked = ActionsQuery.read({"status": "", "entityType": ""})
+    assert (asked.status, asked.entity_type) == (None, None)
+    assert RecordsQuery.read({"status": ""}).status is None
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        ({"cursor": "x", "status": "x", "limit": "x"}, "INVALID_LIMIT"),
+        ({"cursor": "x", "status": "x"}, "INVALID_STATUS"),
+        ({"cursor": "x"}, "INVALID_CURSOR"),
+    ],
+)
+@pytest.mark.parametrize("query", [ActionsQuery, RecordsQuery])
+def test_of_several_mistakes_the_first_of_the_model_is_told(
+    query: type[Input], sent: dict[str, str], code: str
+) -> None:
+    with pytest.raises(ApiError) as error:
+        query.read(sent)
+    assert told(error) == (400, code)
+
+
+@pytest.mark.parametrize(
+    ("form", "code"),
+    [
+        ({"actionType": "X", "delimiter": "x"}, "FIELDS_REQUIRED"),
+        ({"actionType": "X", "entityType": "X", "scheduledAt": "x", "delimiter": "x"}, "ACTION_TYPE_UNSUPPORTED"),
+        ({**REQUIRED, "entityType": "X", "scheduledAt": "x", "delimiter": "x"}, "ENTITY_TYPE_UNSUPPORTED"),
+        ({**REQUIRED, "scheduledAt": "x", "delimiter": "x"}, "INVALID_SCHEDULE"),
+        ({**REQUIRED, "delimiter": "x"}, "INVALID_DELIMITER"),
+    ],
+)
+def test_of_several_mistakes_in_a_form_what_is_missing_is_told_first(form: dict[str, str], code: str) -> None:
+    with pytest.raises(ApiError) as error:
+        UploadForm.read(form)
+    assert told(error) == (400, code)
+
+
+def test_a_form_is_read_to_what_it_means() -> None:
+    form = UploadForm.read({**REQUIRED, "scheduledAt": "2030-01-31T09:00", "delimiter": "tab", "note": "passed over"})
+    assert (form.action_type, form.entity.name, form.delimiter) == ("BULK_UPDATE", "Contact", "\t")
+    assert form.scheduled_at == datetime(2030, 1, 31, 9, tzinfo=UTC)
+
+
+def test_empty_fields_that_are_not_required_are_as_if_they_were_not_there() -> None:
+    form = UploadForm.read({**REQUIRED, "scheduledAt": "", "delimiter": ""})
+    assert (form.scheduled_at, form.delimiter) == (None, ",")
+    assert delimiter_so_far({}) == delimiter_so_far({"delimiter": ""}) == ","
+
+
+@given(st.dictionaries(st.sampled_from(["limit", "status", "entityType", "actionId", "cursor"]), ANY_TEXT))
+@pytest.mark.parametrize("query", [ActionsQuery, RecordsQuery, DeadLettersQuery])
+def test_any_text_is_read_or_refused(query: type[Input], sent: dict[str, str]) -> None:
+    try:
+        query.read(sent)
+    except ApiError as error:
+        assert error.status == 400
+
+
+@given(st.dictionaries(st.sampled_from(["scheduledAt", "delimiter", "note"]), ANY_TEXT))
+def test_any_form_is_read_or_refused(sent: dict[str, str]) -> None:
+    try:
+        UploadForm.read({**REQUIRED, **sent})
+    except ApiError as error:
+        assert error.status == 400
+
+
+class Headers(Input):
+    idempotency_key: Annotated[str | None, reads(str, "INVALID"), Field(alias="Idempotency-Key")] = None
+
+
+def test_a_header_is_found_in_whatever_case_it_was_sent() -> None:
+    assert Headers.read(CIMultiDict({"idempotency-key": "a"})).idempotency_key == "a"
+
+
+def test_braces_in_what_was_sent_are_told_as_they_are() -> None:
+    with pytest.raises(ApiError, match=r"not '\{x\} \{\{'"):
+        ActionsQuery.read({"limit": "{x} {{"})

@@ -1,0 +1,268 @@
+"""The description of the API is valid, complete, and has the examples and codes that the code has."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from pydantic import BaseModel, Field
+
+from app.domain import actions, dead_letters
+from app.domain.access import Role
+from app.domain.outcomes import ChunkOutcome, Counts, RowOutcome
+from tests.described import DOCUMENT, answers, operations
+from web import answers as models
+from web.answers import Error
+from web.docs_page import render
+from web.inputs import Input, reads
+from web.openapi import describe
+from web.operations import Answer, Problem, operation, operation_of
+from web.records import row_outcomes
+from web.routes import ROUTES
+from web.views import ApiView
+
+WEB = Path(__file__).parents[2] / "web"
+NOW = datetime(2026, 11, 23, 23, 55, 49, 253_000, tzinfo=UTC)
+
+
+def test_the_document_is_valid_openapi_3_1() -> None:
+    assert DOCUMENT["openapi"].startswith("3.1.")
+    OpenAPIV31SpecValidator(DOCUMENT).validate()
+
+
+def test_every_route_and_method_is_in_the_document_and_nothing_else_is() -> None:
+    described = {(method.upper(), path) for path, methods in DOCUMENT["paths"].items() for method in methods}
+    assert described == {(method, route.path) for route in ROUTES for method in route.needs}
+
+
+def test_a_method_that_is_not_described_is_no_part_of_a_document() -> None:
+    class View(ApiView):
+        async def get(self, request: Any) -> Any:
+            """Be new."""
+
+    with pytest.raises(LookupError):
+        describe([("/new", View, {"GET": None})], credential_required=False)
+
+
+def test_every_operation_has_a_name_of_its_own_and_says_what_it_does() -> None:
+    names = [described["operationId"] for _, _, described in operations()]
+    assert len(set(names)) == len(names)
+    assert all(described["summary"] and described["description"] for _, _, described in operations())
+
+
+def test_every_parameter_of_a_path_is_described() -> None:
+    for path, _, described in operations():
+        named = {parameter["name"] for parameter in described["parameters"] if parameter.get("in") == "path"}
+        assert named == {part[1:-1] for part in path.split("/") if part.startswith("{")}
+
+
+# Who may
+
+
+def test_what_is_open_asks_for_nothing_and_everything_else_for_its_role() -> None:
+    for route in ROUTES:
+        for method, need in route.needs.items():
+            described = DOCUMENT["paths"][route.path][method.lower()]
+            if need is None:
+                assert "security" not in described
+                assert not {"401", "403"} & set(described["responses"])
+            else:
+                assert described["security"][:2] == [{"apiKey": [need]}, {"bearer": [need]}]
+                assert {"400", "401", "403", "503"} <= set(described["responses"])
+
+
+@pytest.mark.parametrize(("required", "anonymous"), [(True, False), (False, True)])
+def test_a_request_without_a_credential_is_described_where_it_is_let_through(required: bool, anonymous: bool) -> None:
+    document = describe(ROUTES, credential_required=required)
+    security = document["paths"]["/bulk-actions"]["get"]["security"]
+    assert ({} in security) is anonymous
+    assert ({"account": []} in security) is anonymous
+    assert set(document["components"]["securitySchemes"]) == {"apiKey", "bearer", "account"}
+
+
+# What a view may say of itself
+
+
+class Waiting(Error):
+    retry_after: int = Field(alias="retryAfter")
+
+
+class Headers(Input):
+    idempotency_key: Annotated[str | None, reads(str, "X"), Field(alias="Idempotency-Key", description="Once.")] = None
+
+
+class View(ApiView):
+    @operation(
+        "getNew",
+        {200: Answer("Text.", str, media_type="text/plain")},
+        Problem(423, "IN_USE", "Later.", Waiting, {"retryAfter": 5}),
+        headers=Headers,
+    )
+    async def get(self, request: Any) -> Any:
+        """Be new."""
+
+
+def test_an_error_that_says_more_a_header_that_is_read_and_plain_text_can_be_described() -> None:
+    document = describe([("/new", View, {"GET": Role.VIEWER})], credential_required=False)
+    OpenAPIV31SpecValidator(document).validate()
+    render(document)
+    described = document["paths"]["/new"]["get"]
+    assert described["parameters"][0] == {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": False,
+        "description": "Once.",
+        "schema": {"type": "string"},
+    }
+    assert described["responses"]["200"]["content"] == {"text/plain": {"schema": {"type": "string"}}}
+    waiting = described["responses"]["423"]["content"]["application/json"]
+    assert waiting["schema"] == {"$ref": "#/components/schemas/Waiting"}
+    assert waiting["examples"]["IN_USE"]["value"]["retryAfter"] == 5
+    assert set(described["responses"]) == {"200", "400", "401", "403", "423", "429", "503"}
+
+
+# Answers
+
+
+def test_no_answer_is_a_fault_of_ours() -> None:
+    assert "500" not in {status for _, _, status, _ in answers()}
+
+
+@pytest.mark.parametrize(("path", "method", "status", "answer"), list(answers()))
+def test_an_answer_has_an_example_that_is_what_its_schema_says(
+    path: str, method: str, status: str, answer: dict[str, Any]
+) -> None:
+    assert "X-Request-ID" in answer["headers"]
+    for content in answer.get("content", {}).values():
+        examples = [example["value"] for example in content.get("examples", {}).values()]
+        examples += [content["example"]] if "example" in content else []
+        assert examples or path in {"/openapi.json", "/docs", "/metrics"}
+        # In the document, so that its references are found.
+        checker = Draft202012Validator({**content["schema"], "components": DOCUMENT["components"]})
+        assert [error.message for example in examples for error in checker.iter_errors(example)] == []
+
+
+def test_an_error_that_may_pass_says_when_to_try_again_and_a_401_what_would_be_a_credential() -> None:
+    for path, _, status, answer in answers():
+        if status == "401":
+            assert answer["headers"]["WWW-Authenticate"]["required"]
+        if status == "503" and path != "/ready":
+            assert answer["headers"]["Retry-After"]["required"]
+
+
+def codes_of_the_code() -> Iterator[str]:
+    """The codes of all errors that are raised in ``web``."""
+    for path in sorted(WEB.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in {
+                "bad_request",
+                "ApiError",
+                "PydanticCustomError",
+                "reads",
+                "_error",
+            }:
+                for argument in node.args:
+                    if isinstance(argument, ast.Constant) and str(argument.value).replace("_", "").isupper():
+                        yield argument.value
+
+
+#: Fields that take any text, and a fault of ours, which nobody is promised.
+NEVER_TOLD = {"INTERNAL", "INVALID_ENTITY_TYPE", "INVALID_ACTION_ID"}
+
+
+def test_every_code_that_the_api_answers_with_is_described() -> None:
+    described = {
+        code
+        for *_, answer in answers()
+        for content in answer.get("content", {}).values()
+        for code in content.get("examples", {})
+    }
+    found = set(codes_of_the_code())
+    assert len(found) > 20
+    assert found - described - NEVER_TOLD == set()
+
+
+def test_links_lead_to_operations_and_parameters_that_exist() -> None:
+    named = {described["operationId"]: described for _, _, described in operations()}
+    links = [link for *_, answer in answers() for link in answer.get("links", {}).values()]
+    assert links
+    for link in links:
+        known = {parameter.get("name") for parameter in named[link["operationId"]]["parameters"]}
+        assert set(link["parameters"]) <= known
+
+
+# The models of answers are what is answered
+
+
+def fields(model: type[BaseModel]) -> set[str]:
+    return {field.alias or name for name, field in model.model_fields.items()}
+
+
+ACTION: dict[str, Any] = {
+    "_id": "0" * 24,
+    "actionType": "BULK_UPDATE",
+    "entityType": "Contact",
+    "status": "PROCESSING",
+    "totalCount": 4,
+    "chunkCount": 1,
+    **Counts().to_document(),
+    "startedAt": NOW,
+    "createdAt": NOW,
+    "updatedAt": NOW,
+}
+
+
+def test_the_model_of_an_action_is_what_is_shown_of_one() -> None:
+    shown = actions.presented(ACTION)
+    models.Action.model_validate(shown)
+    assert set(shown) == fields(models.Action)
+
+
+@pytest.mark.parametrize("changes", [{}, {"startedAt": None}, {"status": "COMPLETED", "completedAt": NOW}])
+def test_the_model_of_statistics_is_what_is_shown_of_an_action(changes: dict[str, Any]) -> None:
+    shown = actions.statistics({**ACTION, **changes}, NOW)
+    models.Statistics.model_validate(shown)
+    assert set(shown) == fields(models.Statistics)
+
+
+@pytest.mark.parametrize("payload", [b"{}", b"\xff"])
+def test_the_model_of_a_dead_letter_is_what_is_shown_of_one(payload: bytes) -> None:
+    shown = dead_letters.presented(
+        {
+            "_id": "x",
+            "kind": "POISON",
+            "status": "DEAD",
+            "error": "Undecodable: no JSON",
+            "retryCount": 0,
+            "firstFailure": "2026-11-23T23:55:49Z",
+            "origin": {"topic": "bulk-action", "partition": 0, "offset": 1},
+            "at": NOW,
+            "payload": payload,
+        }
+    )
+    models.DeadLetter.model_validate(shown)
+    assert set(shown) == fields(models.DeadLetter)
+
+
+def test_the_model_of_a_row_is_what_is_shown_of_any() -> None:
+    failed = RowOutcome(2, "FAILED", "INVALID_EMAIL", "email is not an email address", "email")
+    skipped = RowOutcome(3, "SKIPPED", "DUPLICATE", "Row 1 of this file has the same record.", owner=1)
+    counts = Counts.of([failed, skipped], created=1, updated=1)
+    rows = list(row_outcomes(ChunkOutcome(1, 4, counts, [failed, skipped], created=1)))
+    for row in rows:
+        models.Row.model_validate(row)
+    assert {name for row in rows for name in row} == fields(models.Row)
+
+
+def test_a_description_is_of_the_method_that_it_stands_at() -> None:
+    for route in ROUTES:
+        for method in route.needs:
+            assert (
+                operation_of(route.view, method).summary == (getattr(route.view, method.lower()).__doc__ or "").strip()
+            )

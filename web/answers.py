@@ -1,0 +1,263 @@
+"""What the API answers, as pydantic models for its description.
+
+The views answer with plain dicts, which cost nothing to write as JSON; tests hold every answer against these models.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+from pydantic.json_schema import SkipJsonSchema
+
+from app.domain.actions import Status
+from app.domain.outcomes import RowStatus
+
+_ID = "6b04d285235ca65e4442eb33"
+
+ActionId = Annotated[str, Field(pattern=r"^[0-9a-f]{24}$", examples=[_ID])]
+Count = Annotated[int, Field(ge=0)]
+#: Not in every answer: absent, never null.
+Absent = SkipJsonSchema[None]
+
+
+def _model(*examples: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(alias_generator=to_camel, populate_by_name=True, json_schema_extra={"examples": list(examples)})
+
+
+class Error(BaseModel):
+    """Why a request was not carried out."""
+
+    model_config = _model()
+
+    error: str = Field(description="For a person.")
+    code: str = Field(pattern=r"^[A-Z][A-Z0-9_]+$", description="For a program.")
+    request_id: str = Field(description="Also in the header `X-Request-ID`, and in the logs.")
+
+
+class TooManyRequests(Error):
+    """The account has asked for more than it may."""
+
+    error: Literal["Too Many Requests"]
+    message: str = Field(description="How much it may, for a person.")
+    retry_after: int = Field(ge=0, description="Seconds, as in the header `Retry-After`.")
+
+
+class Accepted(BaseModel):
+    """An upload that was taken."""
+
+    model_config = _model(
+        {
+            "actionId": _ID,
+            "status": "QUEUED",
+            "message": "Success! Your bulk action has been queued for processing.",
+            "totalCount": 4,
+        }
+    )
+
+    action_id: ActionId
+    status: Literal["QUEUED", "SCHEDULED"]
+    message: str
+    total_count: Count = Field(description="Rows of the file, exactly.")
+
+
+_COUNTS = {"totalCount": 4, "processedCount": 4, "successCount": 2, "failureCount": 1, "skippedCount": 1}
+_DETAILS = {"duplicateCount": 1, "createdCount": 2, "updatedCount": 0, "chunkCount": 1}
+
+
+class _Counted(BaseModel):
+    total_count: Count = Field(description="Rows of the file.")
+    processed_count: Count = Field(description="Rows with an outcome: success + failure + skipped.")
+    success_count: Count
+    failure_count: Count
+    skipped_count: Count
+    duplicate_count: Count = Field(description="Of the skipped rows, those whose record another row owns.")
+    created_count: Count
+    updated_count: Count
+    chunk_count: Count = Field(description="Parts in which the file is worked on.")
+
+
+class Action(_Counted):
+    """A bulk action."""
+
+    model_config = _model(
+        {
+            "actionId": _ID,
+            "actionType": "BULK_UPDATE",
+            "entityType": "Contact",
+            "status": "COMPLETED",
+            **_COUNTS,
+            "createdAt": "2026-11-23T23:55:49.253Z",
+            **_DETAILS,
+            "scheduledAt": None,
+            "startedAt": "2026-11-23T23:55:49.367Z",
+            "completedAt": "2026-11-23T23:55:49.597Z",
+            "updatedAt": "2026-11-23T23:55:49.597Z",
+            "fileName": "contacts.csv",
+            "fileSize": 168,
+            "sha256": "84b7b79acf4654ce9fc277a393b0c9594ad764bfa327980c3ddf6b4acbb461bc",
+            "mapping": None,
+            "ignoredColumns": [],
+            "error": None,
+        }
+    )
+
+    action_id: ActionId
+    action_type: str
+    entity_type: str
+    status: Status
+    created_at: datetime
+    scheduled_at: datetime | None
+    started_at: datetime | None
+    completed_at: datetime | None
+    updated_at: datetime | None
+    file_name: str | None
+    file_size: Annotated[int, Field(ge=0)] | None = Field(description="Bytes.")
+    sha256: str | None
+    mapping: dict[str, str | None] | None = Field(description="What the columns of the file were said to be.")
+    ignored_columns: list[str] | None = Field(description="Columns of the file that the entity does not have.")
+    error: str | None = Field(description="Why the action is FAILED.")
+
+
+class Statistics(_Counted):
+    """The counters of an action, its speed and the time it still needs."""
+
+    model_config = _model(
+        {
+            "actionId": _ID,
+            "status": "COMPLETED",
+            **_COUNTS,
+            "pendingCount": 0,
+            **_DETAILS,
+            "rowsPerSecond": 17.4,
+            "etaSeconds": 0.0,
+            "updatedAt": "2026-11-23T23:55:49.597Z",
+        }
+    )
+
+    action_id: ActionId
+    status: Status
+    pending_count: Count = Field(description="Rows without an outcome.")
+    rows_per_second: float = Field(ge=0, description="The mean since the start.")
+    eta_seconds: float | None = Field(description="null while it cannot be told; 0 once the action has ended.")
+    updated_at: datetime | None
+
+
+class Row(BaseModel):
+    """What became of a row."""
+
+    model_config = _model(
+        {"row": 1, "status": "SUCCESS", "code": "CREATED"},
+        {
+            "row": 3,
+            "status": "FAILED",
+            "code": "INVALID_EMAIL",
+            "message": 'email is not an email address: "nobody"',
+            "column": "email",
+        },
+        {
+            "row": 4,
+            "status": "SKIPPED",
+            "code": "DUPLICATE",
+            "message": "Row 1 of this file has the same record.",
+            "ownerRow": 1,
+        },
+    )
+
+    row: int = Field(ge=1, description="Its number in the file, from 1; the header is not a row.")
+    status: RowStatus
+    code: str
+    message: str | Absent = Field(default=None, description="Why it did not succeed.")
+    column: str | Absent = Field(default=None, description="The column that is wrong.")
+    owner_row: int | Absent = Field(default=None, description="The row of the file that owns the record.")
+
+
+class Origin(BaseModel):
+    """Where a message was read."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class DeadLetter(BaseModel):
+    """A message that could not be carried out, or not be read."""
+
+    model_config = _model(
+        {
+            "id": f"{_ID}:0",
+            "kind": "CHUNK",
+            "status": "DEAD",
+            "actionId": _ID,
+            "index": 0,
+            "firstRow": 1,
+            "rowCount": 2000,
+            "error": "AutoReconnect: connection refused",
+            "retryCount": 3,
+            "firstFailure": "2026-11-23T23:55:49.253+00:00",
+            "origin": {"topic": "bulk-action", "partition": 0, "offset": 17},
+            "at": "2026-11-23T23:57:34.001Z",
+            "replayedAt": None,
+            "payload": "{}",
+            "payloadEncoding": "utf-8",
+        }
+    )
+
+    id: str
+    kind: Literal["CHUNK", "MESSAGE", "POISON"]
+    status: Literal["DEAD", "REPLAYED"]
+    action_id: str | None
+    index: int | None
+    first_row: int | None
+    row_count: int | None
+    error: str
+    retry_count: Count
+    first_failure: str
+    origin: Origin
+    at: datetime
+    replayed_at: datetime | None
+    payload: str
+    payload_encoding: Literal["utf-8", "base64"]
+
+
+class Replayed(BaseModel):
+    """A dead letter that was sent again."""
+
+    model_config = _model({"id": f"{_ID}:0", "status": "REPLAYED"})
+
+    id: str
+    status: Literal["REPLAYED"]
+
+
+class Health(BaseModel):
+    """The process lives."""
+
+    model_config = _model({"status": "UP"})
+
+    status: Literal["UP"]
+
+
+class Checks(BaseModel):
+    """The state of each dependency, and of the worker itself."""
+
+    mongodb: Literal["UP", "DOWN"]
+    redis: Literal["UP", "DOWN"]
+    storage: Literal["UP", "DOWN"]
+    kafka: Literal["UP", "DOWN"]
+    worker: Literal["UP", "STARTING"]
+
+
+class Readiness(BaseModel):
+    """Whether the worker and everything it needs can work."""
+
+    model_config = _model(
+        {
+            "status": "UP",
+            "checks": {"mongodb": "UP", "redis": "UP", "storage": "UP", "kafka": "UP", "worker": "UP"},
+        }
+    )
+
+    status: Literal["UP", "DOWN"]
+    checks: Checks
