@@ -89,7 +89,7 @@ class ApiRunner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
-        return _Server(made, loop=made._loop, **self._kwargs)
+        return _Server(made, loop=made._loop, **made._kwargs)
 
 
 class ApiWeb(Web):  # type: ignore[misc]

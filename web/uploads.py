@@ -7,7 +7,6 @@ before that takes the stored file away again.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -20,11 +19,11 @@ from pymongo.errors import ConnectionFailure, ServerSelectionTimeoutError, Write
 from app.adapters.storage import StorageWriter
 from app.domain.actions import Status
 from app.domain.column_mapping import MappingError
-from app.domain.csv_spans import CsvError, Scan, SpanScanner
-from app.domain.csv_text import other_text, refuse_reason
+from app.domain.csv_spans import CsvError, Scan
+from app.domain.csv_text import other_text
 from app.domain.entities import Columns, HeaderError, check_header
 from app.domain.file_names import clean_file_name
-from app.domain.gunzip import MAGIC, Gunzip, GzipError, GzipTooDense
+from app.domain.gunzip import GzipError, GzipTooDense
 from app.domain.idempotency import request_digest
 from app.domain.outcomes import Counts
 from app.platform import Platform
@@ -32,12 +31,11 @@ from app.settings import Settings
 from web import admission, errors
 from web.admission import KEY_HEADER
 from web.arriving import ArrivingBody
+from web.arriving_file import BLOCK, ArrivingFile, is_packed, scanner_of, unsupported_encoding
 from web.errors import ApiError, as_utf8, bad_request
 from web.forms import UploadForm, delimiter_so_far
 from web.operations import Problem, too_many
 
-#: Blocks are gathered to this size before they are scanned, hashed and written, bytes.
-_BLOCK = 256 * 1024
 #: Largest value of a form field that is not the file, bytes, and most parts of a form.
 _MAX_FIELD, _MAX_PARTS = 16 * 1024, 20
 
@@ -103,91 +101,6 @@ PROBLEMS = (
 )
 
 
-class _File:
-    """The file part, taken in blocks. What is kept of a packed file is what it unpacks to."""
-
-    def __init__(
-        self, settings: Settings, name: str, delimiter: str, writer: StorageWriter, *, said_packed: bool
-    ) -> None:
-        self.name = name
-        self.delimiter = delimiter
-        self.size = 0
-        self.digest = hashlib.sha256()
-        self.scan: Scan
-        self._writer = writer
-        self._limit = settings.max_upload_bytes
-        self._scanner = _scanner(settings, delimiter)
-        self._pending = bytearray()
-        self._arrived = 0
-        self._said_packed = said_packed
-        self._max_ratio = settings.max_gzip_ratio
-        self._gunzip: Gunzip | None = None
-        self._unpacked = bytearray()
-
-    async def take(self, block: bytes) -> None:
-        """Add what has arrived.
-
-        Raises:
-            ApiError: the content is not CSV, or the file is too large.
-            CsvError: a field or a record is too large.
-            GzipError: it is packed, and cannot be unpacked.
-        """
-        self._pending += block
-        if len(self._pending) >= _BLOCK:
-            await self._flush()
-
-    async def finish(self) -> None:
-        """Say that nothing more comes; ``scan`` is what the scanner found. Raises as :meth:`take`."""
-        await self._flush()
-        if self._gunzip is not None:
-            self._gunzip.finish()
-            await self._keep(bytes(self._unpacked))
-        self.scan = await asyncio.to_thread(self._scanner.finish)
-
-    async def _flush(self) -> None:
-        block, self._pending = bytes(self._pending), bytearray()
-        if not self._arrived and block:
-            self._gunzip = self._unpacker(block)
-        self._arrived += len(block)
-        if self._gunzip is None:
-            await self._keep(block)
-            return
-        if self._arrived > self._limit:
-            raise self._too_large()
-        pieces = self._gunzip.feed(block)
-        while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
-            self._unpacked += piece
-            if len(self._unpacked) >= _BLOCK:
-                block, self._unpacked = bytes(self._unpacked), bytearray()
-                await self._keep(block)
-
-    def _unpacker(self, start: bytes) -> Gunzip | None:
-        """Return what unpacks the file, if it is packed. Its content says that, whatever its name is."""
-        if start.startswith(MAGIC):
-            return Gunzip(max_ratio=self._max_ratio, piece=_BLOCK)
-        if self._said_packed:
-            raise bad_request("The file part has the Content-Encoding gzip, and is not gzip.", "BROKEN_GZIP")
-        return None
-
-    async def _keep(self, block: bytes) -> None:
-        if not block:
-            return
-        if not self.size and (reason := refuse_reason(block)):
-            raise bad_request(reason, "NOT_CSV")
-        self.size += len(block)
-        if self.size > self._limit:
-            raise self._too_large()
-        await asyncio.to_thread(self._digest_and_scan, block)
-        await self._writer.write(block)
-
-    def _too_large(self) -> ApiError:
-        return ApiError(413, f"The file is larger than the limit of {self._limit} bytes.", "FILE_TOO_LARGE")
-
-    def _digest_and_scan(self, block: bytes) -> None:
-        self.digest.update(block)
-        self._scanner.feed(block)
-
-
 async def receive(request: web.Request, platform: Platform, account_id: str) -> tuple[dict[str, Any], bool]:
     """Take the upload of a request; return the stored action, and whether the same request had made it before.
 
@@ -198,7 +111,7 @@ async def receive(request: web.Request, platform: Platform, account_id: str) -> 
     if request.content_type != "multipart/form-data":
         raise bad_request(errors.NO_FILE, "FILE_REQUIRED")
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-        raise _unsupported_encoding("The body of the request is compressed: please compress the file alone, with gzip.")
+        raise unsupported_encoding("The body of the request is compressed: please compress the file alone, with gzip.")
     action_id = str(ObjectId())
     storage_key, spans_key = f"{action_id}/upload.csv", f"{action_id}/spans"
     async with platform.storage.writer(storage_key) as writer:
@@ -261,20 +174,22 @@ async def _remove(platform: Platform, *keys: str) -> None:
 
 async def _scan_stored(platform: Platform, key: str, size: int, delimiter: str) -> Scan:
     """Find the records of a stored file."""
-    scanner = _scanner(platform.settings, delimiter)
+    scanner = scanner_of(platform.settings, delimiter)
     try:
-        for start in range(0, size, _BLOCK):
-            block = await platform.storage.read(key, start, min(start + _BLOCK, size))
+        for start in range(0, size, BLOCK):
+            block = await platform.storage.read(key, start, min(start + BLOCK, size))
             await asyncio.to_thread(scanner.feed, block)
         return scanner.finish()
     except CsvError as error:
         raise bad_request(str(error), "INVALID_CSV") from None
 
 
-async def _read_form(request: web.Request, settings: Settings, writer: StorageWriter) -> tuple[dict[str, str], _File]:
+async def _read_form(
+    request: web.Request, settings: Settings, writer: StorageWriter
+) -> tuple[dict[str, str], ArrivingFile]:
     """Read all parts, in whatever order they come."""
     form: dict[str, str] = {}
-    file: _File | None = None
+    file: ArrivingFile | None = None
     body = ArrivingBody(request.content, settings)
     try:
         reader = body.parts(request.headers)
@@ -288,10 +203,10 @@ async def _read_form(request: web.Request, settings: Settings, writer: StorageWr
             if part.name == "file" and part.filename is not None:
                 if file is not None:
                     raise bad_request("Please upload one file only.", "TOO_MANY_FILES")
-                packed = _is_packed(part)
+                packed = is_packed(part)
                 name, delimiter = clean_file_name(part.filename), delimiter_so_far(form)
-                file = _File(settings, name, delimiter, writer, said_packed=packed)
-                while block := await part.read_chunk(_BLOCK):
+                file = ArrivingFile(settings, name, delimiter, writer, said_packed=packed)
+                while block := await part.read_chunk(BLOCK):
                     body.belongs_to_the_file(len(block))
                     await file.take(block)
                 await file.finish()
@@ -326,38 +241,6 @@ async def _read_field(part: BodyPartReader) -> str:
         return value.decode().strip(" \r\n" if part.name == "delimiter" else None)
     except UnicodeDecodeError:
         raise bad_request(f"The field {as_utf8(part.name or '')} is not UTF-8.", "FIELD_NOT_UTF8") from None
-
-
-def _is_packed(part: BodyPartReader) -> bool:
-    """Tell whether the file part says that it is packed.
-
-    Raises:
-        ApiError: it is encoded in another way.
-    """
-    for header, plain in (
-        ("Content-Encoding", {"identity"}),
-        ("Content-Transfer-Encoding", {"7bit", "8bit", "binary"}),
-    ):
-        encoding = part.headers.get(header, "").strip().lower()
-        if header == "Content-Encoding" and encoding in {"gzip", "x-gzip"}:
-            return True
-        if encoding and encoding not in plain:
-            raise _unsupported_encoding(f"The file part has a {header} that is not supported: please use gzip or none.")
-    return False
-
-
-def _unsupported_encoding(message: str) -> ApiError:
-    return ApiError(415, message, "UNSUPPORTED_ENCODING")
-
-
-def _scanner(settings: Settings, delimiter: str) -> SpanScanner:
-    return SpanScanner(
-        delimiter=delimiter,
-        chunk_rows=settings.batch_size,
-        chunk_bytes=settings.chunk_bytes,
-        max_field_bytes=settings.max_field_bytes,
-        max_record_bytes=settings.max_record_bytes,
-    )
 
 
 def _check_file(order: UploadForm, scan: Scan, delimiter: str) -> Columns:

@@ -31,11 +31,16 @@ Making = Callable[[], bytes]
 
 @dataclass(frozen=True)
 class Attack:
-    """A request and its answer. ``code`` is empty where aiohttp refuses by itself what is no HTTP."""
+    """A request and its answer: no code where it is taken, that of what is no HTTP where none is named."""
 
     request: Sent | Callable[[], Sent]
     status: int
-    code: str = ""
+    refusal: str = "BAD_REQUEST"
+
+    @property
+    def code(self) -> str:
+        """The code of the answer; empty where there is none."""
+        return "" if self.status == 201 else self.refusal
 
 
 def post(body: Sent, *headers: str, content_type: str = MULTIPART, length: int | None = None) -> Iterator[bytes]:

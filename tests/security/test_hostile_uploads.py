@@ -30,7 +30,7 @@ ATTACKS = dict(attacks())
 
 
 class Answer(NamedTuple):
-    """What came back. ``code`` is empty where the answer is not one of the API."""
+    """What came back. ``code`` is empty where nothing was refused."""
 
     status: int
     code: str
@@ -69,8 +69,7 @@ def read_answer(connection: socket.socket) -> Answer | None:
             return None
         received += piece
     body = received[found.end() :]
-    is_ours = b"application/json" in found[0]
-    return Answer(int(found[1]), json.loads(body).get("code", "") if is_ours else "", body)
+    return Answer(int(found[1]), json.loads(body).get("code", ""), body)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +91,7 @@ def assaulted(hostile_environment: dict[str, str], tmp_path_factory: pytest.Temp
         assert worker.running
         assert worker.peak_memory() - before < GROWTH
         log = worker.log.read_text(errors="replace")
-        assert "Traceback" not in re.sub(r"(?s)Error handling request from.*?aiohttp\.http_exceptions", "", log)
+        assert "Traceback" not in log
     finally:
         worker.kill()
         worker.client.close()
@@ -117,7 +116,7 @@ def is_tidy(door: Door) -> bool:
 
 def documented() -> set[tuple[int, str]]:
     """The answers in the table of the page: status and code."""
-    table = PAGE.partition("## Uploads")[2].partition("\n## ")[0]
+    table = PAGE.partition("\n## Uploads\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (\d{3}) \| (?:`([A-Z_]+)`)? *\|", table, re.MULTILINE)
     return {(int(status), code) for status, code in rows}
 
