@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -48,7 +50,29 @@ class Guarded:
             await store.close()
 
 
-def guarded_worker(services: Stack, tmp_path_factory: pytest.TempPathFactory, **settings: str) -> Iterator[Guarded]:
+_ANSWERS = pytest.StashKey[Counter[str]]()
+
+
+def count_answers(config: pytest.Config, worker: Worker, **headers: str) -> None:
+    """Add what a worker has answered, by its own figures, to the sum of all; nothing may have been a 500."""
+    answers = config.stash.setdefault(_ANSWERS, Counter())
+    figures = worker.client.get("/metrics", headers=headers).raise_for_status().text
+    for status, times in re.findall(r'^bulk_http_requests_total\{.*status="(\d+)"\} (\S+)', figures, re.MULTILINE):
+        answers[status] += int(float(times))
+    assert not answers["500"]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say how many requests were answered, and how."""
+    if answers := config.stash.get(_ANSWERS, None):
+        terminalreporter.section("security")
+        told = ", ".join(f"{times} with {status}" for status, times in sorted(answers.items()) if times)
+        terminalreporter.line(f"{answers.total()} requests that could be read were answered: {told}")
+
+
+def guarded_worker(
+    services: Stack, config: pytest.Config, tmp_path_factory: pytest.TempPathFactory, **settings: str
+) -> Iterator[Guarded]:
     environment = {
         **namespace(services, tmp_path_factory.mktemp("namespace")),
         "AUTH_MODE": "required",
@@ -58,18 +82,22 @@ def guarded_worker(services: Stack, tmp_path_factory: pytest.TempPathFactory, **
     }
     worker = Worker(environment, tmp_path_factory.mktemp("worker"))
     try:
-        yield Guarded(worker.start(), environment)
+        guarded = Guarded(worker.start(), environment)
+        yield guarded
+        count_answers(config, worker, **{"X-API-Key": guarded.key("figures", Role.ADMIN)})
     finally:
         worker.kill()
         worker.client.close()
 
 
 @pytest.fixture(scope="session")
-def guarded(services: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+def guarded(
+    services: Stack, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Guarded]:
     """A worker that takes keys, and tokens of a shared secret."""
     # The account of a session in docs/security.md has the default of a worker.
     tiers = json.dumps({"globex": {"uploads": 5}})
-    yield from guarded_worker(services, tmp_path_factory, JWT_SECRET=SECRET, RATE_LIMIT_TIERS=tiers)
+    yield from guarded_worker(services, pytestconfig, tmp_path_factory, JWT_SECRET=SECRET, RATE_LIMIT_TIERS=tiers)
 
 
 #: What the provider publishes, by the algorithm.
@@ -95,10 +123,12 @@ def provider() -> Iterator[KeyProvider]:
 
 
 @pytest.fixture(scope="session")
-def federated(services: Stack, provider: KeyProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+def federated(
+    services: Stack, provider: KeyProvider, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Guarded]:
     """A worker that takes keys, and tokens of an identity provider."""
     yield from guarded_worker(
-        services, tmp_path_factory, JWT_JWKS_URL=provider.url, JWT_JWKS_CACHE="10", METRICS_AUTH="none"
+        services, pytestconfig, tmp_path_factory, JWT_JWKS_URL=provider.url, JWT_JWKS_CACHE="10", METRICS_AUTH="none"
     )
 
 
@@ -138,7 +168,9 @@ class Limited:
 
 
 @pytest.fixture(scope="session")
-def limited(services: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Limited]:
+def limited(
+    services: Stack, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Limited]:
     with Stack(directory=tmp_path_factory.mktemp("redis"), services=("redis",), ports="free") as own:
         environment = {
             **namespace(services, tmp_path_factory.mktemp("limited")),
@@ -157,6 +189,8 @@ def limited(services: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterat
                 lenient, strict = threads.map(Worker.start, workers)
             storage = Path(unquote(urlsplit(environment["STORAGE_URI"]).path))
             yield Limited(lenient, strict, own["redis"], storage)
+            for worker in workers:
+                count_answers(pytestconfig, worker)
         finally:
             for worker in workers:
                 worker.kill()

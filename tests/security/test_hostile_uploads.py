@@ -18,6 +18,7 @@ import pytest
 from stack import Stack
 from tests.conftest import namespace
 from tests.doors import END, FILE_HEAD, GOOD, MULTIPART, ROW, Door, connect, fields, file_part, form, section
+from tests.security.conftest import count_answers
 from tests.security.hostile import LIMITS, MIB, PACKED, TEXT, Sent, attacks, post
 from tests.support import Worker, assert_verified, wait_for
 
@@ -78,7 +79,9 @@ def hostile_environment(services: Stack, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture(scope="module")
-def assaulted(hostile_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+def assaulted(
+    hostile_environment: dict[str, str], pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Door]:
     """A worker with narrow limits. At the end it is as large as it was at the beginning, and has met nothing new."""
     worker = Worker(hostile_environment, tmp_path_factory.mktemp("worker"))
     try:
@@ -90,6 +93,7 @@ def assaulted(hostile_environment: dict[str, str], tmp_path_factory: pytest.Temp
         yield door
         assert worker.running
         assert worker.peak_memory() - before < GROWTH
+        count_answers(pytestconfig, worker)
         log = worker.log.read_text(errors="replace")
         assert "Traceback" not in log
     finally:
