@@ -79,6 +79,7 @@ PROBLEMS = (
     Problem(400, "BROKEN_MULTIPART", "The multipart body is broken: it ends early or its parts cannot be told apart."),
     Problem(400, "BROKEN_GZIP", "The gzip file ends early: it is not complete."),
     Problem(408, "UPLOAD_TOO_SLOW", "The upload is slower than 4096 bytes per second."),
+    Problem(413, "FILE_TOO_LARGE", "The file is larger than the limit of 5368709120 bytes."),
     Problem(413, "FORM_TOO_LARGE", "Beside the file, the form has more than 2097152 bytes."),
     Problem(
         413,
@@ -97,7 +98,6 @@ PROBLEMS = (
     ),
     Problem(422, "IDEMPOTENCY_KEY_REUSED", f"This {KEY_HEADER} has been used for another request: send a new one."),
     too_many("TOO_MANY_ACTIVE_ACTIONS", "The account may have 20 actions that have not ended, and has them.", 10),
-    Problem(413, "FILE_TOO_LARGE", "The file is larger than the limit of 5368709120 bytes."),
 )
 
 
