@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from app.domain.legible import shortened
+
 #: Column of the file → field of the entity, or None for a column that is to be left out.
 ColumnMapping = Mapping[str, str | None]
 
@@ -33,9 +35,9 @@ def parse_mapping(text: str) -> ColumnMapping:
     seen: set[str] = set()
     for column, field in pairs:
         if field is not None and not isinstance(field, str):
-            raise MappingError(f"{_FORM}: {_quoted(column)} must go to the name of a field or to null.")
+            raise MappingError(f'{_FORM}: "{shortened(column, 40)}" must go to the name of a field or to null.')
         if (key := column.strip().casefold()) in seen:
-            raise MappingError(f"mapping names the column {_quoted(column)} twice.")
+            raise MappingError(f'mapping names the column "{shortened(column, 40)}" twice.')
         seen.add(key)
         mapping[column] = field
     return mapping
@@ -43,7 +45,3 @@ def parse_mapping(text: str) -> ColumnMapping:
 
 class _Pairs(list[tuple[str, object]]):
     """A JSON object with all that it says, also what it says twice."""
-
-
-def _quoted(name: str) -> str:
-    return f'"{name if len(name) <= 40 else name[:39] + "…"}"'

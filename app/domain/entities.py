@@ -17,6 +17,7 @@ from pydantic_core import SchemaValidator, core_schema
 
 from app.domain.column_mapping import ColumnMapping, MappingError
 from app.domain.csv_text import read_records
+from app.domain.legible import legible, shortened
 
 MAX_HEADER_BYTES = 32 * 1024
 """The header's names travel with every chunk message, so a header is kept well below what a message may
@@ -115,7 +116,7 @@ class Columns:
         """Return what messages call the entity's columns: with a mapping, what the file calls them, shortened."""
         if self.fields is None:
             return entity.columns
-        return tuple(_label(self.names[position]) for position in self.positions(entity))
+        return tuple(legible(self.names[position], 60) for position in self.positions(entity))
 
     def ignored(self, entity: Entity) -> list[str]:
         """Return the names of the columns that are for no field of the entity."""
@@ -271,13 +272,6 @@ def _delimiter_hint(entity: Entity, text: str, delimiter: str, missing: int) -> 
     return ""
 
 
-def _label(name: str) -> str:
-    """A column's name for the outcome of every row: short, and fit for any terminal."""
-    text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in name)
-    return text if len(text) <= 60 else f"{text[:59]}…"
-
-
 def _name_list(names: Iterable[str]) -> str:
     """The names for a message, shortened."""
-    text = ", ".join(name if len(name) <= 40 else f"{name[:39]}…" for name in names)
-    return text if len(text) <= 300 else f"{text[:299]}…"
+    return shortened(", ".join(shortened(name, 40) for name in names), 300)

@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails, ValidationError
 
 from app.domain.csv_text import check_delimiter, read_records
 from app.domain.entities import Columns, Entity, Mismatch
+from app.domain.legible import legible
 from app.domain.outcomes import RowOutcome
 
 _SHOWN: Final = 60  # characters of a value that a message shows
@@ -249,8 +250,7 @@ def _shown(value: Any) -> str:
     if not isinstance(value, str):
         # JSON may nest deeply and be large: its kind says enough.
         return type(value).__name__ if isinstance(value, (Mapping, list, tuple)) else repr(value)[:_SHOWN]
-    short = value if len(value) <= _SHOWN else f"{value[: _SHOWN - 1]}…"
-    return '"' + "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in short) + '"'
+    return f'"{legible(value, _SHOWN)}"'
 
 
 def _failed(number: int, code: str, message: str, column: str | None = None) -> RowOutcome:
