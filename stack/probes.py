@@ -90,34 +90,32 @@ def redis_(address: Address, timeout: float) -> None:
 
 def s3(address: Address, timeout: float) -> None:
     """List the buckets without saying who asks: the refusal has a form that only S3 has."""
-    secure = urlsplit(address.uri).scheme == "https"
-    connection = (http.client.HTTPSConnection if secure else http.client.HTTPConnection)(
-        address.host, address.port, timeout=timeout
-    )
-    try:
-        connection.request("GET", "/")
-        answer = connection.getresponse().read(_LONGEST_ANSWER)
-    except (OSError, http.client.HTTPException) as error:
-        raise NotReady(_first_line(error)) from error
-    finally:
-        connection.close()
+    _, answer = _get(address, "/", timeout)
     if b"<Error>" not in answer and b"<ListAllMyBucketsResult" not in answer:
         raise NotReady("its answer is not that of S3")
 
 
 def gateway(address: Address, timeout: float) -> None:
     """Ask for its own health, which no worker is needed for."""
-    connection = http.client.HTTPConnection(address.host, address.port, timeout=timeout)
+    status, answer = _get(address, "/health", timeout)
+    if status != 200 or b'"UP"' not in answer:
+        raise NotReady("its answer is not that of the gateway")
+
+
+def _get(address: Address, path: str, timeout: float) -> tuple[int, bytes]:
+    """Send a GET; return the status and the beginning of the body."""
+    secure = urlsplit(address.uri).scheme == "https"
+    connection = (http.client.HTTPSConnection if secure else http.client.HTTPConnection)(
+        address.host, address.port, timeout=timeout
+    )
     try:
-        connection.request("GET", "/health")
+        connection.request("GET", path)
         answer = connection.getresponse()
-        up = answer.status == 200 and b'"UP"' in answer.read(_LONGEST_ANSWER)
+        return answer.status, answer.read(_LONGEST_ANSWER)
     except (OSError, http.client.HTTPException) as error:
         raise NotReady(_first_line(error)) from error
     finally:
         connection.close()
-    if not up:
-        raise NotReady("its answer is not that of the gateway")
 
 
 def _exactly(connection: socket.socket, size: int) -> bytes:
