@@ -12,7 +12,7 @@ from app.adapters.tokens import KeysUnavailable
 from app.authentication import ACCOUNT_HEADER
 from app.domain.access import InvalidToken, MissingCredential, Role, Unauthenticated
 from app.platform import Platform
-from web.errors import ApiError, bad_request
+from web.errors import ApiError, bad_request, unavailable
 from web.routes import METRICS, needed_role
 
 log = logging.getLogger(__name__)
@@ -44,11 +44,9 @@ def access_control(platform: Callable[[], Platform]) -> Any:
             log.info("request %s: refused: %s", request["id"], error)
             raise _challenge(error) from None
         except KeysUnavailable:
-            raise ApiError(
-                503,
+            raise unavailable(
                 "The token cannot be checked now, because the keys of its issuer are not to be had.",
                 "TOKEN_KEYS_UNAVAILABLE",
-                {"Retry-After": "5"},
             ) from None
         except ValueError as error:
             raise bad_request(f"The header {ACCOUNT_HEADER} {error}.", "INVALID_ACCOUNT") from None

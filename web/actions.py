@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from aiohttp import web
 from pydantic import Field
@@ -18,8 +18,18 @@ from web.answers import Accepted, Action, Statistics
 from web.errors import as_utf8
 from web.forms import UploadForm
 from web.inputs import Input, reads
-from web.operations import ACTION_NOT_FOUND, Answer, Header, Problem, operation
-from web.paging import DEFAULT_LIMIT, INVALID_CURSOR, INVALID_LIMIT, NEXT_PAGE, Cursor, Limit, next_link
+from web.operations import ACTION_NOT_FOUND, Answer, Header, operation
+from web.paging import (
+    DEFAULT_LIMIT,
+    INVALID_CURSOR,
+    INVALID_LIMIT,
+    NEXT_PAGE,
+    Cursor,
+    Limit,
+    invalid_status,
+    next_link,
+    reads_status,
+)
 from web.uploads import PROBLEMS, receive
 from web.views import ApiView, json_response
 
@@ -27,14 +37,6 @@ log = logging.getLogger(__name__)
 
 #: Longest that an answer waits for the broker; the dispatcher sends what did not arrive.
 _FEED_TIMEOUT = 1.0
-
-
-def _read_status(text: str) -> Status | None:
-    if not text:
-        return None
-    if text.upper() not in Status.__members__:
-        raise ValueError(f"status must be one of {', '.join(Status.__members__)}.")
-    return Status(text.upper())
 
 
 def _read_entity_type(text: str) -> str | None:
@@ -47,8 +49,8 @@ class ActionsQuery(Input):
 
     limit: Limit = DEFAULT_LIMIT
     status: Annotated[
-        Status | None,
-        reads(_read_status, "INVALID_STATUS", Status | Literal[""]),
+        str | None,
+        reads_status(Status.__members__, Status),
         Field(description="Only actions with this status, in upper or lower case; empty: all."),
     ] = None
     entity_type: Annotated[
@@ -111,7 +113,7 @@ class ActionsView(ApiView):
         "listBulkActions",
         {200: Answer("A page of actions.", list[Action], headers=NEXT_PAGE)},
         INVALID_LIMIT,
-        Problem(400, "INVALID_STATUS", f"status must be one of {', '.join(Status.__members__)}."),
+        invalid_status(Status.__members__),
         INVALID_CURSOR,
         query=ActionsQuery,
     )

@@ -12,7 +12,7 @@ from app.domain.access import DEFAULT_ACCOUNT
 from app.domain.dead_letters import presented
 from app.messages import Chunk
 from web.answers import DeadLetter, Replayed
-from web.errors import ApiError, as_utf8
+from web.errors import ApiError, as_utf8, unavailable
 from web.inputs import Input, reads
 from web.operations import Answer, Problem, operation
 from web.paging import DEFAULT_LIMIT, INVALID_CURSOR, INVALID_LIMIT, NEXT_PAGE, Cursor, Limit, next_link
@@ -91,9 +91,7 @@ class DeadLetterReplayView(ApiView):
         except Exception as error:
             log.warning("dead letter %s not sent: %r", letter_id, error)
             await letters.return_replay(letter_id)
-            raise ApiError(
-                503, "The broker is away, please try again later.", "SERVICE_UNAVAILABLE", {"Retry-After": "5"}
-            ) from None
+            raise unavailable("The broker is away, please try again later.") from None
         return json_response({"id": letter_id, "status": "REPLAYED"}, 202)
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+#: The code of a request that is wrong in a way that has no code of its own.
+BAD_REQUEST = "BAD_REQUEST"
+
 NOT_FOUND = "Bulk action not found"
 UNEXPECTED = "An unexpected error occurred. Please try again later."
 NO_FILE = "Please upload a CSV file to proceed."
@@ -32,7 +35,7 @@ class ApiError(Exception):
         self.details = details or {}
 
 
-def bad_request(message: str, code: str = "BAD_REQUEST") -> ApiError:
+def bad_request(message: str, code: str = BAD_REQUEST) -> ApiError:
     """The request cannot be carried out as it is (400)."""
     return ApiError(400, message, code)
 
@@ -41,6 +44,16 @@ def too_many_requests(message: str, code: str, retry_after: int) -> ApiError:
     """The account has asked for more than it may (429); ``retry_after`` is in whole seconds."""
     details = {"message": message, "retryAfter": retry_after}
     return ApiError(429, "Too Many Requests", code, {"Retry-After": str(retry_after)}, details)
+
+
+def unavailable(message: str = UNEXPECTED, code: str = "SERVICE_UNAVAILABLE") -> ApiError:
+    """Something that the request needs is away (503); it may be sent again in some seconds."""
+    return ApiError(503, message, code, {"Retry-After": "5"})
+
+
+def internal() -> ApiError:
+    """A fault of ours (500); what it is stands in the log."""
+    return ApiError(500, UNEXPECTED, "INTERNAL")
 
 
 def action_not_found() -> ApiError:

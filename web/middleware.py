@@ -6,7 +6,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from app.metrics import REQUEST_SECONDS, REQUESTS
 from app.platform import Platform
 from web.access import Handler, access_control
-from web.errors import UNEXPECTED, ApiError, as_utf8
+from web.errors import ApiError, as_utf8, internal, unavailable
 from web.rate_limits import rate_limit_headers, rate_limits
 
 log = logging.getLogger(__name__)
@@ -73,33 +73,32 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
     try:
         return await handler(request)
     except ApiError as error:
-        return error_response(request, error.status, error.message, error.code, error.headers, error.details)
+        return error_response(request, error)
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        return http_error_response(request, error)
+        return error_response(request, of_http(error))
     except (PyMongoError, RedisError, OSError) as error:
         log.warning("request %s: a service is away: %r", request["id"], error)
-        return error_response(request, 503, UNEXPECTED, "SERVICE_UNAVAILABLE", {"Retry-After": "5"})
+        return error_response(request, unavailable())
     except Exception:
         log.exception("request %s: %s %s failed", request["id"], request.method, request.path)
-        return error_response(request, 500, UNEXPECTED, "INTERNAL")
+        return error_response(request, internal())
 
 
-def http_error_response(request: web.BaseRequest, error: web.HTTPException) -> web.Response:
+def of_http(error: web.HTTPException) -> ApiError:
     """Return what aiohttp says about a request (no such path, no such method, ...) in the form of all errors."""
     headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
-    return error_response(request, error.status, error.reason, error.reason.upper().replace(" ", "_"), headers)
+    return ApiError(error.status, error.reason, error.reason.upper().replace(" ", "_"), headers)
 
 
-def error_response(
-    request: web.BaseRequest,
-    status: int,
-    message: str,
-    code: str,
-    headers: Mapping[str, str] | None = None,
-    details: Mapping[str, Any] | None = None,
-) -> web.Response:
-    """Return an error in the documented form; ``request["id"]`` is set, ``details`` go in beside it."""
-    body = orjson.dumps({"error": as_utf8(message), **(details or {}), "code": code, "requestId": request["id"]})
-    return web.Response(status=status, body=body, content_type="application/json", headers=headers)
+def error_response(request: web.BaseRequest, error: ApiError) -> web.Response:
+    """Return an error in the documented form; a request that no middleware has seen gets its id here."""
+    request_id = request.get("id") or uuid.uuid4().hex
+    body = {"error": as_utf8(error.message), **error.details, "code": error.code, "requestId": request_id}
+    return web.Response(
+        status=error.status,
+        body=orjson.dumps(body),
+        content_type="application/json",
+        headers={**(error.headers or {}), REQUEST_ID_HEADER: request_id},
+    )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 from aiohttp import web
-from pydantic import Field
+from pydantic import Field, PlainValidator
 
 from app.domain.actions import iso
 from web.inputs import reads
@@ -28,6 +29,24 @@ NEXT_PAGE = {
         required=False,
     )
 }
+
+
+def invalid_status(known: Iterable[str]) -> Problem:
+    """Return the problem of a list that is asked for by a status that none of its entries can have."""
+    return Problem(400, "INVALID_STATUS", f"status must be one of {', '.join(known)}.")
+
+
+def reads_status(known: Collection[str], schema: Any) -> PlainValidator:
+    """Annotate the status by which a list is asked for: one of these in upper or lower case, None when it is empty."""
+    problem = invalid_status(known)
+
+    def read(text: str) -> str | None:
+        status = text.upper() or None
+        if status is not None and status not in known:
+            raise ValueError(problem.message)
+        return status
+
+    return reads(read, problem.code, schema | Literal[""])
 
 
 def _read_limit(text: str) -> int:

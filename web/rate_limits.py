@@ -14,7 +14,7 @@ from app.domain.access import Principal
 from app.metrics import RATE_LIMITED, RATE_LIMITER_FAILURES
 from app.platform import Platform
 from web.access import Handler
-from web.errors import ApiError, too_many_requests
+from web.errors import too_many_requests, unavailable
 
 _HEADERS = "rate limit headers"
 
@@ -50,11 +50,9 @@ def rate_limits(platform: Callable[[], Platform]) -> Any:
         except RateLimitsUnavailable:
             RATE_LIMITER_FAILURES.labels(kind).inc()
             if platform().settings.rate_limit_fail == "closed":
-                raise ApiError(
-                    503,
+                raise unavailable(
                     "Requests cannot be counted now, and none passes uncounted. Please try again later.",
                     "RATE_LIMITS_UNAVAILABLE",
-                    {"Retry-After": "5"},
                 ) from None
             return await handler(request)
         request[_HEADERS] = _headers(verdict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, get_args
 
 from aiohttp import web
 from pydantic import Field
@@ -13,21 +13,23 @@ from app.messages import chunk_id
 from app.platform import Platform
 from web.answers import Row
 from web.inputs import Input, reads
-from web.operations import ACTION_NOT_FOUND, Answer, Problem, operation
-from web.paging import DEFAULT_LIMIT, INVALID_CURSOR, INVALID_LIMIT, NEXT_PAGE, Limit, link_to
+from web.operations import ACTION_NOT_FOUND, Answer, operation
+from web.paging import (
+    DEFAULT_LIMIT,
+    INVALID_CURSOR,
+    INVALID_LIMIT,
+    NEXT_PAGE,
+    Limit,
+    invalid_status,
+    link_to,
+    reads_status,
+)
 from web.views import ApiView, json_response
 
 _STATUSES: tuple[RowStatus, ...] = get_args(RowStatus)
 
 #: Most chunks read from the ledger in one query; the first reads are smaller, because a page is often full by then.
 _CHUNKS_PER_READ = 32
-
-
-def _read_status(text: str) -> str | None:
-    status = text.upper() or None
-    if status is not None and status not in _STATUSES:
-        raise ValueError(f"status must be one of {', '.join(_STATUSES)}.")
-    return status
 
 
 def _read_cursor(text: str) -> tuple[int, int]:
@@ -43,7 +45,7 @@ class RecordsQuery(Input):
     limit: Limit = DEFAULT_LIMIT
     status: Annotated[
         str | None,
-        reads(_read_status, "INVALID_STATUS", RowStatus | Literal[""]),
+        reads_status(_STATUSES, RowStatus),
         Field(description="Only rows with this status, in upper or lower case; empty: all."),
     ] = None
     #: The chunk to start in and the row to start behind; None for the first page.
@@ -61,7 +63,7 @@ class ActionRecordsView(ApiView):
         "listBulkActionRecords",
         {200: Answer("A page of rows.", list[Row], headers=NEXT_PAGE)},
         INVALID_LIMIT,
-        Problem(400, "INVALID_STATUS", f"status must be one of {', '.join(_STATUSES)}."),
+        invalid_status(_STATUSES),
         INVALID_CURSOR,
         ACTION_NOT_FOUND,
         query=RecordsQuery,

@@ -16,9 +16,9 @@ from typing import Any
 from aiohttp import web
 from faust.web.drivers.aiohttp import Web
 
-from web.errors import UNEXPECTED
+from web.errors import BAD_REQUEST, ApiError, internal
 from web.headers import on_response_prepare, protect
-from web.middleware import REQUEST_ID_HEADER, error_response, http_error_response
+from web.middleware import error_response, of_http
 
 log = logging.getLogger(__name__)
 
@@ -42,11 +42,11 @@ class _Connection(web.RequestHandler):
         if status < 500:
             # Whoever connects can cause this, so it is neither an error of ours nor worth a traceback.
             log.info("request %s: cannot be read: %s", request["id"], type(exc).__name__)
-            response = error_response(request, status, "The request is not valid HTTP.", "BAD_REQUEST")
+            error = ApiError(status, "The request is not valid HTTP.", BAD_REQUEST)
         else:
             log.error("request %s failed", request["id"], exc_info=exc)
-            response = error_response(request, 500, UNEXPECTED, "INTERNAL")
-        response.headers[REQUEST_ID_HEADER] = request["id"]
+            error = internal()
+        response = error_response(request, error)
         protect(response)
         response.force_close()
         return response
@@ -74,10 +74,7 @@ def _answered(handle: RequestHandler) -> RequestHandler:
         try:
             return await handle(request)
         except web.HTTPException as error:
-            request["id"] = uuid.uuid4().hex
-            response = http_error_response(request, error)
-            response.headers[REQUEST_ID_HEADER] = request["id"]
-            return response
+            return error_response(request, of_http(error))
 
     return answered
 

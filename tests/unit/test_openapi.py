@@ -165,7 +165,8 @@ def codes_of_the_code() -> Iterator[str]:
                 "ApiError",
                 "PydanticCustomError",
                 "reads",
-                "_error",
+                "too_many_requests",
+                "unavailable",
             }:
                 for argument in node.args:
                     if isinstance(argument, ast.Constant) and str(argument.value).replace("_", "").isupper():
