@@ -91,12 +91,16 @@ class Source(BaseModel):
 
 
 class Chunk(Message):
-    """One chunk of an action: a span of its file. ``replay`` runs it again although it was given up."""
+    """One chunk of an action: a span of its file. ``replay`` runs it again although it was given up.
+
+    ``attempt`` says how often it has failed while everything it depends on answered.
+    """
 
     index: int = Field(ge=0)
     span: ByteRange
     source: Source
     replay: bool = False
+    attempt: int = Field(0, ge=0)
 
     @property
     def id(self) -> str:

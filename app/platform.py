@@ -14,10 +14,14 @@ from app.adapters.snapshots import Snapshots
 from app.adapters.storage import Storage, open_storage
 from app.adapters.store import Store
 from app.authentication import Authenticator, open_authenticator
+from app.dependencies import Dependencies
 from app.reporter import Reporter
 from app.settings import Settings
 from app.topics import Topics
 from tables.progress import ProgressTable
+
+#: So long the trace of a probe stays, milliseconds.
+_PROBE_TTL_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class Platform:
     reporter: Reporter
     authenticator: Authenticator
     rate_limits: RateLimits
+    dependencies: Dependencies
     #: Whether partitions are about to be given away, or the worker is about to stop.
     is_moving: Callable[[], bool]
 
@@ -45,14 +50,20 @@ class Platform:
         """Create the clients; none of them connects yet."""
         store = Store(settings.mongo_db_uri.get_secret_value())
         redis = Redis.from_url(settings.redis_uri.get_secret_value(), socket_timeout=10, socket_connect_timeout=5)
+        storage = open_storage(settings.storage_uri, settings.s3_client)
         snapshots = Snapshots(redis)
+
+        async def redis_takes_writes() -> None:
+            # Full, or a replica now, it still answers a ping.
+            await redis.set(f"probe:{settings.kafka_topic}", 1, px=_PROBE_TTL_MS)
+
         return cls(
             settings=settings,
             topics=topics,
             progress=progress,
             store=store,
             redis=redis,
-            storage=open_storage(settings.storage_uri, settings.s3_client),
+            storage=storage,
             claims=Claims(redis, ttl=settings.dedupe_ttl),
             snapshots=snapshots,
             reporter=Reporter(store.actions, snapshots, interval=settings.progress_interval),
@@ -62,6 +73,14 @@ class Platform:
                 window_ms=settings.rate_limit_window_ms,
                 # Installations may share a Redis; they differ in their topics.
                 namespace=settings.kafka_topic,
+            ),
+            dependencies=Dependencies(
+                {
+                    "MongoDB": store.check_write,
+                    "Redis": redis_takes_writes,
+                    "the storage": storage.check,
+                    "Kafka": topics.check,
+                }
             ),
             is_moving=is_moving,
         )

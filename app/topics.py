@@ -65,6 +65,7 @@ class Topics:
     """All topics of the platform."""
 
     def __init__(self, app: Any, settings: Settings) -> None:
+        self._app = app
         base = settings.kafka_topic
         self.chunks = Channel(app, base, settings)
         self.feed = Channel(app, f"{base}.feed", settings)
@@ -76,6 +77,17 @@ class Topics:
         self.poison = Channel(app, f"{base}.POISON", settings)
         self.all = (self.chunks, self.feed, self.results, *self.retries, self.dead, self.poison)
         self._named = {channel.name: channel for channel in self.all}
+
+    async def check(self) -> None:
+        """Return when a broker answers.
+
+        Raises:
+            Exception: none does, or there is no producer yet.
+        """
+        # Fresh metadata from any broker; Faust offers nothing for it.
+        producer = self._app.producer._ensure_producer()
+        if not await producer.client.force_metadata_update():
+            raise ConnectionError("no broker answers")
 
     def named(self, name: str) -> Channel | None:
         """Return the channel of a topic, if it is one of ours."""

@@ -20,6 +20,7 @@ from app.adapters.snapshots import Snapshots
 from app.adapters.storage import open_storage
 from app.adapters.store import Store
 from app.authentication import OpenDoor
+from app.dependencies import Dependencies
 from app.domain.actions import Status
 from app.domain.csv_spans import SpanScanner
 from app.domain.outcomes import ChunkOutcome, Counts
@@ -84,6 +85,7 @@ class Bench:
                 window_ms=settings.rate_limit_window_ms,
                 namespace=settings.kafka_topic,
             ),
+            dependencies=Dependencies({"MongoDB": self.store.check_write, "the storage": self.storage.check}),
             is_moving=lambda: False,
         )
 

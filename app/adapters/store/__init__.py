@@ -6,6 +6,7 @@ transactions, no update pipelines, no change streams.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient
@@ -40,6 +41,7 @@ class Store:
         self.records = Records(database)
         self.dead_letters = DeadLetters(database["dead_letters"])
         self.api_keys = ApiKeys(database["api_keys"])
+        self._probes = database["probes"]
 
     async def prepare(self) -> None:
         """Create the indexes; harmless when they exist."""
@@ -53,6 +55,14 @@ class Store:
             pymongo.errors.PyMongoError: it does not.
         """
         await self._database.command("ping")
+
+    async def check_write(self) -> None:
+        """Return when the server takes writes; a ping is answered without a primary, and by a full disk.
+
+        Raises:
+            pymongo.errors.PyMongoError: it does not.
+        """
+        await self._probes.update_one({"_id": "write"}, {"$set": {"at": datetime.now(UTC)}}, upsert=True)
 
     async def close(self) -> None:
         """Close the client's connections."""
