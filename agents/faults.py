@@ -9,8 +9,10 @@ from redis.exceptions import BusyLoadingError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from app.domain.public_faults import Refusal
 
-class PermanentFault(Exception):
+
+class PermanentFault(Refusal):
     """Trying again cannot help: the message itself is wrong."""
 
 

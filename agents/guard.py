@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import stamina
 
 from agents.faults import is_transient
+from app.domain.public_faults import public_text
 from app.headers import Handover, Origin
 from app.messages import Message, Undecodable
 from app.platform import Platform
@@ -62,7 +63,7 @@ def add_raw_agent(app: Any, channel: Channel, handle: EventHandler) -> None:
                 if not is_transient(error):
                     log.exception("%s: given up", Origin.of(event))
                     if channel is not platform.topics.poison:
-                        await _hand_over(event, platform.topics.poison, Handover.after(event, repr(error)))
+                        await _hand_over(event, platform.topics.poison, Handover.after(event, public_text(error)))
                     return
                 log.warning("%s: %s: trying again: %r", handle.__name__, Origin.of(event), error)
                 await asyncio.sleep(_HANDOVER_PAUSE)
@@ -125,7 +126,8 @@ async def _for_a_moment(handle: Handler[M], message: M, platform: Platform) -> N
 
 async def _after_failure(event: Any, platform: Platform, error: Exception) -> None:
     """Hand a message to the next retry topic, or to the dead letters when that cannot help any more."""
-    handover = Handover.after(event, f"{type(error).__name__}: {error}")
+    # What can be seen outside says the kind of the fault only; the error itself is in the log.
+    handover = Handover.after(event, public_text(error))
     retries = platform.topics.retries
     if is_transient(error) and handover.retry_count <= len(retries):
         tier = handover.retry_count - 1

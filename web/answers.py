@@ -194,7 +194,7 @@ class DeadLetter(BaseModel):
             "index": 0,
             "firstRow": 1,
             "rowCount": 2000,
-            "error": "AutoReconnect: connection refused",
+            "error": "The database could not be used.",
             "retryCount": 3,
             "firstFailure": "2026-11-23T23:55:49.253+00:00",
             "origin": {"topic": "bulk-action", "partition": 0, "offset": 17},

@@ -17,6 +17,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from agents import guard
 from agents.faults import PermanentFault
 from agents.guard import add_agent, add_loop, add_raw_agent, add_timer
+from app.domain.public_faults import public_text
 from app.headers import Handover, Origin
 from app.messages import Feed
 from tests.fakes import FakeEvent, RecordingTopics, event, read_again
@@ -137,7 +138,7 @@ async def test_a_permanent_fault_goes_to_the_dead_letters_once_without_another_t
     assert (dead.key, dead.value) == (sent.message.key, sent.message.value)
     [told] = history(app, "bulk.DLQ")
     assert (told.origin, told.retry_count) == (Origin("bulk.feed", 3, 14), 1)
-    assert told.error.startswith(f"{type(fault).__name__}: ")
+    assert told.error == public_text(fault)
 
 
 @pytest.mark.parametrize("fault", TRANSIENT, ids=repr)
@@ -163,6 +164,20 @@ async def test_a_fault_that_does_not_pass_in_a_moment_goes_through_the_tiers_and
         message = read_again(sent, topic="bulk.feed")
     assert way == ["bulk.retry.1", "bulk.retry.2", "bulk.retry.3", "bulk.DLQ"]
     assert len(handle.seen) == 4 * 3
+
+
+@pytest.mark.parametrize("kind", [AutoReconnect, ValueError, PermanentFault])
+async def test_dead_letters_keep_the_text_inside(app: App, kind: type[Exception]) -> None:
+    """What a viewer may read later is a fixed text, whatever the fault says of hosts and commands."""
+    add_agent(app, app.topics.feed, Feed, handler(kind("mongo-0.internal:27017 is away")))
+    message = feed_event()
+    for _ in range(4):
+        await app.run(message)
+        for channel in app.topics.all:
+            for sent in channel.sent:
+                assert b"internal:" not in sent.headers["error-message"]
+                message = read_again(sent, topic="bulk.feed")
+            channel.sent.clear()
 
 
 async def test_a_message_that_is_given_back_and_works_is_done(app: App) -> None:

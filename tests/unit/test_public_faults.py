@@ -1,0 +1,47 @@
+"""What is said outside of a fault has nothing of the fault's own text."""
+
+from __future__ import annotations
+
+import pytest
+from aiokafka.errors import KafkaConnectionError
+from botocore.exceptions import EndpointConnectionError
+from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
+from redis.exceptions import ReadOnlyError
+
+from agents.faults import PermanentFault
+from app.adapters.rate_limits import RateLimitsUnavailable
+from app.adapters.storage.base import ObjectMissing
+from app.domain.public_faults import INTERNAL, REFUSED, Dependency, dependency_of, public_text
+
+INSIDE = "mongo-0.internal:27017"
+
+FAULTS: list[tuple[BaseException, Dependency | None]] = [
+    (ServerSelectionTimeoutError(INSIDE), Dependency.DATABASE),
+    (OperationFailure(INSIDE, 112), Dependency.DATABASE),
+    (ReadOnlyError(INSIDE), Dependency.CACHE),
+    (RateLimitsUnavailable(INSIDE), None),
+    (EndpointConnectionError(endpoint_url=INSIDE), Dependency.STORAGE),
+    (ObjectMissing(INSIDE), Dependency.STORAGE),
+    (PermissionError(13, INSIDE), Dependency.STORAGE),
+    (KafkaConnectionError(INSIDE), Dependency.BROKER),
+    (TimeoutError(INSIDE), None),
+    (PermanentFault(INSIDE), None),
+    (KeyError(INSIDE), None),
+    (ExceptionGroup(INSIDE, [TimeoutError(INSIDE), ReadOnlyError(INSIDE)]), Dependency.CACHE),
+]
+
+
+@pytest.mark.parametrize(("fault", "dependency"), FAULTS, ids=lambda value: type(value).__name__)
+def test_a_fault_is_told_by_its_kind_alone(fault: BaseException, dependency: Dependency | None) -> None:
+    assert dependency_of(fault) is dependency
+    assert "internal:" not in public_text(fault)
+    if dependency is not None:
+        assert public_text(fault) == f"The {dependency} could not be used."
+
+
+def test_what_cannot_help_again_is_refused() -> None:
+    assert public_text(PermanentFault("no action")) == REFUSED
+
+
+def test_a_mistake_of_ours_is_internal() -> None:
+    assert public_text(KeyError("x")) == INTERNAL
