@@ -6,7 +6,6 @@ import ipaddress
 import random
 import re
 import socket
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,24 +91,34 @@ def is_free(port: int) -> bool:
     return True
 
 
-_given: set[int] = set()
-_giving = threading.Lock()
+# What holds the ports that this process was given: a UDP socket at the same number, which only one process can have,
+# and which goes with the process. No service of ours uses UDP.
+_held: list[socket.socket] = []
 
 
 def free_port(avoid: Iterable[int] = ()) -> int:
-    """Choose a port that is free and was not given before by this process.
+    """Choose a port that is free, and hold it against other launchers for as long as this process lives.
 
-    Raises StackError when there is none.
+    Held rather than looked at: between the choice and the start of a service, and while a service is down, the port is
+    free, and another launcher could choose it too. Raises StackError when there is none.
     """
     low, high = _range()
-    candidates = random.sample(range(low, high), k=min(500, high - low))
     taken = set(avoid)
-    with _giving:
-        for port in candidates:
-            if port not in _given and port not in taken and is_free(port):
-                _given.add(port)
-                return port
+    for port in random.sample(range(low, high), k=min(500, high - low)):
+        if port not in taken and is_free(port) and _hold(port):
+            return port
     raise StackError(f"no free port between {low} and {high}")
+
+
+def _hold(port: int) -> bool:
+    holder = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        holder.bind((LOOPBACK, port))
+    except OSError:
+        holder.close()
+        return False
+    _held.append(holder)
+    return True
 
 
 def _range() -> tuple[int, int]:

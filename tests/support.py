@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,17 +16,12 @@ from typing import Any, TypeVar
 import httpx
 import pymongo
 
+from stack.addresses import free_port
 from stack.samples import Expected, Sample
 
 T = TypeVar("T")
 
 ENDED = {"COMPLETED", "FAILED", "CANCELLED"}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def told(answer: httpx.Response) -> tuple[int, str, str]:
@@ -195,11 +189,11 @@ class Worker:
         return rows
 
 
-def assert_verified(environment: dict[str, str], action_id: str | None = None) -> None:
+def assert_verified(environment: dict[str, str], action_id: str | None = None, *, timeout: float = 300.0) -> None:
     """The verify command finds no difference."""
     command = [sys.executable, "-m", "app", "verify", *([action_id] if action_id else [])]
     result = subprocess.run(
-        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=300
+        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=timeout
     )
     assert result.returncode == 0, result.stdout + result.stderr
 

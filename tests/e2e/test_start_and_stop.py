@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
-from tests.support import Worker, free_port, wait_for
+from stack.addresses import free_port
+from tests.support import Worker, wait_for
 
 StartWorker = Callable[..., Worker]
 

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 
 from app.adapters.broker import WrongPartitions, create_topics
 from app.settings import Settings
-from tests.support import free_port
+from stack.addresses import free_port
 
 
 @pytest.fixture

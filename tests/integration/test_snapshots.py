@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from app.adapters.snapshots import Snapshots
 from app.settings import Settings
-from tests.support import free_port
+from stack.addresses import free_port
 
 COUNTERS: dict[str, Any] = {"processedCount": 10, "successCount": 9, "failureCount": 1}
 

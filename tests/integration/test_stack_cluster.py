@@ -15,10 +15,10 @@ import psutil
 import pytest
 
 from stack import Stack
-from stack.addresses import is_free, is_listening
+from stack.addresses import free_port, is_free, is_listening
 from stack.gateway import NGINX
 from tests.conftest import namespace
-from tests.support import free_port, wait_for
+from tests.support import wait_for
 
 ROOT = Path(__file__).parents[2]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,3 +73,12 @@ def test_free_ports_differ_and_stay_clear_of_those_of_outgoing_connections() -> 
     if source.exists():
         low, high = map(int, source.read_text().split())
         assert not [port for port in ports if low <= port <= high]
+
+
+def test_a_port_is_given_to_one_process_only() -> None:
+    """A port that one launcher was given is not given to another, although nothing listens there yet."""
+    port = free_port()
+    narrow = f"import stack.addresses as a; a._range = lambda: ({port}, {port + 1}); a.free_port()"
+    other = subprocess.run([sys.executable, "-c", narrow], capture_output=True, text=True, check=False)
+    assert is_free(port)
+    assert f"no free port between {port} and {port + 1}" in other.stderr
