@@ -73,8 +73,8 @@ bench-large: $(VENV)/.bench ## 5,000,000 rows beside 100,000
 profile: $(VENV)/.bench ## A flame graph of a worker under load
 	@$(BIN)/python -m benchmarks.profile
 
-soak: $(VENV)/.ready ## Faults at random while files are uploaded (MINUTES=10 SEED=0 draws one)
-	@$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) --seed $(SEED)
+soak: $(VENV)/.ready ## Faults at random while files are uploaded (MINUTES=10; SEED=0 draws one; REAL_RETRIES=1)
+	@$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) --seed $(SEED) $(if $(REAL_RETRIES),--real-retries)
 
 clean: ## Remove the Python environment, the services' data and the uploads (downloads stay)
 	rm -rf $(VENV) data .stack/data .stack/demo build *.egg-info

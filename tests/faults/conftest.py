@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from stack import Options, Stack
 from stack.samples import Expected, Sample
 from tests.conftest import namespace
+from tests.faults.outages import OUTAGES, storage_of
 from tests.support import ENDED, Worker, assert_exact, assert_verified, wait_for
 
 #: Short times, so that a recovery can be waited for.
@@ -26,6 +28,9 @@ QUICK = {
     "FEED_WINDOW": "16",
     "BATCH_SIZE": "500",
 }
+
+#: Longer than a chunk is tried under these settings, with all its retries: for outages that must not be waited out.
+OUTLASTING = 30.0
 
 Inject = dict[str, dict[str, Any]]
 
@@ -100,6 +105,19 @@ class Scene:
     def struck(self) -> None:
         """From here on the recovery is timed: a worker has died, or a service is back."""
         self._struck = time.monotonic()
+
+    @contextmanager
+    def away(self, what: str) -> Iterator[None]:
+        """One of ``OUTAGES`` for as long as the block takes; the recovery is timed from its end."""
+        with OUTAGES[what](self.services, storage_of(self.environment)):
+            yield
+        self.struck()
+
+    def under_way(self, worker: Worker, *, rows: int = 3_000) -> str:
+        """Submit the file; return the action once more than so many of its rows have an outcome."""
+        action = worker.submit(self.file)
+        wait_for(lambda: worker.action(action)["processedCount"] > rows, "under way")
+        return action
 
     def assert_exact(self, worker: Worker, action_id: str, *, timeout: float = 150.0) -> None:
         """The action ends, and is exactly what the file says; the verify command agrees."""
