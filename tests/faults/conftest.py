@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pymongo
 import pytest
 
-from stack import Options, Stack
+from stack import Stack
 from stack.samples import Expected, Sample
 from tests.conftest import namespace
 from tests.faults.outages import OUTAGES, storage_of
+from tests.figures import Figures, figures
 from tests.support import ENDED, Worker, assert_exact, assert_verified, wait_for
 
 #: Short times, so that a recovery can be waited for.
@@ -35,48 +37,11 @@ OUTLASTING = 30.0
 Inject = dict[str, dict[str, Any]]
 
 
-@dataclass
-class Tally:
-    """What the fault tests of one run have shown, for the last lines of its report."""
-
-    rows: int = 0
-    #: What happened → seconds until the next row was counted.
-    recoveries: list[tuple[str, float]] = field(default_factory=list)
-
-
-_TALLY = pytest.StashKey[Tally]()
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say how many rows were found exact, and how soon they moved again after each fault."""
-    tally = config.stash.get(_TALLY, None)
-    if tally is None:
-        return
-    terminalreporter.section("faults")
-    terminalreporter.line(
-        f"{tally.rows} rows found exact, {len(tally.recoveries)} faults timed; rows moved again after"
-    )
-    for what, seconds in tally.recoveries:
-        terminalreporter.line(f"{seconds:6.1f} s  {what}")
-
-
-@pytest.fixture(scope="session")
-def mortal_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Services under workers that die. The database is in memory: here it stays up, and is quicker."""
-    with _services(tmp_path_factory, Options(mongo_in_memory=True, mongo_heap="3g")) as stack:
-        yield stack
-
-
 @pytest.fixture(scope="session")
 def durable_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Services that are killed themselves, and keep their data."""
-    with _services(tmp_path_factory, Options()) as stack:
+    with Stack(tmp_path_factory.mktemp("durable"), services=("kafka", "mongo", "redis"), ports="free") as stack:
         yield stack
-
-
-def _services(tmp_path_factory: pytest.TempPathFactory, options: Options) -> Stack:
-    directory = tmp_path_factory.mktemp("mortal")
-    return Stack(directory=directory, services=("kafka", "mongo", "redis"), ports="free", options=options)
 
 
 @dataclass
@@ -88,7 +53,7 @@ class Scene:
     environment: dict[str, str]
     sample: Sample
     name: str
-    tally: Tally
+    figures: Figures
     workers: list[Worker] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -126,7 +91,7 @@ class Scene:
         worker.wait_ended(action_id, timeout)
         assert_exact(worker, action_id, self.sample, self.expected, self.environment["MONGO_DB_URI"])
         assert_verified(self.environment, action_id)
-        self.tally.rows += self.expected.total
+        self.figures.rows += self.expected.total
 
     def _time_recovery(self, worker: Worker, action_id: str, timeout: float) -> None:
         assert self._struck is not None
@@ -141,21 +106,23 @@ class Scene:
             return counts[-1] > counts[0] or action["status"] in ENDED
 
         wait_for(moves, "rows move again", timeout=timeout)
-        self.tally.recoveries.append((self.name, time.monotonic() - self._struck))
+        self.figures.recoveries.append((self.name, time.monotonic() - self._struck))
 
     def close(self) -> None:
         for worker in self.workers:
             worker.kill()
             worker.client.close()
+        with pymongo.MongoClient[Any](self.environment["MONGO_DB_URI"]) as client:
+            client.drop_database(client.get_default_database().name)
 
 
 MakeScene = Callable[..., Scene]
 
 
 @pytest.fixture
-def make_scene(mortal_services: Stack, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[MakeScene]:
+def make_scene(services: Stack, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[MakeScene]:
     """Make the scene of a test; keyword arguments are settings of all its workers."""
-    yield from _make_scenes(mortal_services, tmp_path, request)
+    yield from _make_scenes(services, tmp_path, request)
 
 
 @pytest.fixture
@@ -165,12 +132,12 @@ def make_durable_scene(durable_services: Stack, tmp_path: Path, request: pytest.
 
 
 def _make_scenes(services: Stack, directory: Path, request: pytest.FixtureRequest) -> Iterator[MakeScene]:
-    tally = request.config.stash.setdefault(_TALLY, Tally())
+    found = figures(request.config)
     scenes: list[Scene] = []
 
     def make(*, rows: int = 50_000, seed: int = 1, **settings: str) -> Scene:
         environment = {**namespace(services, directory), **QUICK, **settings}
-        scenes.append(Scene(services, directory, environment, Sample(rows, seed=seed), request.node.name, tally))
+        scenes.append(Scene(services, directory, environment, Sample(rows, seed=seed), request.node.name, found))
         return scenes[-1]
 
     yield make

@@ -7,8 +7,6 @@ import pytest
 from tests.faults.conftest import Inject, MakeScene, Scene
 from tests.support import wait_for
 
-pytestmark = pytest.mark.timeout(300)
-
 #: So long that the watchdog and the second look at queued actions do not act within a test.
 NEVER = {"STALL_TIMEOUT": "100000", "REQUEUE_AFTER": "100000"}
 #: Many small chunks in flight, so that much is in hand when partitions change hands.

@@ -13,8 +13,6 @@ from stack.samples import Sample
 from tests.faults.conftest import Inject, MakeScene
 from tests.support import Worker, assert_verified, wait_for
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.mark.parametrize(
     "inject",

@@ -8,8 +8,6 @@ import pytest
 
 from tests.faults.conftest import MakeScene
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.mark.parametrize(
     ("what", "seconds"),

@@ -8,8 +8,6 @@ import pytest
 from tests.faults.conftest import MakeScene
 from tests.support import wait_for
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.mark.parametrize(
     ("point", "nth"),

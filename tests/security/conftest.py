@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from app.domain.access import Role
 from app.domain.api_keys import ApiKey, fingerprint, new_key
 from stack import Instance, Stack
 from tests.conftest import namespace
+from tests.figures import figures
 from tests.security.issuer import ISSUER, SECRET, KeyProvider, Signer, ec_signer, ed_signer, rsa_signer
 from tests.support import Worker
 
@@ -50,24 +50,13 @@ class Guarded:
             await store.close()
 
 
-_ANSWERS = pytest.StashKey[Counter[str]]()
-
-
 def count_answers(config: pytest.Config, worker: Worker, **headers: str) -> None:
     """Add what a worker has answered, by its own figures, to the sum of all; nothing may have been a 500."""
-    answers = config.stash.setdefault(_ANSWERS, Counter())
-    figures = worker.client.get("/metrics", headers=headers).raise_for_status().text
-    for status, times in re.findall(r'^bulk_http_requests_total\{.*status="(\d+)"\} (\S+)', figures, re.MULTILINE):
+    answers = figures(config).answers
+    metrics = worker.client.get("/metrics", headers=headers).raise_for_status().text
+    for status, times in re.findall(r'^bulk_http_requests_total\{.*status="(\d+)"\} (\S+)', metrics, re.MULTILINE):
         answers[status] += int(float(times))
     assert not answers["500"]
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say how many requests were answered, and how."""
-    if answers := config.stash.get(_ANSWERS, None):
-        terminalreporter.section("security")
-        told = ", ".join(f"{times} with {status}" for status, times in sorted(answers.items()) if times)
-        terminalreporter.line(f"{answers.total()} requests that could be read were answered: {told}")
 
 
 def guarded_worker(

@@ -1,0 +1,44 @@
+"""How tests are spread over processes (``make test`` runs three): what shares something expensive stays together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+#: Workers and services that live as long as the process and that many tests use, expensive first.
+_SHARED = ("limited", "federated", "guarded", "worker", "s3")
+
+#: Directories of tests, those with the longest first: what is short fills the time in which others finish.
+_ORDER = ("faults", "e2e", "security", "integration", "unit")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Order the tests and put them into groups, when pytest-xdist runs them."""
+    if not hasattr(config, "workerinput"):
+        return
+    items.sort(key=_rank)
+    for item in items:
+        if (group := _group(item)) is not None:
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _rank(item: pytest.Item) -> int:
+    directory = _directory(item)
+    return _ORDER.index(directory) if directory in _ORDER else 0
+
+
+def _directory(item: pytest.Item) -> str:
+    return item.path.relative_to(Path(__file__).parent).parts[0]
+
+
+def _group(item: pytest.Item) -> str | None:
+    """The tests that one process runs; None for one that needs nothing of its neighbours."""
+    fixtures: list[str] = getattr(item, "fixturenames", [])
+    for name in _SHARED:
+        if name in fixtures:
+            return name
+    if _directory(item) == "faults" and "durable_services" not in fixtures:
+        return None
+    return item.path.stem
