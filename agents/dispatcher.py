@@ -10,8 +10,10 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from app.dependencies import unavailable
 from app.domain.actions import Status
-from app.messages import ChunkResult, Feed
+from app.domain.stalls import Reissue, pause, review
+from app.messages import ChunkResult, Feed, chunk_id
 from app.platform import Platform
 from app.settlement import settle
 
@@ -33,49 +35,79 @@ async def start_due(platform: Platform) -> None:
     """Queue the scheduled actions whose time has come."""
     for action in await platform.store.actions.due(datetime.now(UTC), _PER_TURN):
         if await platform.store.actions.move(action["_id"], Status.QUEUED):
-            await platform.topics.feed.send(Feed(action_id=action["_id"]))
+            await platform.topics.feed.send(Feed.announce(action["_id"]))
 
 
 async def send_lost(platform: Platform) -> None:
-    """Send actions again that were queued a while ago and that no feeder has seen."""
+    """Announce actions again that were queued a while ago and that no feeder has seen, after pauses that double."""
+    actions, now = platform.store.actions, datetime.now(UTC)
+    first = timedelta(seconds=platform.settings.requeue_after)
     for action in await _untouched(platform, Status.QUEUED, platform.settings.requeue_after):
-        log.info("action %s is still queued: sending it again", action["_id"])
-        await platform.topics.feed.send(Feed(action_id=action["_id"]))
+        times, last = action.get("announced", 0), action.get("announcedAt")
+        if last is not None and now - last < pause(first, times):
+            continue
+        log.info("action %s is still queued: announcing it again", action["_id"])
+        await platform.topics.feed.send(Feed.announce(action["_id"]))
+        await actions.note_announcement(action["_id"], times + 1)
 
 
 async def push_stalled(platform: Platform) -> None:
-    """Send exactly the missing chunks of actions that have had no result for a while, a window of them.
+    """Send missing chunks again of actions that have had no result for a while, at most a window of them.
 
     An action that stalls too often in a row, without a single new result, is FAILED with the reason.
     """
-    settings = platform.settings
-    for action in await _untouched(platform, Status.PROCESSING, settings.stall_timeout):
-        action_id, chunk_count = action["_id"], action["chunkCount"]
-        progress = await settle(platform, action_id, chunk_count)
-        if progress.complete:
-            continue
-        done = progress.counted_chunks
-        stalls = action.get("stalls", 0) + 1 if action.get("stalledAt") == done else 1
-        if stalls > settings.action_max_stalls:
-            reason = (
-                f"No progress in {settings.action_max_stalls} attempts: "
-                f"{chunk_count - done} of {chunk_count} chunks have no result."
-            )
-            log.error("action %s: %s", action_id, reason)
-            await platform.store.actions.move(action_id, Status.FAILED, error=reason, **progress.counts.to_document())
-            await platform.claims.release(action_id)
-            continue
-        await platform.store.actions.note_stall(action_id, stalls, done)
-        missing = progress.missing(settings.feed_window)
+    stalled = await _untouched(platform, Status.PROCESSING, platform.settings.stall_timeout)
+    # While something is away nothing can move, and that is nobody's stall.
+    if stalled and not await unavailable(platform):
+        for action in stalled:
+            await _push(platform, action)
+
+
+async def _push(platform: Platform, action: dict[str, Any]) -> None:
+    settings, actions = platform.settings, platform.store.actions
+    action_id, chunk_count = action["_id"], action["chunkCount"]
+    progress = await settle(platform, action_id, chunk_count)
+    if progress.complete:
+        return
+    done, missing = progress.counted_chunks, progress.missing(settings.feed_window)
+    names = {chunk_id(action_id, index): index for index in missing}
+    openings = await platform.store.ledger.openings(list(names))
+    now, stall_timeout = datetime.now(UTC), timedelta(seconds=settings.stall_timeout)
+    found = review(
+        missing,
+        {names[name]: opening for name, opening in openings.items()},
+        map(Reissue.from_document, action.get("reissues", ())),
+        now,
+        stall_timeout,
+    )
+    stalls = action.get("stalls", 0)
+    if action.get("stalledAt") != done:
+        stalls = 0
+    elif found.begun:
+        stalls += 1
+    elif not found.in_hand:
+        # Its chunks wait: behind those of others, as long as these have results.
+        stalls = 0 if await actions.any_progress_since(now - stall_timeout) else stalls + 1
+    if stalls > settings.action_max_stalls:
+        reason = (
+            f"No progress in {settings.action_max_stalls} attempts: "
+            f"{chunk_count - done} of {chunk_count} chunks have no result."
+        )
+        log.error("action %s: %s", action_id, reason)
+        await actions.move(action_id, Status.FAILED, error=reason, **progress.counts.to_document())
+        await platform.claims.release(action_id)
+        return
+    if found.send:
         log.warning(
             "action %s: no result for a while, %d of %d chunks done; sending %d again",
             action_id,
             done,
             chunk_count,
-            len(missing),
+            len(found.send),
         )
-        await platform.topics.feed.send(Feed(action_id=action_id, indexes=tuple(missing)))
-        await platform.topics.results.send(ChunkResult(action_id=action_id, chunk_count=chunk_count))
+        await platform.topics.feed.send(Feed(action_id=action_id, indexes=tuple(found.send)))
+    await platform.topics.results.send(ChunkResult(action_id=action_id, chunk_count=chunk_count))
+    await actions.note_stall(action_id, stalls, done, found.reissues)
 
 
 async def _untouched(platform: Platform, status: Status, seconds: float) -> list[dict[str, Any]]:

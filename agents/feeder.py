@@ -19,9 +19,14 @@ async def feed(message: Feed, platform: Platform) -> None:
     if action is None:
         raise PermanentFault(f"no action {action_id}")
     if action["status"] == Status.QUEUED:
-        moved = await platform.store.actions.move(action_id, Status.PROCESSING, startedAt=datetime.now(UTC))
+        moved = await platform.store.actions.move(
+            action_id, Status.PROCESSING, startedAt=datetime.now(UTC), announcement=message.announcement
+        )
         action = moved or await platform.store.actions.get(action_id) or action
     if action["status"] != Status.PROCESSING:
+        return
+    if message.announcement is not None and message.announcement != action["announcement"]:
+        # Another announcement has started the action. The one that did goes on here when it is delivered again.
         return
     source = Source(
         account_id=action["accountId"],

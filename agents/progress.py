@@ -46,7 +46,10 @@ async def _recounted(result: ChunkResult, platform: Platform) -> Progress | None
         # A chunk that was in hand when the action was given up: what it did is counted, and nothing follows.
         await platform.store.actions.correct_counts(result.action_id, fold.progress.counts)
         return None
-    return fold.progress.advanced(max(platform.settings.feed_window, fold.progress.counted.bit_length()))
+    # What was asked for is on its way, even where the ledger does not show it yet: asking again would send it twice.
+    known = platform.progress.get(result.action_id)
+    fed = max(platform.settings.feed_window, fold.progress.counted.bit_length(), known.fed if known else 0)
+    return fold.progress.advanced(fed)
 
 
 async def _feed_on(progress: Progress, action_id: str, platform: Platform) -> Progress:

@@ -6,6 +6,7 @@ Every message is JSON in camelCase. Reading one that does not fit raises :class:
 from __future__ import annotations
 
 from typing import Self
+from uuid import uuid4
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
@@ -114,10 +115,19 @@ class Chunk(Message):
 
 
 class Feed(Message):
-    """Ask the feeder for the window that starts at ``first``, or for exactly the chunks ``indexes``."""
+    """Ask the feeder for the window that starts at ``first``, or for exactly the chunks ``indexes``.
+
+    ``announcement`` names the message that says that an action is queued: several may say so, and one starts it.
+    """
 
     first: int = Field(0, ge=0)
     indexes: tuple[int, ...] | None = None
+    announcement: str | None = None
+
+    @classmethod
+    def announce(cls, action_id: str) -> Self:
+        """Make a message that says that an action is queued."""
+        return cls(action_id=action_id, announcement=uuid4().hex)
 
 
 class ChunkResult(Message):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 from app.adapters.snapshots import Snapshots
 from app.adapters.store import Actions
 from app.domain.outcomes import Counts
+
+#: Actions of which is remembered what was written last.
+_REMEMBERED = 1000
 
 
 class Reporter:
@@ -22,7 +26,8 @@ class Reporter:
         self._interval = interval
         self._for_redis: dict[str, Counts] = {}
         self._for_database: dict[str, Counts] = {}
-        self._written: dict[str, float] = {}
+        #: When the counters of an action were last written, and which; what was written last is at the end.
+        self._written: dict[str, tuple[float, Counts]] = {}
 
     def note(self, action_id: str, counts: Counts) -> None:
         """Remember the newest counters of an action."""
@@ -46,9 +51,19 @@ class Reporter:
             await self._snapshots.publish(action_id, counts.to_document())
         now = time.monotonic()
         for action_id, counts in list(self._for_database.items()):
-            if now - self._written.get(action_id, 0.0) < self._interval:
+            written_at, written = self._written.get(action_id, (-math.inf, None))
+            if now - written_at < self._interval:
                 continue
-            await self._actions.record_progress(action_id, counts)
-            self._written[action_id] = now
+            # Counters that are not new must not make an action look as if it moved.
+            if counts != written:
+                await self._actions.record_progress(action_id, counts)
+                self._remember(action_id, counts, now)
             if self._for_database.get(action_id) is counts:
                 del self._for_database[action_id]
+
+    def _remember(self, action_id: str, counts: Counts, now: float) -> None:
+        self._written.pop(action_id, None)
+        self._written[action_id] = now, counts
+        if len(self._written) > _REMEMBERED:
+            # An action that another worker counts now is never forgotten by its end.
+            del self._written[next(iter(self._written))]

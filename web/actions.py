@@ -103,7 +103,7 @@ class ActionsView(ApiView):
     async def _announce(self, action_id: str) -> None:
         """Tell the feeder; a broker that is away costs a moment, the dispatcher will tell it again."""
         try:
-            await self.platform.topics.feed.send(Feed(action_id=action_id), timeout=_FEED_TIMEOUT)
+            await self.platform.topics.feed.send(Feed.announce(action_id), timeout=_FEED_TIMEOUT)
         except asyncio.CancelledError:
             raise
         except Exception as error:

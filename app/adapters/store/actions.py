@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from pymongo.errors import DuplicateKeyError
 from app.domain.actions import ENDED, Status, sources_of
 from app.domain.idempotency import KEY_LIFETIME
 from app.domain.outcomes import Counts
+from app.domain.stalls import Reissue
 
 Document = dict[str, Any]
 
@@ -29,6 +30,8 @@ class Actions:
         """Create what the list of an account and the dispatcher's looks need."""
         await self._collection.create_index([("accountId", 1), ("createdAt", -1), ("_id", -1)])
         await self._collection.create_index([("status", 1), ("scheduledAt", 1)])
+        # Whether anything moves is asked for each action that does not.
+        await self._collection.create_index("progressAt", sparse=True)
         # Both counts of an account's limits are read from this index alone.
         await self._collection.create_index([("accountId", 1), ("status", 1), ("fileSize", 1)])
         # One field, because a compound index has every document that has any of its fields, sparse or not.
@@ -112,7 +115,7 @@ class Actions:
         now = datetime.now(UTC)
         changes = {"status": target, "updatedAt": now, **changes}
         if target in ENDED:
-            changes.setdefault("completedAt", now)
+            changes = {"completedAt": now, "progressAt": now, **changes}
         moved: Document | None = await self._collection.find_one_and_update(
             {"_id": action_id, "status": {"$in": sources_of(target)}},
             {"$set": changes},
@@ -121,11 +124,16 @@ class Actions:
         return moved
 
     async def record_progress(self, action_id: str, counts: Counts) -> None:
-        """Write the counters of an action that has not ended."""
+        """Write new counters of an action that has not ended."""
+        now = datetime.now(UTC)
         await self._collection.update_one(
             {"_id": action_id, "status": {"$in": [Status.PROCESSING, Status.PAUSED]}},
-            {"$set": {**counts.to_document(), "updatedAt": datetime.now(UTC)}},
+            {"$set": {**counts.to_document(), "updatedAt": now, "progressAt": now}},
         )
+
+    async def any_progress_since(self, moment: datetime) -> bool:
+        """Tell whether any action has had new results, or has ended, since a moment."""
+        return await self._collection.find_one({"progressAt": {"$gte": moment}}, {"_id": 1}) is not None
 
     async def correct_counts(self, action_id: str, counts: Counts) -> None:
         """Write the counters of an action that has ended, after a dead chunk was replayed or one came late."""
@@ -134,9 +142,18 @@ class Actions:
             {"$set": {**counts.to_document(), "updatedAt": datetime.now(UTC)}},
         )
 
-    async def note_stall(self, action_id: str, stalls: int, counted_chunks: int) -> None:
-        """Remember how often in a row an action has stalled, and how far it was."""
-        await self._collection.update_one({"_id": action_id}, {"$set": {"stalls": stalls, "stalledAt": counted_chunks}})
+    async def note_stall(self, action_id: str, stalls: int, counted_chunks: int, reissues: Iterable[Reissue]) -> None:
+        """Remember how often in a row an action has stalled, how far it was, and which chunks were sent again."""
+        remembered = [reissue.to_document() for reissue in reissues]
+        await self._collection.update_one(
+            {"_id": action_id}, {"$set": {"stalls": stalls, "stalledAt": counted_chunks, "reissues": remembered}}
+        )
+
+    async def note_announcement(self, action_id: str, times: int) -> None:
+        """Remember how often a queued action was announced again."""
+        await self._collection.update_one(
+            {"_id": action_id}, {"$set": {"announced": times, "announcedAt": datetime.now(UTC)}}
+        )
 
     async def of_statuses(self, statuses: Sequence[str]) -> AsyncIterator[Document]:
         """Yield every action of these statuses, oldest first."""

@@ -16,6 +16,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from app.domain.outcomes import ChunkOutcome, Counts
+from app.domain.stalls import Opening
 
 #: Documents asked for in one ``$in`` query: small enough to stay well below a message's limit.
 _IDS_PER_QUERY = 1000
@@ -42,7 +43,7 @@ class Ledger:
         """Announce that the caller is about to run the chunk; True for the first who does."""
         before = await self._openings.find_one_and_update(
             {"_id": chunk_id},
-            {"$inc": {"openings": 1}},
+            {"$inc": {"openings": 1}, "$set": {"at": datetime.now(UTC)}},
             upsert=True,
             return_document=ReturnDocument.BEFORE,
         )
@@ -52,6 +53,11 @@ class Ledger:
         """Tell whether nobody has opened the chunk after its first opening."""
         document = await self._openings.find_one({"_id": chunk_id})
         return document is not None and document["openings"] == 1
+
+    async def openings(self, chunk_ids: Sequence[str]) -> dict[str, Opening]:
+        """Return for those of the chunks that were begun how often, and when last."""
+        found = _read(self._openings, chunk_ids, None)
+        return {document["_id"]: Opening(document["openings"], document.get("at")) async for document in found}
 
     async def entry(self, chunk_id: str) -> Entry | None:
         """Return the entry of a chunk, None while it has no outcome."""
@@ -79,11 +85,12 @@ class Ledger:
 
     async def summaries(self, chunk_ids: Sequence[str]) -> dict[str, Entry]:
         """Return the entries of those of the chunks that have one."""
-        return {document["_id"]: _entry(document) async for document in self._read(chunk_ids, _SUMMARY)}
+        return {document["_id"]: _entry(document) async for document in _read(self._outcomes, chunk_ids, _SUMMARY)}
 
     async def outcomes(self, chunk_ids: Sequence[str]) -> dict[str, ChunkOutcome]:
         """Return the whole outcomes of those of the chunks that have one."""
-        return {document["_id"]: ChunkOutcome.from_document(document) async for document in self._read(chunk_ids, None)}
+        found = _read(self._outcomes, chunk_ids, None)
+        return {document["_id"]: ChunkOutcome.from_document(document) async for document in found}
 
     async def _insert(self, document: dict[str, Any]) -> Entry | None:
         """Insert an outcome; return the entry that is there already, if there is one."""
@@ -93,11 +100,14 @@ class Ledger:
             return await self.entry(document["_id"])
         return None
 
-    async def _read(self, chunk_ids: Sequence[str], projection: dict[str, int] | None) -> AsyncIterator[dict[str, Any]]:
-        for start in range(0, len(chunk_ids), _IDS_PER_QUERY):
-            ids = list(chunk_ids[start : start + _IDS_PER_QUERY])
-            async for document in self._outcomes.find({"_id": {"$in": ids}}, projection):
-                yield document
+
+async def _read(
+    collection: Any, chunk_ids: Sequence[str], projection: dict[str, int] | None
+) -> AsyncIterator[dict[str, Any]]:
+    for start in range(0, len(chunk_ids), _IDS_PER_QUERY):
+        ids = list(chunk_ids[start : start + _IDS_PER_QUERY])
+        async for document in collection.find({"_id": {"$in": ids}}, projection):
+            yield document
 
 
 def _document(chunk_id: str, outcome: ChunkOutcome, *, dead: bool) -> dict[str, Any]:

@@ -1,0 +1,57 @@
+"""The reporter: what is new is written, at most so often; what is not is not."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from app import reporter
+from app.domain.outcomes import Counts
+from app.reporter import Reporter
+
+
+class Sink:
+    """Both the actions and the snapshots."""
+
+    def __init__(self) -> None:
+        self.written: list[tuple[str, Counts]] = []
+
+    async def record_progress(self, action_id: str, counts: Counts) -> None:
+        self.written.append((action_id, counts))
+
+    async def publish(self, action_id: str, counters: dict[str, Any]) -> None:
+        pass
+
+
+def make(sink: Sink, interval: float = 0.0) -> Reporter:
+    return Reporter(cast(Any, sink), cast(Any, sink), interval=interval)
+
+
+async def test_counters_that_are_not_new_are_not_written() -> None:
+    """Results that are told again must not make an action look as if it moved."""
+    sink = Sink()
+    reporter = make(sink)
+    for success in (1, 1, 2):
+        reporter.note("a", Counts(success=success))
+        await reporter.flush()
+    assert sink.written == [("a", Counts(success=1)), ("a", Counts(success=2))]
+
+
+async def test_counters_wait_for_their_turn() -> None:
+    """Within the interval the newest are kept, not written."""
+    sink = Sink()
+    reporter = make(sink, interval=3600)
+    for success in (1, 2):
+        reporter.note("a", Counts(success=success))
+        await reporter.flush()
+    assert sink.written == [("a", Counts(success=1))]
+
+
+async def test_actions_that_went_elsewhere_are_forgotten(monkeypatch: Any) -> None:
+    """Only so many are remembered."""
+    monkeypatch.setattr(reporter, "_REMEMBERED", 2)
+    sink = Sink()
+    made = make(sink)
+    for name in "abcab":
+        made.note(name, Counts(success=1))
+        await made.flush()
+    assert len(made._written) == 2

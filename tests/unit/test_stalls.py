@@ -1,0 +1,80 @@
+"""Which chunks are sent again, and what counts as a stall."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.domain.stalls import Opening, Reissue, StallReview, pause, review
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+TIMEOUT = timedelta(seconds=20)
+LONG_AGO = NOW - timedelta(hours=1)
+
+
+def ago(seconds: float) -> datetime:
+    return NOW - timedelta(seconds=seconds)
+
+
+def test_lost_chunks_are_sent_again() -> None:
+    """Neither begun nor sent again before: Kafka may have lost them."""
+    found = review([3, 5], {}, [], NOW, TIMEOUT)
+    assert found == StallReview([3, 5], [Reissue(3, 0, 1, NOW), Reissue(5, 0, 1, NOW)], in_hand=False, begun=False)
+
+
+def test_a_chunk_in_hand_is_not_sent_again() -> None:
+    """Whoever began it less than the longest run ago may still be running it."""
+    found = review([3, 5], {3: Opening(1, ago(19.9)), 5: Opening(1, ago(20))}, [], NOW, TIMEOUT)
+    assert (found.send, found.in_hand, found.begun) == ([5], True, False)
+
+
+def test_an_opening_of_an_unknown_time_is_not_in_hand() -> None:
+    """Openings of an older version have no time."""
+    assert review([3], {3: Opening(2)}, [], NOW, TIMEOUT).send == [3]
+
+
+def test_a_waiting_chunk_is_no_stall() -> None:
+    """It was sent again, and nobody has begun it since."""
+    found = review([3], {3: Opening(1, LONG_AGO)}, [Reissue(3, 1, 1, ago(20))], NOW, TIMEOUT)
+    assert found == StallReview([], [Reissue(3, 1, 1, ago(20))], in_hand=False, begun=False)
+
+
+def test_a_chunk_begun_in_vain_is_a_stall() -> None:
+    """It was begun after it was sent again, nobody can be running it, and it has no result."""
+    assert review([3], {3: Opening(2, ago(21))}, [Reissue(3, 1, 1, ago(25))], NOW, TIMEOUT).begun
+    assert not review([3], {3: Opening(2, ago(5))}, [Reissue(3, 1, 1, ago(25))], NOW, TIMEOUT).begun
+
+
+@pytest.mark.parametrize(("times", "seconds"), [(0, 20), (1, 40), (2, 80), (5, 640), (6, 640), (1000, 640)])
+def test_pauses_double_up_to_a_limit(times: int, seconds: float) -> None:
+    """So what Kafka has lost is found at last, and copies stay few."""
+    assert pause(TIMEOUT, times) == timedelta(seconds=seconds)
+    before = Reissue(3, 0, times, ago(seconds) + timedelta(milliseconds=1))
+    assert review([3], {}, [before], NOW, TIMEOUT).send == []
+    due = Reissue(3, 0, times, ago(seconds))
+    assert review([3], {}, [due], NOW, TIMEOUT) == StallReview(
+        [3], [Reissue(3, 0, times + 1, NOW)], in_hand=False, begun=False
+    )
+
+
+def test_chunks_with_a_result_are_forgotten() -> None:
+    """The memory is never larger than what may be in flight."""
+    found = review([4], {}, [Reissue(3, 0, 2, ago(1)), Reissue(4, 0, 2, ago(1))], NOW, TIMEOUT)
+    assert found.reissues == [Reissue(4, 0, 2, ago(1))]
+
+
+def test_copies_of_an_hour_are_few() -> None:
+    """One look every 20 seconds, and nothing begins the chunk."""
+    reissues: list[Reissue] = []
+    sent = 0
+    for seconds in range(0, 3600, 20):
+        found = review([3], {}, reissues, LONG_AGO + timedelta(seconds=seconds), TIMEOUT)
+        reissues, sent = found.reissues, sent + len(found.send)
+    assert sent == 9
+
+
+def test_a_reissue_is_stored_and_read_back() -> None:
+    """As the database keeps it."""
+    reissue = Reissue(3, 1, 2, NOW)
+    assert Reissue.from_document(reissue.to_document()) == reissue
