@@ -39,13 +39,16 @@ def figures(config: pytest.Config) -> Figures:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Hand the figures of a process of pytest-xdist to the one that reports."""
     if (output := getattr(session.config, "workeroutput", None)) is not None:
-        output["figures"] = asdict(figures(session.config))
+        found = figures(session.config)
+        # What goes from process to process is made of plain types.
+        output["figures"] = {**asdict(found), "answers": dict(found.answers)}
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """Take them over. A process that died has none."""
-    figures(node.config).add(**getattr(node, "workeroutput", {}).get("figures", asdict(Figures())))
+    if found := getattr(node, "workeroutput", {}).get("figures"):
+        figures(node.config).add(**found)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

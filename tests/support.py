@@ -164,9 +164,13 @@ class Worker:
 
         def ended() -> dict[str, Any] | None:
             try:
-                seen.update(self.action(action_id))
+                answer = self.client.get(f"/bulk-actions/{action_id}")
             except httpx.TransportError:
                 return None
+            if answer.status_code == 503:  # a service is away, or slow for a moment
+                return None
+            assert answer.status_code == 200, answer.text
+            seen.update(answer.json())
             return seen if seen["status"] in ENDED else None
 
         try:
