@@ -1,4 +1,4 @@
-"""Commands beside the worker: ``python -m app verify [ACTION_ID]`` and ``python -m app keys …``."""
+"""Commands beside the worker: ``python -m app verify [ACTION_ID]``, ``… keys …`` and ``… storage …``."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from app.adapters.storage import open_storage
 from app.adapters.store import Store
 from app.domain.actions import ENDED
 from app.key_commands import keys
-from app.logs import redact_logs
+from app.logs import hide, redact_logs
 from app.settings import get_settings
+from app.storage_commands import storage_commands
 from app.verification import verify
 
 cli = typer.Typer(
@@ -22,6 +23,7 @@ cli = typer.Typer(
     help="The bulk operations platform.",
 )
 cli.add_typer(keys, name="keys")
+cli.add_typer(storage_commands, name="storage")
 
 
 @cli.callback()
@@ -41,9 +43,10 @@ async def _verify(action_id: str | None) -> int:
     settings = get_settings()
     redact_logs(settings)
     store = Store(settings.mongo_db_uri.get_secret_value())
-    storage = open_storage(settings.storage_uri, settings.s3_client)
+    storage = open_storage(settings.storage_uri, settings.s3_client, store.storage_register)
     differences = actions = rows = 0
     try:
+        await storage.check()
         if action_id is None:
             wanted = [action async for action in store.actions.of_statuses(sorted(ENDED))]
         else:
@@ -57,6 +60,9 @@ async def _verify(action_id: str | None) -> int:
             async for difference in verify(store, storage, action):
                 differences += 1
                 typer.echo(f"{action['_id']}: {difference}")
+    except OSError as error:
+        typer.echo(f"the storage cannot be used: {hide(error)}", err=True)
+        return 2
     finally:
         await storage.close()
         await store.close()

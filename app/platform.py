@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from app.adapters.claims import Claims
 from app.adapters.rate_limits import RateLimits
 from app.adapters.snapshots import Snapshots
-from app.adapters.storage import Storage, open_storage
+from app.adapters.storage import IdentifiedStorage, open_storage
 from app.adapters.store import Store
 from app.authentication import Authenticator, open_authenticator
 from app.dependencies import Dependencies
@@ -33,7 +33,7 @@ class Platform:
     progress: ProgressTable
     store: Store
     redis: Redis
-    storage: Storage
+    storage: IdentifiedStorage
     claims: Claims
     snapshots: Snapshots
     reporter: Reporter
@@ -50,7 +50,7 @@ class Platform:
         """Create the clients; none of them connects yet."""
         store = Store(settings.mongo_db_uri.get_secret_value())
         redis = Redis.from_url(settings.redis_uri.get_secret_value(), socket_timeout=10, socket_connect_timeout=5)
-        storage = open_storage(settings.storage_uri, settings.s3_client)
+        storage = open_storage(settings.storage_uri, settings.s3_client, store.storage_register)
         snapshots = Snapshots(redis)
 
         async def redis_takes_writes() -> None:

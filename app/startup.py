@@ -35,8 +35,14 @@ async def prepare(platform: Platform) -> None:
     async def redis() -> None:
         await platform.redis.ping()
 
-    steps = {"MongoDB": platform.store.prepare, "Redis": redis, "the storage": platform.storage.check, "Kafka": kafka}
-    await asyncio.gather(*(_until_ready(name, step, platform) for name, step in steps.items()))
+    async def database_and_storage() -> None:
+        await _until_ready("MongoDB", platform.store.prepare, platform)
+        # Behind it, because the database knows which storage is the right one.
+        await _until_ready("the storage", platform.storage.prepare, platform)
+
+    await asyncio.gather(
+        database_and_storage(), _until_ready("Redis", redis, platform), _until_ready("Kafka", kafka, platform)
+    )
 
 
 def port_is_free(host: str, port: int) -> bool:

@@ -7,9 +7,12 @@ from typing import Any
 
 import botocore.session
 
-from app.adapters.storage import Storage, open_storage
+from app.adapters.storage import IdentifiedStorage, open_storage, raw_storage
+from app.adapters.storage.base import RawStorage
+from app.adapters.storage.identity import MARKER
 from app.settings import Settings
 from stack import Stack
+from tests.fakes import MemoryRegister
 
 PREFIX = "some/prefix"
 
@@ -24,6 +27,7 @@ class Bucket:
         self.name = f"t{uuid.uuid4().hex[:10]}"
         #: The settings of a worker that keeps its uploads here.
         self.environment = {**server.environment(), "STORAGE_URI": f"s3://{self.name}/{PREFIX}"}
+        self.register = MemoryRegister()
         self._client: Any = _SESSION.create_client("s3", **self.settings().s3_client)
         self._client.create_bucket(Bucket=self.name)
 
@@ -32,20 +36,42 @@ class Bucket:
         values = {name.lower(): value for name, value in {**self.environment, **changed}.items()}
         return Settings(_env_file=None, **values)  # type: ignore[arg-type]
 
-    def storage(self, **changed: str) -> Storage:
+    def storage(self, **changed: str) -> IdentifiedStorage:
         """The storage that a worker with these settings has."""
         settings = self.settings(**changed)
-        return open_storage(settings.storage_uri, settings.s3_client)
+        return open_storage(settings.storage_uri, settings.s3_client, self.register)
+
+    def raw_storage(self, **changed: str) -> RawStorage:
+        """The same, whether it is the right one or not."""
+        settings = self.settings(**changed)
+        return raw_storage(settings.storage_uri, settings.s3_client)
 
     def put(self, key: str, data: bytes) -> None:
         """Store an object past the storage."""
         self._client.put_object(Bucket=self.name, Key=f"{PREFIX}/{key}", Body=data)
 
+    def remove(self, key: str) -> None:
+        """Take an object away past the storage."""
+        self._client.delete_object(Bucket=self.name, Key=f"{PREFIX}/{key}")
+
+    def move(self, prefix: str, target: str) -> None:
+        """Move every object from one prefix to another."""
+        for entry in self._client.list_objects_v2(Bucket=self.name, Prefix=f"{prefix}/").get("Contents", []):
+            source = {"Bucket": self.name, "Key": entry["Key"]}
+            key = f"{target}/{entry['Key'].removeprefix(f'{prefix}/')}"
+            self._client.copy_object(Bucket=self.name, Key=key, CopySource=source)
+            self._client.delete_object(**source)
+
+    def all_keys(self) -> set[str]:
+        """Every object by its key in the storage, the marker too."""
+        objects = self._client.list_objects_v2(Bucket=self.name, Prefix=f"{PREFIX}/").get("Contents", [])
+        return {entry["Key"].removeprefix(f"{PREFIX}/") for entry in objects}
+
     def contents(self) -> set[str]:
-        """Every object by its key in the storage, and every unfinished upload."""
+        """Every object but the marker by its key in the storage, and every unfinished upload."""
         objects = self._client.list_objects_v2(Bucket=self.name).get("Contents", [])
         unfinished = {f"unfinished: {upload['Key']}" for upload in self._uploads()}
-        return {entry["Key"].removeprefix(f"{PREFIX}/") for entry in objects} | unfinished
+        return ({entry["Key"].removeprefix(f"{PREFIX}/") for entry in objects} | unfinished) - {MARKER}
 
     def sent_parts(self) -> list[int]:
         """The sizes of what the server has of its one unfinished upload, bytes."""

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
+from app.adapters.storage.identity import MARKER
 from tests.support import Worker, told
 
 HEADER = b"id,name,email,status\n"
@@ -64,7 +65,7 @@ class Door:
         return told(self.post(body, content_type))
 
     def files(self) -> set[str]:
-        return {str(path.relative_to(self.storage)) for path in self.storage.rglob("*") if path.is_file()}
+        return {str(path.relative_to(self.storage)) for path in self.storage.rglob("*") if path.is_file()} - {MARKER}
 
     def actions(self) -> list[str]:
         answer = self.worker.client.get("/bulk-actions", params={"limit": 500})

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.adapters.storage.identity import StorageIdentity
 from app.messages import ChunkResult, Message
 
 
@@ -109,3 +110,31 @@ def event(
 def read_again(sent: Sent, *, topic: str, offset: int = 99) -> FakeEvent:
     """The event that a message sent to a topic becomes there."""
     return event(sent.value, topic=topic, partition=1, offset=offset, key=sent.key, headers=list(sent.headers.items()))
+
+
+class MemoryRegister:
+    """What a database knows of its storage."""
+
+    def __init__(self) -> None:
+        self.identity: StorageIdentity | None = None
+        #: The keys of the objects that its actions need.
+        self.keys: list[str] = []
+
+    async def recorded(self) -> StorageIdentity | None:
+        return self.identity
+
+    async def propose(self, storage_id: str) -> StorageIdentity:
+        self.identity = self.identity or StorageIdentity(storage_id, marked=False)
+        return self.identity
+
+    async def confirm(self, storage_id: str) -> None:
+        self.identity = StorageIdentity(storage_id, marked=True)
+
+    async def replace(self, storage_id: str) -> None:
+        self.identity = StorageIdentity(storage_id, marked=True)
+
+    async def known_keys(self) -> list[str]:
+        return self.keys
+
+    async def knows_any(self, keys: Sequence[str]) -> bool:
+        return bool(set(keys) & set(self.keys))

@@ -63,7 +63,7 @@ class Bench:
         self.topics = RecordingTopics(settings.kafka_topic)
         self.store = Store(settings.mongo_db_uri.get_secret_value())
         self.redis = Redis.from_url(settings.redis_uri.get_secret_value())
-        self.storage = open_storage(settings.storage_uri, settings.s3_client)
+        self.storage = open_storage(settings.storage_uri, settings.s3_client, self.store.storage_register)
         self.claims = Claims(self.redis, ttl=600)
         self._client: Any = AsyncIOMotorClient(settings.mongo_db_uri.get_secret_value(), tz_aware=True)
         #: The database past the store: for looking, and for breaking things.
@@ -192,5 +192,6 @@ class Bench:
 async def bench(settings: Settings) -> AsyncIterator[Bench]:
     bench = Bench(settings)
     await bench.store.prepare()
+    await bench.storage.prepare()
     yield bench
     await bench.close()

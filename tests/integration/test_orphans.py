@@ -28,6 +28,7 @@ async def sweeping(request: pytest.FixtureRequest, bench: Bench) -> AsyncIterato
     bucket = Bucket(request.getfixturevalue("s3"))
     await bench.storage.close()
     bench.storage = bucket.storage()
+    await bench.storage.prepare()
     bench.platform = bench.platform_with(storage=bench.storage)
     yield bench
     bucket.close()

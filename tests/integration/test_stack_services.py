@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from app.adapters.storage import open_storage
+from app.adapters.storage import raw_storage
 from app.settings import Settings
 from stack import KAFKA, MONGO, REDIS, S3, AddressTaken, Options, Stack, StackError
 from stack.errors import Cancelled
@@ -118,7 +118,7 @@ async def test_s3_has_the_bucket_that_its_environment_names(s3: Stack, monkeypat
     for name, value in s3.environment().items():
         monkeypatch.setenv(name, value)
     settings = Settings(_env_file=None)
-    storage = open_storage(settings.storage_uri, settings.s3_client)
+    storage = raw_storage(settings.storage_uri, settings.s3_client)
     await storage.check()
     await storage.close()
 

@@ -17,7 +17,9 @@ from pathlib import Path
 import pytest
 
 from app.adapters.storage import LocalStorage, ObjectMissing, Storage, open_storage
+from app.adapters.storage.identity import MARKER
 from tests.buckets import Bucket
+from tests.fakes import MemoryRegister
 
 KEY = "0123456789abcdef01234567/upload.csv"
 DATA = bytes(range(256)) * 5
@@ -34,9 +36,9 @@ class Place:
 @asynccontextmanager
 async def local(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
     root = Path(request.getfixturevalue("tmp_path")) / "not yet there" / "üploads"
-    storage = open_storage(root.as_uri(), {})
-    assert isinstance(storage, LocalStorage)
-    yield Place(storage, lambda: {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()})
+    storage = open_storage(root.as_uri(), {}, MemoryRegister())
+    await storage.prepare()
+    yield Place(storage, lambda: {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()} - {MARKER})
     await storage.close()
 
 
@@ -44,6 +46,7 @@ async def local(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
 async def s3(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
     bucket = Bucket(request.getfixturevalue("s3"))
     storage = bucket.storage()
+    await storage.prepare()
     yield Place(storage, bucket.contents)
     await storage.close()
     bucket.close()
@@ -294,6 +297,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
 async def main(root, key, size):
     storage = LocalStorage(root)
+    await storage.create()
     try:
         async with storage.writer(key) as writer:
             for _ in range(20):
@@ -397,8 +401,9 @@ async def test_check_returns_on_a_storage_that_is_new_and_leaves_no_object(place
 async def test_check_of_a_directory_that_cannot_be_made_is_an_os_error(tmp_path: Path) -> None:
     in_the_way = tmp_path / "file"
     in_the_way.write_bytes(b"")
-    storage = open_storage((in_the_way / "uploads").as_uri(), {})
-    with pytest.raises(OSError):
-        await storage.check()
+    storage = open_storage((in_the_way / "uploads").as_uri(), {}, MemoryRegister())
+    for step in (storage.prepare, storage.check):
+        with pytest.raises(OSError):
+            await step()
     with pytest.raises(OSError):
         await storage.put(KEY, DATA)

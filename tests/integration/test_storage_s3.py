@@ -29,7 +29,7 @@ def bucket(s3: Stack) -> Iterator[Bucket]:
 
 @pytest.fixture
 async def storage(bucket: Bucket) -> AsyncIterator[Storage]:
-    storage = bucket.storage()
+    storage = bucket.raw_storage()
     yield storage
     await storage.close()
 
@@ -186,7 +186,7 @@ async def test_a_writer_whose_server_dies_says_so(storage: Storage, s3: Stack) -
 async def test_what_an_operator_can_mend_is_a_passing_fault_and_no_missing_object(
     bucket: Bucket, wrong: dict[str, str]
 ) -> None:
-    storage = bucket.storage(**wrong)
+    storage = bucket.raw_storage(**wrong)
     with pytest.raises(OSError):
         await storage.check()
     with pytest.raises(OSError):
@@ -247,7 +247,7 @@ async def test_a_request_that_fails_is_tried_again_before_anybody_hears_of_it(
     await storage.put(KEY, BLOCK)
     wire = Wire(s3["s3"].port)
     async with wire.laid() as address:
-        near = bucket.storage(AWS_ENDPOINT_URL=address)
+        near = bucket.raw_storage(AWS_ENDPOINT_URL=address)
         wire.refuse = 2
         assert await near.read(KEY) == BLOCK
         assert wire.refused == 2
@@ -260,7 +260,7 @@ async def test_an_answer_that_ends_early_is_a_passing_fault_and_no_short_object(
     await storage.put(KEY, BLOCK * 4)
     wire = Wire(s3["s3"].port)
     async with wire.laid() as address:
-        near = bucket.storage(AWS_ENDPOINT_URL=address)
+        near = bucket.raw_storage(AWS_ENDPOINT_URL=address)
         for wire.cut_after in (len(BLOCK), 3 * len(BLOCK), 100):
             assert is_transient(await fault_of(near))
         wire.cut_after = None

@@ -43,7 +43,7 @@ async def upload(client: TestClient[web.Request, web.Application]) -> tuple[int,
 
 def stored(bench: Bench) -> set[str]:
     directory = Path(unquote(urlsplit(bench.settings.storage_uri).path))
-    return {path.parent.name for path in directory.rglob("*") if path.is_file()}
+    return {path.parent.name for path in directory.rglob("*/*") if path.is_file()}
 
 
 async def test_when_the_answer_of_the_database_is_lost_the_same_key_finds_the_action_and_its_file(

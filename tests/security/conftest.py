@@ -153,7 +153,7 @@ class Limited:
 
     def stored(self) -> set[str]:
         """The actions that have files."""
-        return {path.parent.name for path in self.storage.rglob("*") if path.is_file()}
+        return {path.parent.name for path in self.storage.rglob("*/*") if path.is_file()}
 
 
 @pytest.fixture(scope="session")

@@ -4,17 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.adapters.storage.base import ObjectMissing, Storage, StorageWriter, StoredObject
+from app.adapters.storage.base import ObjectMissing, RawStorage, Storage, StorageWriter, StoredObject
+from app.adapters.storage.identity import IdentifiedStorage, IdentityRegister
 from app.adapters.storage.local import LocalStorage
 
-__all__ = ["LocalStorage", "ObjectMissing", "Storage", "StorageWriter", "StoredObject", "open_storage"]
+__all__ = [
+    "IdentifiedStorage",
+    "LocalStorage",
+    "ObjectMissing",
+    "Storage",
+    "StorageWriter",
+    "StoredObject",
+    "open_storage",
+    "raw_storage",
+]
 
 
-def open_storage(uri: str, s3_client: Mapping[str, str | None]) -> Storage:
+def open_storage(uri: str, s3_client: Mapping[str, str | None], register: IdentityRegister) -> IdentifiedStorage:
     """Return the storage that ``uri`` (``file:///directory`` or ``s3://bucket/prefix``) names.
 
-    ``s3_client`` has the arguments of botocore's client, as :attr:`app.settings.Settings.s3_client` returns them.
+    ``s3_client`` has the arguments of botocore's client, as :attr:`app.settings.Settings.s3_client` returns them;
+    ``register`` knows which storage is the right one.
     """
+    return IdentifiedStorage(raw_storage(uri, s3_client), uri, register)
+
+
+def raw_storage(uri: str, s3_client: Mapping[str, str | None]) -> RawStorage:
+    """Return the storage that an address names, whichever it is."""
     if uri.startswith("s3://"):
         # Here, because the library takes time and memory that a worker without S3 need not spend.
         from app.adapters.storage.s3 import S3Storage

@@ -33,7 +33,11 @@ class Storage(Protocol):
     """Objects by key. Keys are ``/``-separated words that the platform itself makes, never a user."""
 
     def writer(self, key: str) -> AbstractAsyncContextManager[StorageWriter]:
-        """Open a new object for writing; an exception inside the context leaves nothing behind."""
+        """Open a new object for writing; an exception inside the context leaves nothing behind.
+
+        Raises:
+            OSError: the storage cannot be reached or is full.
+        """
 
     async def put(self, key: str, data: bytes) -> None:
         """Store a small object at once, in place of one of the same key."""
@@ -74,3 +78,15 @@ class Storage(Protocol):
 
     async def close(self) -> None:
         """Release what the storage holds open."""
+
+
+class RawStorage(Storage, Protocol):
+    """Objects wherever the address leads: :class:`~app.adapters.storage.identity.IdentifiedStorage` knows whether that
+    is the right place."""
+
+    async def create(self) -> None:
+        """Make the place of the objects, where that is for us to make; no other method does.
+
+        Raises:
+            OSError: it cannot be made.
+        """

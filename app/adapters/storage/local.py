@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
@@ -35,19 +34,14 @@ class LocalStorage:
     @contextlib.asynccontextmanager
     async def writer(self, key: str) -> AsyncIterator[StorageWriter]:
         """Open a new object; see :class:`~app.adapters.storage.base.Storage`."""
-        part, path = self._parts / uuid4().hex, self._path(key)
-        file = _create(part)
+        growing = _GrowingFile(self._directory, self._parts / uuid4().hex, self._path(key))
         try:
-            yield _LocalWriter(file)
-            await to_the_end(asyncio.to_thread(_publish, file, part, path))
+            yield growing
+            await to_the_end(asyncio.to_thread(growing.publish))
         except BaseException:
             # Not awaited in a thread: a cancelled request must clean up as well.
             with contextlib.suppress(OSError):
-                file.close()
-            if part.exists():
-                part.unlink()
-            else:
-                path.unlink(missing_ok=True)
+                growing.discard()
             raise
 
     async def put(self, key: str, data: bytes) -> None:
@@ -75,6 +69,10 @@ class LocalStorage:
         """Return when the directory can be listed and written."""
         await asyncio.to_thread(_check, self._parts)
 
+    async def create(self) -> None:
+        """Make the directory."""
+        await asyncio.to_thread(self._directory.mkdir, parents=True, exist_ok=True)
+
     async def close(self) -> None:
         """Nothing is held open."""
 
@@ -82,30 +80,44 @@ class LocalStorage:
         return self._directory / key
 
 
-class _LocalWriter:
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+class _GrowingFile:
+    """An object while it is written."""
+
+    def __init__(self, root: Path, part: Path, path: Path) -> None:
+        self._root, self._part, self._path = root, part, path
+        self._published = False
+        part.parent.mkdir(exist_ok=True)
+        self._file = part.open("xb")
 
     async def write(self, block: bytes) -> None:
         await asyncio.to_thread(self._file.write, block)
 
+    def publish(self) -> None:
+        """Give the object its name, when all of it is on the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        _make_below(self._root, self._path.parent)
+        self._part.replace(self._path)
+        self._published = True
+        directory = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
 
-def _create(part: Path) -> BinaryIO:
-    part.parent.mkdir(parents=True, exist_ok=True)
-    return part.open("xb")
+    def discard(self) -> None:
+        """Take away what was written, also under its name if it has got that; never what another has written."""
+        with contextlib.suppress(OSError):
+            self._file.close()
+        (self._path if self._published else self._part).unlink(missing_ok=True)
 
 
-def _publish(file: BinaryIO, part: Path, path: Path) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-    file.close()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+def _make_below(root: Path, directory: Path) -> None:
+    """Make a directory with those between it and the root, but never the root: somebody may have unmounted it."""
+    if directory != root:
+        _make_below(root, directory.parent)
+        directory.mkdir(exist_ok=True)
 
 
 def _read(path: Path, start: int, end: int | None) -> bytes:
@@ -137,7 +149,7 @@ def _delete(path: Path, root: Path) -> None:
 
 
 def _check(parts: Path) -> None:
-    parts.mkdir(parents=True, exist_ok=True)
+    parts.mkdir(exist_ok=True)
     if not os.access(parts, os.W_OK):
         raise PermissionError(f"{parts.parent} is not writable")
 

@@ -150,6 +150,9 @@ class S3Storage:
             client = await self._client()
             await client.head_bucket(Bucket=self._bucket)
 
+    async def create(self) -> None:
+        """Nothing is to be made: the bucket must exist, and a prefix needs no making."""
+
     async def close(self) -> None:
         """Close the connections."""
         await self._open.aclose()

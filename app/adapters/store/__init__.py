@@ -17,8 +17,9 @@ from app.adapters.store.api_keys import ApiKeys
 from app.adapters.store.dead_letters import DeadLetters
 from app.adapters.store.ledger import Ledger
 from app.adapters.store.records import Records
+from app.adapters.store.storage_register import StorageRegister
 
-__all__ = ["Actions", "Admissions", "ApiKeys", "DeadLetters", "Ledger", "Records", "Store"]
+__all__ = ["Actions", "Admissions", "ApiKeys", "DeadLetters", "Ledger", "Records", "StorageRegister", "Store"]
 
 
 class Store:
@@ -42,6 +43,7 @@ class Store:
         self.dead_letters = DeadLetters(database["dead_letters"])
         self.api_keys = ApiKeys(database["api_keys"])
         self._probes = database["probes"]
+        self.storage_register = StorageRegister(database["installation"], database["bulk_operations"])
 
     async def prepare(self) -> None:
         """Create the indexes; harmless when they exist."""
