@@ -1,7 +1,8 @@
-"""The dead-letter agents: keep what could not be done, and let its action end all the same."""
+"""The dead letters: keep what could not be done, and let its action end all the same."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,8 +12,9 @@ from app.headers import Handover, Origin
 from app.messages import Chunk, ChunkResult, Message, Undecodable
 from app.platform import Platform
 
-#: Longest unreadable message that is kept, bytes.
-_MAX_PAYLOAD = 256 * 1024
+#: Longest message, and longest key, that is kept, bytes.
+MAX_PAYLOAD = 256 * 1024
+MAX_KEY = 1024
 
 
 async def bury(event: Any, platform: Platform) -> None:
@@ -37,7 +39,7 @@ async def bury(event: Any, platform: Platform) -> None:
         },
     )
     action = await platform.store.actions.get(chunk.action_id)
-    if action is None or action["status"] == Status.FAILED:
+    if action is None or action["status"] == Status.FAILED or not _is_of(chunk, action):
         return
     outcome = dead_chunk_outcome(chunk.span.first_row, chunk.span.rows, handover.error)
     # A delivery of the same chunk that went well in the meantime has the last word.
@@ -52,6 +54,12 @@ async def keep_poison(event: Any, platform: Platform) -> None:
     handover = Handover.read(event.message.headers) or Handover.first(event, "no history")
     letter = _letter(event, handover) | {"kind": "POISON"}
     await platform.store.dead_letters.put(f"{handover.origin}:{_time(event)}", letter)
+
+
+def _is_of(chunk: Chunk, action: Mapping[str, Any]) -> bool:
+    """Tell whether an action can have such a chunk: anybody can send one."""
+    last_row = chunk.span.first_row + chunk.span.rows - 1
+    return bool(chunk.index < action["chunkCount"] and last_row <= action["totalCount"])
 
 
 def _chunk(event: Any, handover: Handover, platform: Platform) -> Chunk | None:
@@ -81,14 +89,18 @@ def _time(event: Any) -> int:
 
 def _letter(event: Any, handover: Handover) -> dict[str, Any]:
     origin: Origin = handover.origin
+    key, value = event.message.key, event.value or b""
+    # Of what was too long to travel only the beginning is here.
+    length = max(len(value), handover.full_length or 0)
     return {
         "status": "DEAD",
         "error": handover.error,
         "retryCount": handover.retry_count,
         "firstFailure": handover.first_failure,
         "origin": {"topic": origin.topic, "partition": origin.partition, "offset": origin.offset},
-        "key": event.message.key,
-        "payload": (event.value or b"")[:_MAX_PAYLOAD],
-        "complete": len(event.value or b"") <= _MAX_PAYLOAD,
+        "key": None if key is None else key[:MAX_KEY],
+        "payload": value[:MAX_PAYLOAD],
+        "length": length,
+        "complete": length <= MAX_PAYLOAD,
         "at": datetime.now(UTC),
     }

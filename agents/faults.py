@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from aiokafka.errors import KafkaError
 from faust.exceptions import ProducerSendError
-from pymongo.errors import AutoReconnect, PyMongoError, WaitQueueTimeoutError
-from redis.exceptions import BusyLoadingError
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from pymongo.errors import PyMongoError
+from redis.exceptions import RedisError
 
+from app.adapters import redis_client
 from app.domain.public_faults import Refusal
 
 
@@ -17,22 +16,20 @@ class PermanentFault(Refusal):
 
 
 #: Faults of something we depend on, which is expected to come back.
-TRANSIENT: tuple[type[Exception], ...] = (
-    TimeoutError,
-    OSError,
-    AutoReconnect,
-    WaitQueueTimeoutError,
-    PyMongoError,
-    BusyLoadingError,
-    RedisConnectionError,
-    RedisTimeoutError,
-    KafkaError,
-    ProducerSendError,
-)
+TRANSIENT: tuple[type[Exception], ...] = (TimeoutError, OSError, PyMongoError, KafkaError, ProducerSendError)
 
 
 def is_transient(error: BaseException) -> bool:
     """Tell whether what failed may work when it is tried again."""
     if isinstance(error, BaseExceptionGroup):
         return all(is_transient(inner) for inner in error.exceptions)
+    if isinstance(error, RedisError):
+        return redis_client.passes(error)
     return isinstance(error, TRANSIENT)
+
+
+def means_away(error: BaseException) -> bool:
+    """Tell whether an error itself says that what we depend on cannot do its work now, whatever a probe finds."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(means_away(inner) for inner in error.exceptions)
+    return isinstance(error, KafkaError | ProducerSendError) or redis_client.means_away(error)

@@ -1,9 +1,12 @@
-"""The common guard: the only way an agent, a timer or a loop is made, so that no exception ever loses an event.
+"""The common guard: the only way an agent, a timer, a loop or a reader is made, so that no exception loses an event.
 
 Faust acknowledges an event even when the agent raises, and a timer that raises ends the worker. Inside the
-guard everything is caught. A fault that passes is tried again for a moment, then handed to the next retry
-topic, so that other actions go on; what cannot be done goes to the dead letters, and what cannot be read to
-the poison topic. Every hand-over is acknowledged by the broker before the event counts as done.
+guard everything is caught. A fault that passes is tried again on the spot for as long as nothing else could be done
+either, then handed to a retry topic, so that other actions go on; what cannot be done goes to the dead letters, and
+what cannot be read to the poison topic. Every hand-over is acknowledged by the broker before the event counts as done.
+
+A message is given up for a fault that passes only when it has failed again and again while everything it depends on
+answered. What failed in an outage does not count, however long that is.
 """
 
 from __future__ import annotations
@@ -11,17 +14,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import stamina
 
-from agents.faults import is_transient
+from agents.dead_letters import MAX_KEY, MAX_PAYLOAD, bury
+from agents.faults import is_transient, means_away
+from app.adapters.topic_reader import Event, Handle, TopicReader
+from app.domain.legible import legible
 from app.domain.public_faults import public_text
 from app.headers import Handover, Origin
-from app.messages import Message, Undecodable
+from app.messages import Chunk, Message
 from app.platform import Platform
-from app.topics import Channel
+from app.topics import Channel, TooLarge
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +37,14 @@ M = TypeVar("M", bound=Message)
 Handler = Callable[[M, Platform], Awaitable[None]]
 EventHandler = Callable[[Any, Platform], Awaitable[None]]
 
-#: Between two attempts to hand over while the broker is away, seconds. There is nothing else to do.
+#: Between two attempts to hand over while the broker is away, or to store a letter, seconds.
 _HANDOVER_PAUSE = 1.0
+#: So long a fault is tried again on the spot while everything answers, seconds: others could use the place.
+_WHILE_ALL_ANSWER = 1.0
+#: How often a reader looks whether the worker is to stop, seconds.
+_STOP_LOOK = 0.2
+#: Longest reason that is told of a message that cannot be read, characters.
+_MAX_REASON = 500
 
 
 def add_agent(app: Any, channel: Channel, message_type: type[M], handle: Handler[M], *, concurrency: int = 1) -> None:
@@ -40,37 +53,54 @@ def add_agent(app: Any, channel: Channel, message_type: type[M], handle: Handler
     async def guarded(event: Any, platform: Platform) -> None:
         try:
             message = message_type.decode(event.value)
-        except Undecodable as error:
-            log.error("%s: cannot be read: %s", Origin.of(event), error)
-            await _hand_over(event, platform.topics.poison, Handover.first(event, str(error)))
-            return
-        try:
-            await _for_a_moment(handle, message, platform)
         except Exception as error:
-            await _after_failure(event, platform, error)
+            reason = legible(str(error), _MAX_REASON)
+            log.error("%s: cannot be read: %s", Origin.of(event), reason)
+            await hand_over_unread(event, platform, Handover.first(event, reason))
+            return
+        began = platform.dependencies.now()
+        try:
+            await _with_retries(handle, message, platform)
+        except Exception as error:
+            await _after_failure(event, message, platform, error, began)
 
-    _consume(app, channel, handle.__name__, guarded, concurrency)
+    async def consume(stream: Any) -> None:
+        events: AsyncIterator[Any] = stream.events()
+        async for event in events:
+            await guarded(event, app.platform)
+
+    app.agent(channel.topic, name=handle.__name__, concurrency=concurrency)(consume)
 
 
-def add_raw_agent(app: Any, channel: Channel, handle: EventHandler) -> None:
-    """Consume a topic whose events are handled as they are, until that works: there is nowhere further."""
+def add_waiting_topics(app: Any, handlers: Mapping[Channel, EventHandler]) -> None:
+    """Read topics whose events are handled as they are, until that works: there is nowhere further.
 
-    async def guarded(event: Any, platform: Platform) -> None:
-        while True:
-            try:
-                await handle(event, platform)
-            except Exception as error:
-                if not is_transient(error):
-                    log.exception("%s: given up", Origin.of(event))
-                    if channel is not platform.topics.poison:
-                        await _hand_over(event, platform.topics.poison, Handover.after(event, public_text(error)))
-                    return
-                log.warning("%s: %s: trying again: %r", handle.__name__, Origin.of(event), error)
-                await asyncio.sleep(_HANDOVER_PAUSE)
-            else:
-                return
+    What waits there, for its time or for a service that is away, holds up its own partition and nothing else.
+    """
 
-    _consume(app, channel, f"{handle.__name__}-{channel.name.rpartition('.')[2]}", guarded, 1)
+    def guarded(channel: Channel, handle: EventHandler) -> Handle:
+        async def until_done(event: Any) -> None:
+            await _until_done(event, channel, handle, app.platform)
+
+        return until_done
+
+    async def read() -> None:
+        settings = app.platform.settings
+        reader = TopicReader(
+            settings.kafka_client,
+            f"{settings.kafka_topic}-waiting",
+            {channel.name: guarded(channel, handle) for channel, handle in handlers.items()},
+            session_timeout=settings.broker_session_timeout,
+        )
+        reading = asyncio.create_task(reader.run())
+        try:
+            while not app.should_stop:
+                await asyncio.wait({reading}, timeout=_STOP_LOOK)
+        finally:
+            reading.cancel()
+            await asyncio.wait({reading})
+
+    app.task(read)
 
 
 def add_timer(
@@ -106,51 +136,106 @@ async def _one_turn(app: Any, body: Callable[[Platform], Awaitable[None]]) -> No
             log.exception("%s failed", body.__name__)
 
 
-def _consume(app: Any, channel: Channel, name: str, guarded: EventHandler, concurrency: int) -> None:
-    async def consume(stream: Any) -> None:
-        events: AsyncIterator[Any] = stream.events()
-        async for event in events:
-            await guarded(event, app.platform)
-
-    app.agent(channel.topic, name=name, concurrency=concurrency)(consume)
-
-
-async def _for_a_moment(handle: Handler[M], message: M, platform: Platform) -> None:
-    """Handle a message; try again for a moment while what fails is expected to pass."""
-    moment = platform.settings.retry_moment
-    attempts = stamina.retry_context(on=is_transient, attempts=None, timeout=moment, wait_initial=0.1, wait_max=2.0)
-    async for attempt in attempts:
-        with attempt:
-            await handle(message, platform)
+async def _until_done(event: Any, channel: Channel, handle: EventHandler, platform: Platform) -> None:
+    while True:
+        try:
+            await handle(event, platform)
+        except Exception as error:
+            if is_transient(error):
+                log.warning("%s: %s: trying again: %r", handle.__name__, Origin.of(event), error)
+                await asyncio.sleep(_HANDOVER_PAUSE)
+                continue
+            log.exception("%s: given up", Origin.of(event))
+            if channel is not platform.topics.poison:
+                await hand_over_unread(event, platform, Handover.after(event, public_text(error)))
+        return
 
 
-async def _after_failure(event: Any, platform: Platform, error: Exception) -> None:
-    """Hand a message to the next retry topic, or to the dead letters when that cannot help any more."""
+async def _with_retries(handle: Handler[M], message: M, platform: Platform) -> None:
+    """Handle a message; try again while what fails is expected to pass.
+
+    While something is away that goes on for RETRY_MOMENT: nothing else could be done either. While everything answers,
+    the fault is this message's, and its place belongs to others.
+    """
+    dependencies, moment = platform.dependencies, platform.settings.retry_moment
+    began = dependencies.now()
+    while True:
+        turn = dependencies.now()
+        try:
+            async for attempt in stamina.retry_context(
+                on=is_transient,
+                attempts=None,
+                timeout=min(moment, _WHILE_ALL_ANSWER),
+                wait_initial=0.1,
+                wait_max=0.5,
+            ):
+                with attempt:
+                    await handle(message, platform)
+            return
+        except Exception as error:
+            if not is_transient(error) or dependencies.now() - began >= moment:
+                raise
+            if not means_away(error) and await dependencies.all_answered(turn):
+                raise
+
+
+async def _after_failure(event: Any, message: Message, platform: Platform, error: Exception, began: float) -> None:
+    """Hand a message to a retry topic, or to the dead letters when that cannot help any more."""
+    passes = is_transient(error)
+    counted = not passes or (not means_away(error) and await platform.dependencies.all_answered(began))
     # What can be seen outside says the kind of the fault only; the error itself is in the log.
-    handover = Handover.after(event, public_text(error))
+    handover = Handover.after(event, public_text(error), counted=counted)
+    if isinstance(message, Chunk):
+        message = message.model_copy(update={"attempt": handover.attempt})
     retries = platform.topics.retries
-    if is_transient(error) and handover.retry_count <= len(retries):
-        tier = handover.retry_count - 1
+    if passes and handover.attempt <= len(retries):
+        # What waits for a service goes on soon after it is back.
+        tier = handover.attempt - 1 if counted else 0
         due = datetime.now(UTC).timestamp() + platform.settings.retry_delays[tier]
         log.warning("%s: later, at %s: %r", Origin.of(event), retries[tier].name, error)
-        await _hand_over(event, retries[tier], handover.due_at(due))
+        await _hand_over(message, platform, retries[tier], handover.due_at(due))
         return
     log.error("%s: to the dead letters: %r", Origin.of(event), error)
-    await _hand_over(event, platform.topics.dead, handover)
+    await _hand_over(message, platform, platform.topics.dead, handover)
 
 
-async def _hand_over(event: Any, channel: Channel, handover: Handover) -> None:
-    """Send the event's bytes to another topic, however long the broker takes to be there."""
-    await send_until_acknowledged(channel, event.message.key, event.message.value, handover.to_headers())
+async def _hand_over(message: Message, platform: Platform, channel: Channel, handover: Handover) -> None:
+    """Send a message to another topic, however long the broker takes to be there.
+
+    It is encoded anew, without what its sender may have added. One that is too large all the same is a dead letter.
+    """
+    key, value = message.key.encode(), message.encode()
+    try:
+        await send_until_acknowledged(channel, key, value, handover.to_headers())
+    except TooLarge as error:
+        log.error("%s: %s, so that it is stored as a dead letter: %s", handover.origin, channel.name, error)
+        dead = replace(handover, error=f"{handover.error} (and too large to be tried again)")
+        await _until_done(Event.made(channel.name, key, value, dead.to_headers()), platform.topics.dead, bury, platform)
+
+
+async def hand_over_unread(event: Any, platform: Platform, handover: Handover) -> None:
+    """Send the event's bytes, as many as are kept, to the poison topic."""
+    key, value = event.message.key, event.value
+    if len(value or b"") > MAX_PAYLOAD:
+        handover, value = handover.cut(len(value)), value[:MAX_PAYLOAD]
+    await send_until_acknowledged(
+        platform.topics.poison, None if key is None else key[:MAX_KEY], value, handover.to_headers()
+    )
 
 
 async def send_until_acknowledged(
     channel: Channel, key: bytes | None, value: bytes | None, headers: Mapping[str, bytes]
 ) -> None:
-    """Send until the broker has it."""
+    """Send until the broker has it.
+
+    Raises:
+        TooLarge: no broker will ever take it.
+    """
     while True:
         try:
             await channel.send_raw(key, value, headers)
+        except TooLarge:
+            raise
         except Exception as error:
             log.warning("%s does not take a message, trying again: %r", channel.name, error)
             await asyncio.sleep(_HANDOVER_PAUSE)

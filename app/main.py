@@ -16,11 +16,12 @@ import faust
 from agents.dead_letters import bury, keep_poison
 from agents.dispatcher import dispatch
 from agents.feeder import feed
-from agents.guard import add_agent, add_loop, add_raw_agent, add_timer
+from agents.guard import add_agent, add_loop, add_timer, add_waiting_topics
 from agents.processor import process
 from agents.progress import count
 from agents.retrier import give_back
 from app.adapters.broker import WrongPartitions
+from app.adapters.redis_client import UnfitRedis
 from app.delivery import RepairedTransport
 from app.messages import Chunk, ChunkResult, Feed
 from app.orphans import OrphanSweeper, sweep_interval
@@ -70,7 +71,7 @@ class BulkApp(faust.App):  # type: ignore[misc]
         )
         try:
             await prepare(self.platform)
-        except WrongPartitions as error:
+        except (WrongPartitions, UnfitRedis) as error:
             _refuse(str(error))
         _quieten_garbage_collector()
 
@@ -160,10 +161,7 @@ def create_app(settings: Settings) -> BulkApp:
     add_agent(app, topics.feed, Feed, feed)
     add_agent(app, topics.chunks, Chunk, process, concurrency=settings.processor_concurrency)
     add_agent(app, topics.results, ChunkResult, count)
-    for retry in topics.retries:
-        add_raw_agent(app, retry, give_back)
-    add_raw_agent(app, topics.dead, bury)
-    add_raw_agent(app, topics.poison, keep_poison)
+    add_waiting_topics(app, {**dict.fromkeys(topics.retries, give_back), topics.dead: bury, topics.poison: keep_poison})
     add_timer(app, settings.dispatch_interval_ms / 1000, dispatch, on_leader=True)
     if settings.orphan_age:
         add_timer(app, sweep_interval(settings.orphan_age), OrphanSweeper().sweep_orphans, on_leader=True)

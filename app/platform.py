@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from app.adapters.claims import Claims
 from app.adapters.rate_limits import RateLimits
+from app.adapters.redis_client import open_redis
 from app.adapters.snapshots import Snapshots
 from app.adapters.storage import IdentifiedStorage, open_storage
 from app.adapters.store import Store
@@ -49,7 +50,7 @@ class Platform:
     ) -> Self:
         """Create the clients; none of them connects yet."""
         store = Store(settings.mongo_db_uri.get_secret_value())
-        redis = Redis.from_url(settings.redis_uri.get_secret_value(), socket_timeout=10, socket_connect_timeout=5)
+        redis = open_redis(settings.redis_uri.get_secret_value())
         storage = open_storage(settings.storage_uri, settings.s3_client, store.storage_register)
         snapshots = Snapshots(redis)
 

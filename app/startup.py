@@ -8,6 +8,7 @@ import socket
 from collections.abc import Awaitable, Callable
 
 from app.adapters.broker import WrongPartitions, create_topics
+from app.adapters.redis_client import UnfitRedis, refuse_unfit
 from app.platform import Platform
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ async def prepare(platform: Platform) -> None:
 
     Raises:
         WrongPartitions: a topic exists with another number of partitions than the settings say.
+        UnfitRedis: this Redis would lose what it is given.
     """
     settings, topics = platform.settings, platform.topics
 
@@ -33,7 +35,7 @@ async def prepare(platform: Platform) -> None:
         )
 
     async def redis() -> None:
-        await platform.redis.ping()
+        await refuse_unfit(platform.redis)
 
     async def database_and_storage() -> None:
         await _until_ready("MongoDB", platform.store.prepare, platform)
@@ -61,7 +63,7 @@ async def _until_ready(name: str, step: Callable[[], Awaitable[None]], platform:
     while not platform.is_moving():
         try:
             await step()
-        except WrongPartitions:
+        except (WrongPartitions, UnfitRedis):
             raise
         except Exception as error:
             waited = True

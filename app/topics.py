@@ -6,11 +6,21 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from faust.exceptions import ProducerSendError
+
 from app.messages import Message
 from app.settings import Settings
 
 #: Longest wait for a broker's acknowledgement, seconds.
 SEND_TIMEOUT = 15.0
+
+
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
+
+
+class TooLarge(ValueError):
+    """The message is larger than the producer or the broker takes: sending it again cannot help."""
 
 
 class Channel:
@@ -36,6 +46,7 @@ class Channel:
         """Send a message and wait until the broker has it.
 
         Raises:
+            TooLarge: it never will.
             TimeoutError, faust.exceptions.FaustError, aiokafka.errors.KafkaError: the broker does not have
                 it, or has it and could not say so.
         """
@@ -56,9 +67,15 @@ class Channel:
         timeout: float = SEND_TIMEOUT,
     ) -> None:
         """Send bytes as they are; raises as :meth:`send`."""
-        async with asyncio.timeout(timeout):
-            # The first await queues, the second waits for the acknowledgement.
-            await (await self.topic.send(key=key, value=value, headers=dict(headers) if headers else None))
+        try:
+            async with asyncio.timeout(timeout):
+                # The first await queues, the second waits for the acknowledgement.
+                await (await self.topic.send(key=key, value=value, headers=dict(headers) if headers else None))
+        except (KafkaError, ProducerSendError) as error:
+            # Faust wraps what the client has refused.
+            if isinstance(error, _TOO_LARGE) or isinstance(error.__cause__, _TOO_LARGE):
+                raise TooLarge(f"a message of {len(value or b'')} bytes") from None
+            raise
 
 
 class Topics:

@@ -20,7 +20,7 @@ class Sent:
     headers: dict[str, bytes]
 
 
-@dataclass
+@dataclass(eq=False)
 class RecordingChannel:
     """A topic that takes everything, after it has refused as often as ``faults`` says."""
 
@@ -138,3 +138,21 @@ class MemoryRegister:
 
     async def knows_any(self, keys: Sequence[str]) -> bool:
         return bool(set(keys) & set(self.keys))
+
+
+@dataclass
+class FakeDependencies:
+    """What a platform depends on: everything answers but what is named."""
+
+    away: list[str] = field(default_factory=list)
+    time: float = 0.0
+
+    def now(self) -> float:
+        self.time += 0.001
+        return self.time
+
+    async def unavailable(self, *, since: float = 0.0) -> list[str]:
+        return self.away
+
+    async def all_answered(self, since: float) -> bool:
+        return not self.away

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -45,6 +46,15 @@ def wait_for(probe: Callable[[], T | None], what: str, *, timeout: float = 60.0,
             raise AssertionError(f"not within {timeout} s: {what}")
         time.sleep(pause)
     return value
+
+
+async def eventually(probe: Callable[[], object], what: str, *, timeout: float = 60.0) -> None:
+    """Poll inside an event loop until ``probe`` returns something true."""
+    deadline = time.monotonic() + timeout
+    while not probe():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout} s: {what}")
+        await asyncio.sleep(0.02)
 
 
 class Worker:

@@ -49,7 +49,7 @@ def test_a_chunk_that_always_fails_becomes_a_dead_letter_and_its_replay_corrects
     letters = sick.client.get("/dead-letters", params={"actionId": action}).json()
     assert [(letter["index"], letter["rowCount"], letter["status"]) for letter in letters] == [(3, 500, "DEAD")]
     assert letters[0]["retryCount"] == (4 if transient else 1)
-    assert "injected" in letters[0]["error"]
+    assert "injected" not in letters[0]["error"], "what a fault says is for the log"
     sick.kill()
 
     healed = scene.worker()

@@ -6,26 +6,29 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import stamina
 from aiokafka.errors import KafkaConnectionError
+from faust.exceptions import ProducerSendError
 from pymongo.errors import AutoReconnect
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError
 
 from agents import guard
 from agents.faults import PermanentFault
-from agents.guard import add_agent, add_loop, add_raw_agent, add_timer
+from agents.guard import add_agent, add_loop, add_timer, add_waiting_topics
 from app.domain.public_faults import public_text
 from app.headers import Handover, Origin
-from app.messages import Feed
-from tests.fakes import FakeEvent, RecordingTopics, event, read_again
+from app.messages import ByteRange, Chunk, ChunkResult, Feed, Source
+from app.topics import TooLarge
+from tests.fakes import FakeDependencies, FakeEvent, RecordingTopics, event, read_again
 
 DELAYS = (15.0, 30.0, 60.0)
 FEED = Feed(action_id="0" * 24, first=7)
 TRANSIENT = [TimeoutError("slow"), ConnectionResetError(), AutoReconnect("away"), RedisConnectionError(), OSError(28)]
-TRANSIENT += [KafkaConnectionError(), ExceptionGroup("many", [TimeoutError(), AutoReconnect()])]
+TRANSIENT += [ExceptionGroup("many", [TimeoutError(), AutoReconnect()])]
 PERMANENT = [PermanentFault("wrong"), ValueError("odd"), KeyError("k"), AssertionError(), RecursionError()]
 PERMANENT += [ExceptionGroup("many", [TimeoutError(), ValueError()])]
 
@@ -37,9 +40,29 @@ class App:
         self.agents: dict[str, tuple[Any, int, Callable[[Any], Awaitable[None]]]] = {}
         self.timers: dict[str, tuple[float, bool, Callable[[], Awaitable[None]]]] = {}
         self.topics = RecordingTopics()
+        self.tasks: list[Callable[[], Awaitable[None]]] = []
+        self.dependencies = FakeDependencies()
+        self.should_stop = False
+        self.letters: list[tuple[str, dict[str, Any]]] = []
         self.platform = SimpleNamespace(
-            topics=self.topics, settings=SimpleNamespace(retry_moment=10.0, retry_delays=DELAYS)
+            topics=self.topics,
+            settings=SimpleNamespace(
+                retry_moment=10.0, retry_delays=DELAYS, kafka_client={}, kafka_topic="bulk", broker_session_timeout=8.0
+            ),
+            dependencies=self.dependencies,
+            store=SimpleNamespace(
+                dead_letters=SimpleNamespace(put=self.put), actions=SimpleNamespace(get=self.no_action)
+            ),
         )
+
+    async def put(self, letter_id: str, letter: dict[str, Any]) -> None:
+        self.letters.append((letter_id, letter))
+
+    async def no_action(self, action_id: str) -> None:
+        return None
+
+    def task(self, function: Callable[[], Awaitable[None]]) -> None:
+        self.tasks.append(function)
 
     def agent(self, topic: Any, *, name: str, concurrency: int) -> Callable[[Any], None]:
         def keep(function: Any) -> None:
@@ -135,7 +158,7 @@ async def test_a_permanent_fault_goes_to_the_dead_letters_once_without_another_t
     assert len(handle.seen) == 2
     assert list(app.topics.taken) == ["bulk.DLQ"]
     [dead] = app.topics.dead.sent
-    assert (dead.key, dead.value) == (sent.message.key, sent.message.value)
+    assert (dead.key, dead.value) == (FEED.key.encode(), sent.message.value)
     [told] = history(app, "bulk.DLQ")
     assert (told.origin, told.retry_count) == (Origin("bulk.feed", 3, 14), 1)
     assert told.error == public_text(fault)
@@ -157,7 +180,7 @@ async def test_a_fault_that_does_not_pass_in_a_moment_goes_through_the_tiers_and
         [told] = history(app, name)
         first = first or told.first_failure
         assert (told.origin, told.retry_count, told.first_failure) == (Origin("bulk.feed", 3, 14), tries, first)
-        assert (sent.key, sent.value) == (message.message.key, message.message.value)
+        assert (sent.key, sent.value) == (FEED.key.encode(), message.message.value)
         if delay is not None:
             assert before + delay - 0.01 <= told.due <= after + delay + 0.01
         app.topics.named(name).sent.clear()  # type: ignore[union-attr]
@@ -280,25 +303,188 @@ async def test_a_worker_that_stops_hands_nothing_over(app: App) -> None:
     assert app.topics.taken == {}
 
 
-# Agents of the last resort
+# What counts as a failure
 
 
-async def test_a_raw_agent_gets_the_event_as_it_is_and_tries_until_it_works(app: App) -> None:
+CHUNK = Chunk(
+    action_id="0" * 24,
+    index=2,
+    span=ByteRange(start=0, end=10, first_row=1, rows=1),
+    source=Source(
+        account_id="default",
+        entity_type="Contact",
+        action_type="BULK_UPDATE",
+        storage_key="k",
+        columns=("id",),
+        row_count=9,
+        chunk_count=9,
+        started_at=datetime(2026, 1, 31, tzinfo=UTC),
+    ),
+)
+
+
+async def fail_again_and_again(app: App, message: FakeEvent, times: int) -> list[tuple[str, Handover, bytes]]:
+    """Let a message fail, give it back from where it goes, and so on: where it went each time, and as what."""
+    way = []
+    for _ in range(times):
+        await app.run(message)
+        [(name, [sent])] = app.topics.taken.items()
+        [told] = history(app, name)
+        assert sent.value is not None
+        way.append((name, told, sent.value))
+        app.topics.named(name).sent.clear()  # type: ignore[union-attr]
+        message = read_again(sent, topic="bulk")
+    return way
+
+
+async def test_an_outage_gives_nothing_up(app: App) -> None:
+    """While something is away a message waits in the first retry topic, however often, and nothing is counted."""
+    app.dependencies.away = ["MongoDB"]
+    app.platform.settings.retry_moment = 0.01
+    add_agent(app, app.topics.chunks, Chunk, handler(AutoReconnect()))
+    way = await fail_again_and_again(app, event(CHUNK.encode(), topic="bulk"), 20)
+    assert {name for name, _, _ in way} == {"bulk.retry.1"}
+    assert {(told.attempt, Chunk.decode(value).attempt) for _, told, value in way} == {(0, 0)}
+    assert [told.retry_count for _, told, _ in way] == list(range(1, 21))
+
+
+@pytest.mark.parametrize("error", [ProducerSendError("no leader"), ReadOnlyError(), OutOfMemoryError()], ids=repr)
+async def test_an_error_that_means_away_counts_nothing(app: App, error: Exception) -> None:
+    app.platform.settings.retry_moment = 0.01
+    add_agent(app, app.topics.chunks, Chunk, handler(error))
+    way = await fail_again_and_again(app, event(CHUNK.encode(), topic="bulk"), 6)
+    assert {(name, told.attempt) for name, told, _ in way} == {("bulk.retry.1", 0)}
+
+
+async def test_a_chunk_carries_how_often_it_failed(app: App) -> None:
+    add_agent(app, app.topics.chunks, Chunk, handler(AutoReconnect()))
+    way = await fail_again_and_again(app, event(CHUNK.encode(), topic="bulk"), 4)
+    assert [(told.attempt, Chunk.decode(value).attempt) for _, told, value in way] == [(n, n) for n in (1, 2, 3, 4)]
+    assert way[-1][0] == "bulk.DLQ"
+
+
+async def test_what_failed_before_an_outage_is_still_counted_after_it(app: App) -> None:
+    add_agent(app, app.topics.chunks, Chunk, handler(AutoReconnect()))
+    app.platform.settings.retry_moment = 0.01
+    message = event(CHUNK.encode(), topic="bulk")
+    seen = []
+    for away in (False, False, True, True, False, False):
+        app.dependencies.away = ["Redis"] if away else []
+        [(name, told, value)] = await fail_again_and_again(app, message, 1)
+        seen.append((name.rpartition(".")[2], told.attempt))
+        message = event(value, topic="bulk", headers=told.to_headers())
+    assert seen == [("1", 1), ("2", 2), ("1", 2), ("1", 2), ("3", 3), ("DLQ", 4)]
+
+
+# Large messages
+
+
+async def test_poison_carries_only_what_is_kept(app: App) -> None:
+    """A message that could be read and not be handed over whole would hold up its agent for ever."""
+    add_agent(app, app.topics.feed, Feed, handler(None))
+    assert await app.run(event(b"x" * 1_040_000, topic="bulk.feed", key=b"k" * 100_000), feed_event()) == 2
+    [poison] = app.topics.poison.sent
+    assert (poison.value, poison.key) == (b"x" * 256 * 1024, b"k" * 1024)
+    [told] = history(app, "bulk.POISON")
+    assert told.full_length == 1_040_000
+
+
+async def test_what_is_handed_over_is_encoded_anew(app: App) -> None:
+    junk = FEED.encode()[:-1] + b',"junk":"' + b"x" * 1_000_000 + b'"}'
+    add_agent(app, app.topics.feed, Feed, handler(PermanentFault()))
+    assert await app.run(event(junk, topic="bulk.feed")) == 1
+    [dead] = app.topics.dead.sent
+    assert dead.value == FEED.encode()
+
+
+@pytest.mark.parametrize("fault", [PermanentFault(), TimeoutError()], ids=repr)
+async def test_a_message_too_large_for_the_broker_is_stored(app: App, fault: Exception) -> None:
+    feed = Feed(action_id="0" * 24, indexes=tuple(range(200_000)))
+    for channel in app.topics.all:
+        channel.faults += [TooLarge("refused")] * 9
+    add_agent(app, app.topics.feed, Feed, handler(fault))
+    assert await app.run(event(feed.encode(), topic="bulk.feed"), feed_event()) == 2
+    assert app.topics.taken == {}
+    (_, letter), _ = app.letters
+    assert (letter["payload"], letter["length"]) == (feed.encode()[: 256 * 1024], len(feed.encode()))
+    assert letter["origin"]["topic"] == "bulk.feed"
+    assert not letter["complete"]
+
+
+async def test_a_reason_is_short(app: App) -> None:
+    """The reason quotes the message, of which a name may be as long as the message."""
+    value = b'{"actionId": "' + b"0" * 24 + b'", "chunkCount": 1, "counts": {"' + b"k" * 900_000 + b'": "x"}}'
+    add_agent(app, app.topics.results, ChunkResult, handler(None))
+    assert await app.run(event(value, topic="bulk.results")) == 1
+    [poison] = app.topics.poison.sent
+    assert len(poison.headers["error-message"]) < 2000
+
+
+# Topics whose messages wait
+
+
+class Reader:
+    """Stands for the reader of topics: gives each event to its handler until the worker stops."""
+
+    made: ClassVar[list[Reader]] = []
+
+    def __init__(self, client: Any, group: str, handlers: dict[str, Any], *, session_timeout: float) -> None:
+        self.group, self.handlers = group, handlers
+        self.cancelled = False
+        Reader.made.append(self)
+
+    async def run(self) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+
+
+@pytest.fixture
+def reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Reader]]:
+    monkeypatch.setattr(guard, "TopicReader", Reader)
+    monkeypatch.setattr(guard, "_STOP_LOOK", 0.01)
+    Reader.made.clear()
+    yield Reader
+
+
+async def reading(app: App) -> tuple[Reader, asyncio.Task[None]]:
+    [task] = app.tasks
+    running = asyncio.ensure_future(task())
+    await asyncio.sleep(0)
+    [made] = Reader.made
+    return made, running
+
+
+async def test_a_waiting_event_is_tried_until_it_works(app: App, reader: type[Reader]) -> None:
     handle = handler(*TRANSIENT, *TRANSIENT, None)
-    add_raw_agent(app, app.topics.dead, handle)
-    assert app.agents["handle-DLQ"][:2] == (app.topics.dead.topic, 1)
+    add_waiting_topics(app, {app.topics.dead: handle})
+    made, running = await reading(app)
+    assert (made.group, list(made.handlers)) == ("bulk-waiting", ["bulk.DLQ"])
     one = event(b"\xff", topic="bulk.DLQ")
-    assert await app.run(one) == 1
+    await made.handlers["bulk.DLQ"](one)
     assert handle.seen == [one] * (2 * len(TRANSIENT) + 1)
     assert app.topics.taken == {}
+    app.should_stop = True
+    await running
+    assert made.cancelled
 
 
 @pytest.mark.parametrize("fault", PERMANENT, ids=repr)
-async def test_a_raw_agent_goes_on_after_an_event_that_can_never_be_handled(app: App, fault: Exception) -> None:
+async def test_a_waiting_event_that_can_never_be_handled_is_poison(
+    app: App, reader: type[Reader], fault: Exception
+) -> None:
     handle = handler(fault, None)
-    add_raw_agent(app, app.topics.dead, handle)
-    assert await app.run(event(b"1"), event(b"2")) == 2
+    add_waiting_topics(app, {app.topics.dead: handle, app.topics.poison: handler(fault)})
+    made, running = await reading(app)
+    await made.handlers["bulk.DLQ"](event(b"1"))
+    await made.handlers["bulk.DLQ"](event(b"2"))
+    await made.handlers["bulk.POISON"](event(b"3"))
     assert [one.value for one in handle.seen] == [b"1", b"2"]
+    assert [sent.value for sent in app.topics.poison.sent] == [b"1"], "what is poison already goes nowhere"
+    running.cancel()
+    await asyncio.wait({running})
 
 
 # Timers

@@ -1,9 +1,8 @@
-"""The retry topics: a message waits until it is due and goes back where it came from, or waits elsewhere."""
+"""The retry topics: a message waits until it is due and can be done, and goes back where it came from."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +12,7 @@ from agents import retrier
 from agents.faults import PermanentFault
 from agents.retrier import give_back
 from app.headers import Handover, Origin
-from tests.fakes import FakeEvent, RecordingTopics, Sent, event
+from tests.fakes import FakeDependencies, FakeEvent, RecordingTopics, Sent, event
 
 RETRY = "bulk.retry.2"
 START = 1_800_000_000.0
@@ -30,9 +29,10 @@ class Clock:
         return self.now
 
     async def sleep(self, seconds: float) -> None:
-        assert seconds > 0
-        self.slept.append(seconds)
-        self.now += seconds
+        assert seconds == seconds
+        if seconds > 0:
+            self.slept.append(seconds)
+            self.now += seconds
 
 
 @pytest.fixture
@@ -48,8 +48,9 @@ def topics() -> RecordingTopics:
     return RecordingTopics()
 
 
-def platform(topics: RecordingTopics, is_moving: Callable[[], bool] = lambda: False) -> Any:
-    return SimpleNamespace(topics=topics, is_moving=is_moving)
+def platform(topics: RecordingTopics, dependencies: FakeDependencies | None = None) -> Any:
+    settings = SimpleNamespace(retry_delays=(15.0, 30.0, 60.0))
+    return SimpleNamespace(topics=topics, settings=settings, dependencies=dependencies or FakeDependencies())
 
 
 def history(due: float, origin: str = "bulk") -> Handover:
@@ -90,24 +91,21 @@ async def test_a_message_that_is_due_does_not_wait(clock: Clock, topics: Recordi
     assert topics.taken == {"bulk": [same(due)]}
 
 
-async def test_a_waiting_message_looks_often_whether_its_partition_moves(clock: Clock, topics: RecordingTopics) -> None:
-    await give_back(waiting(START + 60), platform(topics))
-    assert max(clock.slept) <= 1.0
+@pytest.mark.parametrize("due", [START + 61, START + 3600, 1e308])
+async def test_nothing_waits_longer_than_the_longest_delay(clock: Clock, topics: RecordingTopics, due: float) -> None:
+    """Anybody can write a header, and what waits holds up what is behind it."""
+    await give_back(waiting(due), platform(topics))
+    assert clock.now == START + 60
 
 
-async def test_a_message_whose_partition_moves_goes_on_waiting_in_its_own_topic(
-    clock: Clock, topics: RecordingTopics
-) -> None:
-    await give_back(waiting(START + 60), platform(topics, lambda: clock.now >= START + 5))
-    assert clock.now < START + 6
-    assert topics.taken == {RETRY: [same(START + 60)]}
+async def test_what_is_due_waits_until_everything_answers(clock: Clock, topics: RecordingTopics) -> None:
+    class Back(FakeDependencies):
+        async def unavailable(self, *, since: float = 0.0) -> list[str]:
+            return ["MongoDB"] if clock.now < START + 240 else []
 
-
-async def test_a_message_that_is_due_goes_back_even_while_partitions_move(
-    clock: Clock, topics: RecordingTopics
-) -> None:
-    await give_back(waiting(START), platform(topics, lambda: True))
-    assert topics.taken == {"bulk": [same(START)]}
+    await give_back(waiting(START + 2), platform(topics, Back()))
+    assert START + 240 <= clock.now <= START + 241
+    assert topics.taken == {"bulk": [same(START + 2)]}
 
 
 async def test_a_broker_that_is_away_is_a_fault_so_that_it_is_tried_again(
@@ -121,7 +119,15 @@ async def test_a_broker_that_is_away_is_a_fault_so_that_it_is_tried_again(
     assert topics.taken == {"bulk": [same(START)]}
 
 
-@pytest.mark.parametrize("headers", [None, {"retry-count": b"1"}, history(START, "not.ours").to_headers()])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        None,
+        {"retry-count": b"1"},
+        history(START, "not.ours").to_headers(),
+        *({**history(START).to_headers(), "due": due} for due in (b"nan", b"inf", b"-inf", b"tomorrow", b"1e999")),
+    ],
+)
 async def test_a_message_without_a_readable_history_is_a_permanent_fault_and_goes_nowhere(
     clock: Clock, topics: RecordingTopics, headers: Any
 ) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from agents.dead_letters import bury, keep_poison
+from agents.retrier import give_back
+from app import main
 from app.main import BulkApp, create_app
 from app.settings import Settings
+from app.topics import Channel
 
 ROOT = Path(__file__).parents[2]
 BASE = "wiring"
@@ -19,11 +23,14 @@ AGENTS = {
     "feed": (f"{BASE}.feed", 1),
     "process": (BASE, 3),
     "count": (f"{BASE}.results", 1),
-    "give_back-1": (f"{BASE}.retry.1", 1),
-    "give_back-2": (f"{BASE}.retry.2", 1),
-    "give_back-3": (f"{BASE}.retry.3", 1),
-    "bury-DLQ": (f"{BASE}.DLQ", 1),
-    "keep_poison-POISON": (f"{BASE}.POISON", 1),
+}
+#: Topic whose messages may wait, read apart from the agents → what becomes of its messages.
+WAITING = {
+    f"{BASE}.retry.1": give_back,
+    f"{BASE}.retry.2": give_back,
+    f"{BASE}.retry.3": give_back,
+    f"{BASE}.DLQ": bury,
+    f"{BASE}.POISON": keep_poison,
 }
 TABLES = {"progress": f"{BASE}-progress-changelog"}
 #: Timer → interval in seconds, on the leader only.
@@ -74,6 +81,17 @@ def test_every_agent_is_guarded(app: BulkApp) -> None:
     assert {agent.fun.__module__ for agent in app.agents.values()} == {"agents.guard"}
 
 
+def test_the_waiting_topics_are_exactly_these(app: BulkApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[dict[str, object]] = []
+
+    def record(_: BulkApp, handlers: Mapping[Channel, object]) -> None:
+        read.append({channel.name: handle for channel, handle in handlers.items()})
+
+    monkeypatch.setattr(main, "add_waiting_topics", record)
+    create_app(app.settings)
+    assert read == [WAITING]
+
+
 def test_the_tables_are_exactly_these(app: BulkApp) -> None:
     assert {name: table.changelog_topic.get_topic_name() for name, table in app.tables.items()} == TABLES
 
@@ -84,7 +102,7 @@ def test_every_topic_and_changelog_has_the_partitions_of_the_settings(app: BulkA
 
 
 def test_every_topic_that_is_read_is_created_before_the_worker_starts(app: BulkApp) -> None:
-    assert {topic for topic, _ in AGENTS.values()} == {channel.name for channel in app.channels.all}
+    assert {topic for topic, _ in AGENTS.values()} | set(WAITING) == {channel.name for channel in app.channels.all}
 
 
 def test_the_timers_are_exactly_these(app: BulkApp, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +121,7 @@ def test_the_timers_are_exactly_these(app: BulkApp, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(BulkApp, "timer", record)
     again = create_app(app.settings)
     assert made == TIMERS
-    assert len(again._app_tasks) == len(TIMERS) + 1, "nothing runs beside the timers and the reporter's loop"
+    assert len(again._app_tasks) == len(TIMERS) + 2, "beside the timers: the reporter's loop, the waiting topics"
 
 
 def test_the_routes_are_exactly_these_each_with_head_beside_get(app: BulkApp) -> None:
@@ -143,9 +161,25 @@ def uses(name: str) -> Iterator[str]:
                     yield str(path.relative_to(ROOT))
 
 
+def names(name: str) -> Iterator[str]:
+    """Where the code of the application speaks of a class."""
+    for package in ("app", "agents", "tables", "web"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            if any(isinstance(node, ast.Name) and node.id == name for node in ast.walk(tree)):
+                yield str(path.relative_to(ROOT))
+
+
 @pytest.mark.parametrize("maker", ["agent", "timer", "task"])
 def test_agents_timers_and_loops_are_made_in_the_guard_alone(maker: str) -> None:
     assert set(uses(maker)) == {"agents/guard.py"}
+
+
+@pytest.mark.parametrize(("maker", "where"), [("AIOKafkaConsumer", "app/adapters/topic_reader.py")])
+def test_the_client_itself_reads_in_one_place(maker: str, where: str) -> None:
+    """And the one reader made of it is the guard's."""
+    assert set(names(maker)) == {where}
+    assert set(names("TopicReader")) == {where, "agents/guard.py"}
 
 
 @pytest.mark.parametrize("maker", ["crontab", "page", "service", "table_route"])
