@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+from app.adapters.store.actions import NotInserted
 from app.domain.account_limits import AccountLimits, StorageFull, TooManyActive
 from app.domain.idempotency import KeyReused
 from app.platform import Platform
+
+
+@dataclass
+class Insertion:
+    """Whether the action of an upload is, or may be, in the database: then it needs its file, whatever fails next."""
+
+    possible: bool = False
 
 
 async def check_room(platform: Platform, account_id: str, size: int, key: str | None) -> None:
@@ -24,10 +33,11 @@ async def check_room(platform: Platform, account_id: str, size: int, key: str | 
     await _count(platform, account_id, size, limits)
 
 
-async def admit(platform: Platform, action: dict[str, Any]) -> dict[str, Any]:
+async def admit(platform: Platform, action: dict[str, Any], insertion: Insertion) -> dict[str, Any]:
     """Store a new action, and return it; or return the one that the same request has made before.
 
     Where the account has limits, its uploads come here one after the other, over all workers: none slips past.
+    ``insertion`` tells, also when this raises, whether the action may be stored.
 
     Raises:
         KeyReused: the idempotency key stands for another request.
@@ -37,14 +47,25 @@ async def admit(platform: Platform, action: dict[str, Any]) -> dict[str, Any]:
     limits = platform.settings.limits_of(action["accountId"])
     actions = platform.store.actions
     if not _any(limits):
-        return _same(await actions.add(action), action)
+        return _same(await _insert(platform, action, insertion), action)
     async with platform.store.admissions.turn(action["accountId"]):
         key = action.get("idempotencyKey")
         standing = None if key is None else await actions.of_key(key)
         if standing is None:
             await _count(platform, action["accountId"], action["fileSize"], limits)
-            standing = await actions.add(action)
+            standing = await _insert(platform, action, insertion)
     return _same(standing, action)
+
+
+async def _insert(platform: Platform, action: dict[str, Any], insertion: Insertion) -> dict[str, Any]:
+    insertion.possible = True
+    try:
+        standing = await platform.store.actions.add(action)
+    except NotInserted:
+        insertion.possible = False
+        raise
+    insertion.possible = standing["_id"] == action["_id"]
+    return standing
 
 
 def _any(limits: AccountLimits) -> bool:

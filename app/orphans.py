@@ -6,7 +6,8 @@ when it has not arrived within ``UPLOAD_TIMEOUT``, and an orphan is at least ``O
 at twice that or more. An action, once there, stays; and the sweeper asks for it after it has seen the objects. So two
 sweepers at once do no harm.
 
-Only keys that begin with an action's id are ever deleted: what somebody else keeps in the same place stays.
+Only keys that an upload can have are ever deleted, and unfinished uploads of such keys: what somebody else keeps in the
+same place stays.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime, timedelta
 
-from app.domain.actions import is_action_id
+from app.domain.upload_keys import is_upload_key
 from app.platform import Platform
 
 log = logging.getLogger(__name__)
@@ -56,8 +57,8 @@ class OrphanSweeper:
 
 
 async def _remove_orphans(platform: Platform, keys: list[str]) -> int:
-    """Delete those objects whose key begins with the id of no action; return how many."""
-    owners = {key: action_id for key in keys if is_action_id(action_id := key.partition("/")[0])}
+    """Delete those uploads whose action does not exist; return how many."""
+    owners = {key: key.partition("/")[0] for key in keys if is_upload_key(key)}
     if not owners:
         return 0
     known = await platform.store.actions.existing(sorted(set(owners.values())))

@@ -67,6 +67,14 @@ class Bucket:
         objects = self._client.list_objects_v2(Bucket=self.name, Prefix=f"{PREFIX}/").get("Contents", [])
         return {entry["Key"].removeprefix(f"{PREFIX}/") for entry in objects}
 
+    def begin_upload(self, key: str) -> None:
+        """Begin an upload in parts under a key of the bucket, and leave it at that."""
+        self._client.create_multipart_upload(Bucket=self.name, Key=key)
+
+    def unfinished(self) -> set[str]:
+        """The keys in the bucket of all uploads that are not finished."""
+        return {upload["Key"] for upload in self._uploads()}
+
     def contents(self) -> set[str]:
         """Every object but the marker by its key in the storage, and every unfinished upload."""
         objects = self._client.list_objects_v2(Bucket=self.name).get("Contents", [])

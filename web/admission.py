@@ -10,6 +10,7 @@ from aiohttp import web
 from pydantic import Field
 
 from app import admission
+from app.admission import Insertion
 from app.domain.account_limits import StorageFull, TooManyActive
 from app.domain.idempotency import KeyReused, check_key, scoped
 from app.metrics import ACCOUNT_LIMITED, REPLAYS
@@ -61,14 +62,16 @@ async def begin(request: web.Request, platform: Platform, account_id: str) -> st
     return key
 
 
-async def admit(platform: Platform, action: dict[str, Any]) -> dict[str, Any]:
+async def admit(platform: Platform, action: dict[str, Any], insertion: Insertion) -> dict[str, Any]:
     """Store the action of an upload, and return it; or return the one that the same request has made before.
+
+    ``insertion`` tells, also when this raises, whether the action may be stored.
 
     Raises:
         ApiError: the account has no room, or the key stands for another request.
     """
     with _refusals():
-        standing = await admission.admit(platform, action)
+        standing = await admission.admit(platform, action, insertion)
     if standing["_id"] != action["_id"]:
         REPLAYS.inc()
     return standing

@@ -7,16 +7,17 @@ before that takes the stored file away again.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+import logging
 from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import BodyPartReader, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 from bson import ObjectId
-from pymongo.errors import ConnectionFailure, ServerSelectionTimeoutError, WriteConcernError
 
 from app.adapters.storage import StorageWriter
+from app.admission import Insertion
+from app.domain import upload_keys
 from app.domain.actions import Status
 from app.domain.column_mapping import MappingError
 from app.domain.csv_spans import CsvError, Scan
@@ -36,6 +37,8 @@ from web.errors import ApiError, as_utf8, bad_request
 from web.forms import UploadForm, delimiter_so_far
 from web.operations import Problem, too_many
 
+log = logging.getLogger(__name__)
+
 #: Largest value of a form field that is not the file, bytes, and most parts of a form.
 _MAX_FIELD, _MAX_PARTS = 16 * 1024, 20
 
@@ -49,9 +52,6 @@ _BROKEN = (
     HttpProcessingError,
     web.RequestPayloadError,
 )
-
-#: After these nobody knows whether the database has done what it was asked.
-_UNKNOWN_END = (ConnectionFailure, WriteConcernError, TimeoutError, asyncio.CancelledError)
 
 #: Every way in which an upload is refused.
 PROBLEMS = (
@@ -113,10 +113,10 @@ async def receive(request: web.Request, platform: Platform, account_id: str) -> 
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         raise unsupported_encoding("The body of the request is compressed: please compress the file alone, with gzip.")
     action_id = str(ObjectId())
-    storage_key, spans_key = f"{action_id}/upload.csv", f"{action_id}/spans"
+    storage_key, spans_key = upload_keys.file_key(action_id), upload_keys.spans_key(action_id)
     async with platform.storage.writer(storage_key) as writer:
         form, file = await _read_form(request, platform.settings, writer)
-    storing = False
+    insertion = Insertion()
     try:
         order = UploadForm.read(form)
         delimiter = order.delimiter
@@ -152,24 +152,21 @@ async def receive(request: web.Request, platform: Platform, account_id: str) -> 
             action["idempotencyKey"] = key
             action["requestDigest"] = request_digest(form, file.name, file.digest.hexdigest())
         await platform.storage.put(spans_key, scan.index.to_bytes())
-        storing = True
-        standing = await admission.admit(platform, action)
-    except BaseException as error:
-        # The action of an insert that breaks off may be stored all the same, and then needs its file.
-        if not (storing and isinstance(error, _UNKNOWN_END) and not isinstance(error, ServerSelectionTimeoutError)):
-            with suppress(OSError):
-                await asyncio.shield(_remove(platform, storage_key, spans_key))
-        raise
-    replayed = standing["_id"] != action_id
-    if replayed:
-        with suppress(OSError):
+        standing = await admission.admit(platform, action, insertion)
+    finally:
+        # The file goes only when no action can need it: what fails after that never takes it away.
+        if not insertion.possible:
             await asyncio.shield(_remove(platform, storage_key, spans_key))
-    return standing, replayed
+    return standing, standing["_id"] != action_id
 
 
 async def _remove(platform: Platform, *keys: str) -> None:
-    for key in keys:
-        await platform.storage.delete(key)
+    """Take away what an upload has stored; what stays because something is away is for the sweeper."""
+    try:
+        for key in keys:
+            await platform.storage.delete(key)
+    except Exception as error:
+        log.warning("what a refused upload has stored stays until it is swept: %r", error)
 
 
 async def _scan_stored(platform: Platform, key: str, size: int, delimiter: str) -> Scan:

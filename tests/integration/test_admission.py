@@ -12,8 +12,9 @@ import pytest
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
+from app import admission
 from app.adapters.store.admissions import Admissions
-from app.admission import admit, check_room
+from app.admission import Insertion, check_room
 from app.domain.account_limits import StorageFull, TooManyActive
 from app.domain.actions import Status
 from app.domain.idempotency import KEY_LIFETIME, KeyReused, scoped
@@ -39,6 +40,10 @@ def action(key: str | None = None, digest: str = "one", **fields: Any) -> dict[s
         **fields,
     }
     return document if key is None else {**document, "idempotencyKey": scoped(ACCOUNT, key), "requestDigest": digest}
+
+
+async def admit(platform: Platform, made: dict[str, Any]) -> dict[str, Any]:
+    return await admission.admit(platform, made, Insertion())
 
 
 async def stored(bench: Bench) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from app import orphans
 from app.adapters.storage import Storage
 from app.orphans import OrphanSweeper, sweep_interval
 from app.platform import Platform
+from stack import Stack
 from tests.buckets import Bucket
 from tests.integration.conftest import Bench
 
@@ -71,11 +73,28 @@ async def test_what_a_killed_worker_had_begun_to_write_is_removed(sweeping: Benc
 
 
 async def test_what_is_not_ours_stays(sweeping: Bench) -> None:
-    foreign = {"readme.txt", "backup/2026.tar", f"{NOBODY}x/upload.csv"}
+    foreign = {"readme.txt", "backup/2026.tar", f"{NOBODY}x/upload.csv", f"{NOBODY}/notes.txt", f"{NOBODY}/a/spans"}
     for key in foreign:
         await sweeping.storage.put(key, b"x")
     await OrphanSweeper().sweep_orphans(aged(sweeping, -60))
     assert await keys(sweeping.storage) == foreign
+
+
+@pytest.mark.parametrize("prefix", ["", "/some/prefix"])
+async def test_unfinished_uploads_of_others_stay(bench: Bench, s3: Stack, prefix: str) -> None:
+    """Other programs have uploads under way in the same bucket, some below the same prefix."""
+    bucket = Bucket(s3)
+    storage = bucket.storage(STORAGE_URI=f"s3://{bucket.name}{prefix}")
+    await storage.prepare()
+    foreign = {"dump.tar", "some/prefix/backup.tar", f"other/{ORPHANS[0]}", f"some/prefix/x/{ORPHANS[0]}"}
+    ours = f"{prefix}/{ORPHANS[0]}".lstrip("/")
+    for key in {*foreign, ours}:
+        bucket.begin_upload(key)
+    assert bucket.unfinished() == {*foreign, ours}
+    await OrphanSweeper().sweep_orphans(replace(aged(bench, -60), storage=storage))
+    assert bucket.unfinished() == foreign
+    await storage.close()
+    bucket.close()
 
 
 async def test_a_turn_does_a_bounded_amount_of_work_and_the_next_goes_on(

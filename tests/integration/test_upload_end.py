@@ -10,10 +10,9 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from aiohttp import FormData, web
 from aiohttp.test_utils import TestClient, TestServer
-from pymongo.errors import AutoReconnect, PyMongoError, ServerSelectionTimeoutError
+from pymongo.errors import AutoReconnect, OperationFailure, ServerSelectionTimeoutError
 
 from tests.integration.conftest import Bench
-from web.errors import ApiError
 from web.uploads import receive
 
 KEY = {"Idempotency-Key": "once"}
@@ -24,7 +23,7 @@ async def client(bench: Bench) -> AsyncIterator[TestClient[web.Request, web.Appl
     async def post(request: web.Request) -> web.Response:
         try:
             action, replayed = await receive(request, bench.platform, "acme")
-        except (ApiError, PyMongoError) as error:
+        except Exception as error:  # as the middleware does
             return web.json_response({"error": str(error)}, status=getattr(error, "status", 503))
         return web.json_response({"id": action["_id"], "replayed": replayed}, status=201)
 
@@ -66,13 +65,87 @@ async def test_when_the_answer_of_the_database_is_lost_the_same_key_finds_the_ac
 async def test_when_the_database_was_never_reached_nothing_stays_and_the_key_is_free(
     bench: Bench, client: TestClient[web.Request, web.Application], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def not_there(action: dict[str, Any]) -> dict[str, Any]:
+    async def not_there(action: dict[str, Any]) -> None:
         raise ServerSelectionTimeoutError("no server")
 
     with monkeypatch.context() as patch:
-        patch.setattr(bench.store.actions, "add", not_there)
+        patch.setattr(bench.store.actions, "_collection", Inserting(bench.database["bulk_operations"], not_there))
         assert (await upload(client))[0] == 503
     assert stored(bench) == set()
     status, made = await upload(client)
     assert (status, made["replayed"]) == (201, False)
     assert stored(bench) == {made["id"]}
+
+
+LIMITED = {"max_active_actions": 5, "max_stored_bytes": 1_000_000}
+
+
+@pytest.fixture
+def limited(bench: Bench) -> Bench:
+    """A bench on which the account has limits, so that its uploads are stored one after another."""
+    bench.platform = bench.platform_with(settings=bench.settings.model_copy(update=LIMITED))
+    return bench
+
+
+async def test_the_end_of_a_turn_takes_no_file_away(
+    limited: Bench, client: TestClient[web.Request, web.Application], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The action is stored, then the database goes away before the turn is given back."""
+
+    async def away(*_: Any) -> None:
+        raise ServerSelectionTimeoutError("no server")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(limited.store.admissions, "_collection", Failing(limited.database["admissions"], away))
+        status, made = await upload(client)
+    assert (status, made["replayed"]) == (201, False)
+    assert stored(limited) == {made["id"]}
+
+
+@pytest.mark.parametrize(
+    "error", [AutoReconnect("closed"), OperationFailure("stepped down", 189), TimeoutError(), ValueError("a fault")]
+)
+async def test_what_fails_behind_the_insert_takes_no_file_away(
+    limited: Bench,
+    client: TestClient[web.Request, web.Application],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    """Whatever it is: only an insert that is known not to have happened gives the file up."""
+    add = limited.store.actions.add
+
+    async def add_and_fail(action: dict[str, Any]) -> dict[str, Any]:
+        await add(action)
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(limited.store.actions, "add", add_and_fail)
+        assert (await upload(client))[0] >= 500
+    [action] = [found async for found in limited.database["bulk_operations"].find()]
+    assert stored(limited) == {action["_id"]}
+
+
+async def test_an_account_without_room_keeps_no_file(
+    limited: Bench, client: TestClient[web.Request, web.Application], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: Any) -> int:
+        raise AutoReconnect("closed before anything was inserted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(limited.store.actions, "stored_bytes", away)
+        assert (await upload(client))[0] == 503
+    assert stored(limited) == set()
+
+
+class Failing:
+    """A collection whose deletions fail."""
+
+    def __init__(self, collection: Any, delete_one: Any) -> None:
+        self.insert_one, self.find_one, self.delete_one = collection.insert_one, collection.find_one, delete_one
+
+
+class Inserting:
+    """A collection whose insertions fail."""
+
+    def __init__(self, collection: Any, insert_one: Any) -> None:
+        self.insert_one, self.find_one = insert_one, collection.find_one

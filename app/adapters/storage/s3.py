@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from app.adapters.storage.base import ObjectMissing, StorageWriter, StoredObject
 from app.adapters.storage.ending import to_the_end
+from app.domain.upload_keys import is_upload_key
 
 #: An object is sent in parts of this size, of which each writer holds one, bytes. S3 takes parts from 5 MiB on, of one
 #: size but for the last, and at most 10,000 of them: an object may have 78 GiB.
@@ -120,7 +121,7 @@ class S3Storage:
         return found
 
     async def discard_unfinished(self, before: datetime, limit: int = 1000) -> int:
-        """End uploads that were begun before a moment."""
+        """End our uploads that were begun before a moment; other programs may have some in the same bucket."""
         discarded = 0
         place: dict[str, str] = {}
         with _faults():
@@ -130,12 +131,15 @@ class S3Storage:
                 for upload in answer.get("Uploads", []):
                     if discarded == limit:
                         return discarded
-                    if upload["Initiated"] < before:
+                    if upload["Initiated"] < before and self._is_ours(upload["Key"]):
                         await self._end(client, upload)
                         discarded += 1
                 if not answer.get("IsTruncated"):
                     return discarded
                 place = {"KeyMarker": answer["NextKeyMarker"], "UploadIdMarker": answer["NextUploadIdMarker"]}
+
+    def _is_ours(self, key: str) -> bool:
+        return key.startswith(self._below) and is_upload_key(key.removeprefix(self._below))
 
     async def _end(self, client: Any, upload: Mapping[str, Any]) -> None:
         try:

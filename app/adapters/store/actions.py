@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pymongo import DESCENDING, ReturnDocument
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, ServerSelectionTimeoutError
 
 from app.domain.actions import ENDED, Status, sources_of
 from app.domain.idempotency import KEY_LIFETIME
@@ -18,6 +18,10 @@ Document = dict[str, Any]
 
 #: An expired key is taken away from its action at the first attempt; the next ones are for those who race for it.
 _ATTEMPTS = 5
+
+
+class NotInserted(ServerSelectionTimeoutError):
+    """The database is away, and has never got the new action: it is not there."""
 
 
 class Actions:
@@ -43,6 +47,7 @@ class Actions:
         Returns the action that stands. Key and action are one document: no crash can come between them.
 
         Raises:
+            NotInserted: the database is away, and the action is not there.
             pymongo.errors.DuplicateKeyError: there is an action of that id.
         """
         key = action.get("idempotencyKey")
@@ -50,6 +55,11 @@ class Actions:
             try:
                 await self._collection.insert_one(action)
                 return action
+            except ServerSelectionTimeoutError as error:
+                # Behind a first attempt nobody knows: the driver may have sent that twice.
+                if attempt:
+                    raise
+                raise NotInserted(str(error)) from error
             except DuplicateKeyError:
                 if key is None or attempt == _ATTEMPTS - 1:
                     raise

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 import time
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, PyMongoError
+
+log = logging.getLogger(__name__)
 
 #: Longest turn, and after how long without a change it is another's who must be dead, seconds.
 TURN, DEAD_AFTER = 3.0, 6.0
@@ -44,7 +47,14 @@ class Admissions:
             async with asyncio.timeout(TURN):
                 yield
         finally:
-            await asyncio.shield(self._collection.delete_one({"_id": account_id, "holder": holder}))
+            await asyncio.shield(self._give_back(account_id, holder))
+
+    async def _give_back(self, account_id: str, holder: str) -> None:
+        try:
+            await self._collection.delete_one({"_id": account_id, "holder": holder})
+        except PyMongoError as error:
+            # What was done in the turn is done. Whoever comes next takes the turn away, as from a dead worker.
+            log.warning("the turn of the account %s could not be given back: %r", account_id, error)
 
     async def _take(self, account_id: str, holder: str) -> None:
         seen, since = "", 0.0
