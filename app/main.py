@@ -9,9 +9,10 @@ import gc
 import logging
 import os
 import threading
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import faust
+import faust.auth
 
 from agents.dead_letters import bury, keep_poison
 from agents.dispatcher import dispatch
@@ -20,14 +21,13 @@ from agents.guard import add_agent, add_loop, add_timer, add_waiting_topics
 from agents.processor import process
 from agents.progress import count
 from agents.retrier import give_back
-from app.adapters.broker import WrongPartitions
-from app.adapters.redis_client import UnfitRedis
 from app.delivery import RepairedTransport
+from app.kafka_security import client_options
 from app.messages import Chunk, ChunkResult, Feed
 from app.orphans import OrphanSweeper, sweep_interval
 from app.platform import Platform
 from app.settings import Settings
-from app.startup import port_is_free, prepare
+from app.startup import REFUSALS, port_is_free, prepare
 from app.topics import Topics
 from tables.progress import ProgressTable
 from web import routes
@@ -71,7 +71,7 @@ class BulkApp(faust.App):  # type: ignore[misc]
         )
         try:
             await prepare(self.platform)
-        except (WrongPartitions, UnfitRedis) as error:
+        except REFUSALS as error:
             _refuse(str(error))
         _quieten_garbage_collector()
 
@@ -112,11 +112,27 @@ def _end_hard() -> None:
     os._exit(1)
 
 
+def _credentials(options: dict[str, Any]) -> faust.types.auth.CredentialsT | None:
+    """Return the security of Kafka's clients as Faust takes it, for its consumer and its producer."""
+    context = options.get("ssl_context")
+    if "sasl_oauth_token_provider" in options:
+        return faust.auth.OAuthCredentials(oauth_cb=options["sasl_oauth_token_provider"], ssl_context=context)
+    if "sasl_mechanism" in options:
+        return faust.auth.SASLCredentials(
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            mechanism=options["sasl_mechanism"],
+            ssl_context=context,
+        )
+    return faust.auth.SSLCredentials(context) if context is not None else None
+
+
 def create_app(settings: Settings) -> BulkApp:
     """Put the application together. Creates no client and touches no service."""
     app = BulkApp(
         settings.kafka_topic,
         broker=settings.kafka_broker,
+        broker_credentials=_credentials(client_options(settings)),
         datadir=str(settings.data_dir / settings.kafka_topic),
         store="rocksdb://",
         autodiscover=False,

@@ -1,11 +1,12 @@
 """Every setting of the platform: its name, its default, and what makes it valid.
 
-Values come from the environment or from a file ``.env`` in the working directory. A wrong value stops the
-start with one line that names the setting.
+Values come from the environment or from a file ``.env`` in the working directory, secrets also from files of their own
+(``NAME_FILE``). A wrong value, or an unknown name in ``.env``, stops the start with one line that names the setting.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -13,9 +14,19 @@ from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
+from app import kafka_security
 from app.domain.account_limits import AccountLimits, limits_of, parse_tiers
+from app.secret_files import SecretFileError, SecretFiles
+from app.setting_names import mistyped, unknown_names
 
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:]+\]|[^\s:/@,;\[\]]+)(:\d{1,5})?")
 _MONGO_URI = re.compile(
@@ -153,6 +164,53 @@ class Settings(BaseSettings):
         default_factory=lambda: (Path.cwd() / "data" / "uploads").as_uri(),
         description="where uploads are kept, file:///directory or s3://bucket/prefix; the same for every worker",
     )
+    # How clients of Kafka prove who they are (app/kafka_security.py); docs/operations.md has examples
+    kafka_security_protocol: kafka_security.SecurityProtocol = Field(
+        "PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"
+    )
+    kafka_sasl_mechanism: Annotated[
+        kafka_security.SaslMechanism | None, AfterValidator(kafka_security.check_mechanism)
+    ] = Field(None, validate_default=True, description="with SASL: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER")
+    kafka_sasl_username: Annotated[str | None, AfterValidator(kafka_security.check_login)] = Field(
+        None, validate_default=True, description="user of PLAIN and SCRAM"
+    )
+    kafka_sasl_password: Annotated[SecretStr | None, AfterValidator(kafka_security.check_login)] = Field(
+        None, validate_default=True, description="password of PLAIN and SCRAM"
+    )
+    kafka_ssl_ca_file: Annotated[Path | None, AfterValidator(kafka_security.check_authorities)] = Field(
+        None,
+        description="PEM file of the authorities that brokers' certificates are checked against; empty: the system's",
+    )
+    kafka_ssl_cert_file: Annotated[Path | None, AfterValidator(kafka_security.check_tls_file)] = Field(
+        None, description="PEM file of a client certificate, for brokers that ask for one"
+    )
+    kafka_ssl_key_file: Annotated[Path | None, AfterValidator(kafka_security.check_key)] = Field(
+        None, description="PEM file of its key; empty: it is in the same file"
+    )
+    kafka_ssl_key_password: Annotated[SecretStr | None, AfterValidator(kafka_security.check_key_password)] = Field(
+        None, validate_default=True, description="password of that key, if it is encrypted"
+    )
+    kafka_oauth_token_url: Annotated[str | None, AfterValidator(kafka_security.check_token_url)] = Field(
+        None, description="with OAUTHBEARER: token endpoint (client credentials grant)"
+    )
+    kafka_oauth_client_id: Annotated[str | None, AfterValidator(kafka_security.check_token_login)] = Field(
+        None, validate_default=True, description="who we are to the token endpoint"
+    )
+    kafka_oauth_client_secret: Annotated[SecretStr | None, AfterValidator(kafka_security.check_token_login)] = Field(
+        None, validate_default=True, description="the secret of that client"
+    )
+    kafka_oauth_scope: Annotated[str, AfterValidator(kafka_security.check_oauth)] = Field(
+        "", description="scope to ask the token endpoint for"
+    )
+    kafka_oauth_token_file: Annotated[Path | None, AfterValidator(kafka_security.check_token_file)] = Field(
+        None, validate_default=True, description="with OAUTHBEARER, instead of the endpoint: a file with the token"
+    )
+    kafka_oauth_extensions: Annotated[
+        dict[str, str],
+        NoDecode,
+        BeforeValidator(kafka_security.parse_extensions),
+        AfterValidator(kafka_security.check_oauth),
+    ] = Field(default_factory=dict, description="sent beside the token, name=value, several separated by commas")
     # Beside these, which may stand in .env as well, botocore's own variables and files work: profiles, roles, ...
     aws_endpoint_url: Annotated[str, AfterValidator(_endpoint_url)] = Field(
         "", description="server of an s3:// storage, unless it is Amazon's"
@@ -270,6 +328,21 @@ class Settings(BaseSettings):
         8.0, description="seconds after which a dead worker's partitions move to the others"
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Add the secrets that come from files."""
+        places = [
+            source.env_vars for source in (env_settings, dotenv_settings) if isinstance(source, EnvSettingsSource)
+        ]
+        return init_settings, env_settings, dotenv_settings, SecretFiles(settings_cls, secret_names(), *places)
+
     @property
     def brokers(self) -> list[str]:
         """The brokers as host:port."""
@@ -306,19 +379,47 @@ def get_settings() -> Settings:
     """Read the settings.
 
     Raises:
-        SystemExit: a value is wrong; the message has one line for each such setting.
+        SystemExit: a value is wrong, or ``.env`` has an unknown name; the message has one line for each.
     """
+    names = {name.upper() for name in (*Settings.model_fields, *(f"{name}_file" for name in secret_names()))}
+    wrong = [_unknown(name, near) for name, near in unknown_names(_names_in_file(), names).items()]
     try:
-        return Settings()
+        settings = Settings()
+    except SecretFileError as error:
+        wrong += [
+            f"Setting {name} is wrong: {reason} (it is {path!r})" for name, (reason, path) in error.reasons.items()
+        ]
     except ValidationError as error:
-        sys.exit("\n".join(_refusal(str(e["loc"][0]), e["msg"], e.get("input")) for e in error.errors()))
+        wrong += [_refusal(str(e["loc"][0]), e["msg"], e.get("input")) for e in error.errors()]
+    if wrong:
+        sys.exit("\n".join(wrong))
+    for name in sorted(os.environ):
+        # The environment is also for others, so what is in it is no fault; but this one is hardly meant for them.
+        if near := mistyped(name.upper(), names):
+            print(f"warning: {name} in the environment has no effect: did you mean {near}?", file=sys.stderr)
+    return settings
+
+
+def secret_names() -> list[str]:
+    """Return the fields that hold a secret, and may come from a file."""
+    return [name for name, field in Settings.model_fields.items() if _is_secret(field.annotation)]
+
+
+def _names_in_file() -> list[str]:
+    # Without leaving out what is empty: a mistyped name has no effect whatever stands behind it.
+    return [name.upper() for name in DotEnvSettingsSource(Settings, env_ignore_empty=False).env_vars]
+
+
+def _unknown(name: str, near: str | None) -> str:
+    hint = f"did you mean {near}?" if near else ".env.example has all names"
+    return f"Setting {name} in .env is unknown: {hint}"
 
 
 def _refusal(name: str, reason: str, value: object) -> str:
     # What is before an @ may be a password, where none is taken as well.
     secret = _is_secret(Settings.model_fields[name].annotation) or "@" in str(value)
     shown = "not shown, because it is a secret" if secret else f"it is {value!r}"
-    return f"Setting {name.upper()} is wrong: {reason} ({shown})"
+    return f"Setting {name.upper()} is wrong: {reason.removeprefix('Value error, ')} ({shown})"
 
 
 def _is_secret(annotation: Any) -> bool:

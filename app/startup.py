@@ -8,10 +8,15 @@ import socket
 from collections.abc import Awaitable, Callable
 
 from app.adapters.broker import WrongPartitions, create_topics
+from app.adapters.broker_access import BrokerRefuses, check_access
 from app.adapters.redis_client import UnfitRedis, refuse_unfit
+from app.kafka_security import client_options
 from app.platform import Platform
 
 log = logging.getLogger(__name__)
+
+#: What no waiting mends: a setting is wrong.
+REFUSALS = (WrongPartitions, BrokerRefuses, UnfitRedis)
 
 #: Between two attempts on a dependency that is away, seconds.
 _PAUSE = 1.0
@@ -21,17 +26,22 @@ async def prepare(platform: Platform) -> None:
     """Wait for every dependency, and create indexes and topics; a worker that is to stop waits no longer.
 
     Raises:
+        BrokerRefuses: a broker answers and does not let us in.
         WrongPartitions: a topic exists with another number of partitions than the settings say.
         UnfitRedis: this Redis would lose what it is given.
     """
     settings, topics = platform.settings, platform.topics
 
+    security = client_options(settings)
+
     async def kafka() -> None:
+        await check_access(settings.brokers, security)
         await create_topics(
             settings.brokers,
             [channel.name for channel in topics.all],
             partitions=settings.topic_partitions,
             replication=settings.topic_replication,
+            security=security,
         )
 
     async def redis() -> None:
@@ -63,7 +73,7 @@ async def _until_ready(name: str, step: Callable[[], Awaitable[None]], platform:
     while not platform.is_moving():
         try:
             await step()
-        except (WrongPartitions, UnfitRedis):
+        except REFUSALS:
             raise
         except Exception as error:
             waited = True

@@ -15,6 +15,7 @@ from stack import S3, Options, Stack
 from stack.clients import NEWMAN
 from stack.downloads import LIBRARY, fetch
 from stack.errors import Cancellation
+from tests.secure_kafka import SecureKafka
 from tests.support import Worker
 
 pytest_plugins = ["tests.figures", "tests.side_by_side"]
@@ -43,6 +44,16 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             pytest.skip(f"no S3 server: {tool.command}: {problem}")
     with Stack(directory=tmp_path_factory.mktemp("s3"), services=("s3",), ports="free") as stack:
         yield stack
+
+
+@pytest.fixture(scope="session")
+def secure_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
+    """A broker that asks who its clients are."""
+    broker = SecureKafka(tmp_path_factory.mktemp("secure"))
+    try:
+        yield broker.start()
+    finally:
+        broker.stop()
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
@@ -20,14 +21,23 @@ class WrongPartitions(RuntimeError):
     """A topic exists with another number of partitions than the settings say."""
 
 
-async def create_topics(brokers: Sequence[str], names: Sequence[str], *, partitions: int, replication: int) -> None:
+async def create_topics(
+    brokers: Sequence[str],
+    names: Sequence[str],
+    *,
+    partitions: int,
+    replication: int,
+    security: Mapping[str, Any] | None = None,
+) -> None:
     """Create those of the topics that are missing, and return when the broker shows all of them.
+
+    ``security`` is what :func:`app.kafka_security.client_options` returns.
 
     Raises:
         aiokafka.errors.KafkaError: the broker does not answer or refuses.
         WrongPartitions: a topic has another number of partitions.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=list(brokers), request_timeout_ms=10_000)
+    admin = AIOKafkaAdminClient(bootstrap_servers=list(brokers), request_timeout_ms=10_000, **(security or {}))
     await admin.start()
     try:
         present = await _partitions(admin, names)

@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from app.domain.account_limits import AccountLimits
-from app.settings import Settings, get_settings
+from app.settings import Settings, get_settings, secret_names
 
 Environment = Callable[..., None]
 
@@ -124,7 +124,7 @@ WRONG = [
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Environment:
     """Only what a test sets: none of the machine's own settings, no ``.env``."""
-    names = {name.upper() for name in Settings.model_fields}
+    names = {f"{name}{end}".upper() for name in Settings.model_fields for end in ("", "_file")}
     for name in [name for name in os.environ if name.upper() in names]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
@@ -199,7 +199,7 @@ def test_an_empty_value_is_no_value(environment: Environment) -> None:
 
 
 def test_values_come_from_a_file_and_the_environment_goes_before_it(environment: Environment) -> None:
-    Path(".env").write_text("PORT=4000\nBATCH_SIZE=10\nNOT_OURS=1\n", encoding="utf-8")
+    Path(".env").write_text("PORT=4000\nBATCH_SIZE=10\n", encoding="utf-8")
     environment(PORT="5000")
     assert (get_settings().port, get_settings().batch_size) == (5000, 10)
 
@@ -389,3 +389,107 @@ def test_orphans_are_older_than_any_upload_or_left_alone(environment: Environmen
 def test_settings_do_not_change_while_the_worker_runs() -> None:
     with pytest.raises(ValueError, match="frozen"):
         get_settings().port = 1  # type: ignore[misc]
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("AUTH_MOD=required", "Setting AUTH_MOD in .env is unknown: did you mean AUTH_MODE?"),
+        ("auth_mod=", "Setting AUTH_MOD in .env is unknown: did you mean AUTH_MODE?"),
+        ("REDIS_URL=cache:6379", "Setting REDIS_URL in .env is unknown: did you mean REDIS_URI?"),
+        ("MONGODB_URI=x", "Setting MONGODB_URI in .env is unknown: did you mean MONGO_DB_URI?"),
+        ("AWS_REGOIN=x", "Setting AWS_REGOIN in .env is unknown: did you mean AWS_REGION?"),
+        ("JWT_SECRET_FLIE=x", "Setting JWT_SECRET_FLIE in .env is unknown: did you mean JWT_SECRET_FILE?"),
+        ("MAX_UPLOAD_SIZE=1", "Setting MAX_UPLOAD_SIZE in .env is unknown: did you mean MAX_UPLOAD_BYTES?"),
+        ("PORT_FILE=x", "Setting PORT_FILE in .env is unknown: .env.example has all names"),
+        ("NOTHING_LIKE_IT=1", "Setting NOTHING_LIKE_IT in .env is unknown: .env.example has all names"),
+    ],
+)
+def test_an_unknown_name_in_the_file_stops(line: str, said: str) -> None:
+    """A mistyped AUTH_MODE would leave the API open without a word."""
+    Path(".env").write_text(f"{line}\nPORT=4000\n")
+    assert refusal() == [said]
+
+
+def test_unknown_names_are_told_with_wrong_values() -> None:
+    Path(".env").write_text("AUTH_MOD=required\nPORT=0\n")
+    assert [line.split()[1] for line in refusal()] == ["AUTH_MOD", "PORT"]
+
+
+@pytest.mark.parametrize("name", ["STACK", "GATEWAY_URI", "S3_ACCESS_KEY", "COMPOSE_PROFILES", "AWS_PROFILE"])
+def test_names_of_others_are_known(name: str) -> None:
+    Path(".env").write_text(f"{name}=x\n")
+    assert get_settings().port == 3000
+
+
+@pytest.mark.parametrize("name", ["AUTH_MOD", "KAFKA_BROKERS", "REDIS_URL"])
+def test_a_mistyped_name_in_the_environment_warns(
+    environment: Environment, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    environment(**{name: "x"})
+    get_settings()
+    assert f"warning: {name} in the environment has no effect: did you mean " in capsys.readouterr().err
+
+
+def test_the_environment_of_others_is_let_alone(environment: Environment, capsys: pytest.CaptureFixture[str]) -> None:
+    environment(HOME="x", HOSTNAME="x", PATH="x", AWS_PROFILE="x", MONGO_URL="x", STACK="x", HOSTTYPE="x", POST="")
+    get_settings()
+    assert capsys.readouterr().err == ""
+
+
+# Secrets from files
+
+
+def test_a_secret_may_come_from_a_file(environment: Environment, tmp_path: Path) -> None:
+    (tmp_path / "uri").write_text("mongodb://user:hidden@mongo/bulk\n")
+    (tmp_path / "password").write_text(" with blanks \r\n")
+    Path(".env").write_text(f"KAFKA_SASL_PASSWORD_FILE={tmp_path / 'password'}\n")
+    environment(
+        MONGO_DB_URI_FILE=str(tmp_path / "uri"),
+        KAFKA_SECURITY_PROTOCOL="SASL_PLAINTEXT",
+        KAFKA_SASL_MECHANISM="PLAIN",
+        KAFKA_SASL_USERNAME="me",
+    )
+    settings = get_settings()
+    assert settings.mongo_db_uri.get_secret_value() == "mongodb://user:hidden@mongo/bulk"
+    assert plain(settings.kafka_sasl_password) == " with blanks "
+    assert "hidden" not in repr(settings)
+
+
+def test_every_secret_may_come_from_a_file(environment: Environment) -> None:
+    secrets = secret_names()
+    assert {"mongo_db_uri", "redis_uri", "jwt_secret", "aws_secret_access_key", "kafka_sasl_password"} <= set(secrets)
+    environment(**{f"{name}_FILE".upper(): "/nowhere" for name in secrets})
+    assert sorted(line.split()[1] for line in refusal()) == sorted(f"{name}_FILE".upper() for name in secrets)
+
+
+def test_a_secret_and_its_file_are_one_too_many(environment: Environment, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("hidden")
+    Path(".env").write_text("REDIS_URI=cache:6379\n")
+    environment(REDIS_URI_FILE=str(tmp_path / "secret"))
+    [line] = refusal()
+    assert line.startswith("Setting REDIS_URI_FILE is wrong: REDIS_URI is set as well, and only one of them can be")
+
+
+@pytest.mark.parametrize(("content", "words"), [(None, "No such file"), (b"\n", "is empty"), (b"\xff", "not UTF-8")])
+def test_a_file_without_a_secret_is_one_line(
+    environment: Environment, tmp_path: Path, content: bytes | None, words: str
+) -> None:
+    if content is not None:
+        (tmp_path / "secret").write_bytes(content)
+    environment(JWT_SECRET_FILE=str(tmp_path / "secret"))
+    [line] = refusal()
+    assert line.startswith("Setting JWT_SECRET_FILE is wrong: ")
+    assert words in line
+    assert str(tmp_path / "secret") in line
+
+
+def test_a_wrong_secret_of_a_file_is_not_shown(environment: Environment, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("hidden")
+    environment(MONGO_DB_URI_FILE=str(tmp_path / "secret"))
+    [line] = refusal()
+    assert line.startswith("Setting MONGO_DB_URI is wrong: ")
+    assert "hidden" not in line
