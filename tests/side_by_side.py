@@ -24,9 +24,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.xdist_group(group))
 
 
-def _rank(item: pytest.Item) -> int:
+def _rank(item: pytest.Item) -> tuple[int, bool]:
     directory = _directory(item)
-    return _ORDER.index(directory) if directory in _ORDER else 0
+    return _ORDER.index(directory) if directory in _ORDER else 0, not _needs_own_services(item)
+
+
+def _needs_own_services(item: pytest.Item) -> bool:
+    """Whether it kills services, which only one test can do at a time."""
+    return "durable_services" in _fixtures(item)
+
+
+def _fixtures(item: pytest.Item) -> list[str]:
+    return getattr(item, "fixturenames", [])
 
 
 def _directory(item: pytest.Item) -> str:
@@ -35,10 +44,9 @@ def _directory(item: pytest.Item) -> str:
 
 def _group(item: pytest.Item) -> str | None:
     """The tests that one process runs; None for one that needs nothing of its neighbours."""
-    fixtures: list[str] = getattr(item, "fixturenames", [])
     for name in _SHARED:
-        if name in fixtures:
+        if name in _fixtures(item):
             return name
-    if _directory(item) == "faults" and "durable_services" not in fixtures:
+    if _directory(item) == "faults" and not _needs_own_services(item):
         return None
     return item.path.stem

@@ -122,20 +122,21 @@ MakeScene = Callable[..., Scene]
 @pytest.fixture
 def make_scene(services: Stack, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[MakeScene]:
     """Make the scene of a test; keyword arguments are settings of all its workers."""
-    yield from _make_scenes(services, tmp_path, request)
+    yield from _make_scenes(services, tmp_path, request, rows=30_000)
 
 
 @pytest.fixture
 def make_durable_scene(durable_services: Stack, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[MakeScene]:
     """The same on services that may be killed."""
-    yield from _make_scenes(durable_services, tmp_path, request)
+    # Fewer rows: a database in a file takes four times as long.
+    yield from _make_scenes(durable_services, tmp_path, request, rows=20_000)
 
 
-def _make_scenes(services: Stack, directory: Path, request: pytest.FixtureRequest) -> Iterator[MakeScene]:
+def _make_scenes(services: Stack, directory: Path, request: pytest.FixtureRequest, *, rows: int) -> Iterator[MakeScene]:
     found = figures(request.config)
     scenes: list[Scene] = []
 
-    def make(*, rows: int = 50_000, seed: int = 1, **settings: str) -> Scene:
+    def make(*, rows: int = rows, seed: int = 1, **settings: str) -> Scene:
         environment = {**namespace(services, directory), **QUICK, **settings}
         scenes.append(Scene(services, directory, environment, Sample(rows, seed=seed), request.node.name, found))
         return scenes[-1]

@@ -15,12 +15,14 @@ CROWDED = {"BATCH_SIZE": "100", "FEED_WINDOW": "400"}
 
 @pytest.mark.parametrize("concurrency", [1, 4])
 def test_the_repair_alone_loses_nothing_when_a_worker_dies(make_scene: MakeScene, concurrency: int) -> None:
-    _kill_one_of_two(make_scene(PROCESSOR_CONCURRENCY=str(concurrency), **NEVER, **CROWDED), _slow(concurrency))
+    _kill_one_of_two(
+        make_scene(rows=50_000, PROCESSOR_CONCURRENCY=str(concurrency), **NEVER, **CROWDED), _slow(concurrency)
+    )
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
 def test_the_watchdog_alone_loses_nothing_when_a_worker_dies(make_scene: MakeScene, concurrency: int) -> None:
-    scene = make_scene(PROCESSOR_CONCURRENCY=str(concurrency), **CROWDED)
+    scene = make_scene(rows=50_000, PROCESSOR_CONCURRENCY=str(concurrency), **CROWDED)
     _kill_one_of_two(scene, {"no_repair": {}, **_slow(concurrency)})
 
 

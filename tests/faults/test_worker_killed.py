@@ -45,7 +45,7 @@ def test_a_worker_that_dies_during_an_upload_leaves_no_action_and_the_upload_can
 
 
 def test_one_of_two_workers_dies_for_good_and_a_third_joins(make_scene: MakeScene) -> None:
-    scene = make_scene(rows=70_000)
+    scene = make_scene(rows=50_000)
     first, second = scene.worker(), scene.worker()
     action = first.submit(scene.file)
     wait_for(lambda: first.action(action)["processedCount"] > 10_000, "under way")
