@@ -107,7 +107,10 @@ async def test_two_credentials_are_one_too_many(headers: list[tuple[str, str]]) 
         await authenticate(*headers)
 
 
-@pytest.mark.parametrize("key", ["", "x", "bulk_", '{"$ne": null}', f"{new_key()}, {new_key()}", "\udcff" * 48])
+@pytest.mark.parametrize(
+    "key",
+    ["", "x", "bulk_", '{"$ne": null}', pytest.param(f"{new_key()}, {new_key()}", id="two keys"), "\udcff" * 48],
+)
 async def test_what_is_no_key_is_refused_without_asking_the_database(key: str) -> None:
     with pytest.raises(Unauthenticated, match="The API key is not valid"):
         await authenticate(("X-API-Key", key))
