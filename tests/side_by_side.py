@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,15 +14,16 @@ _SHARED = ("limited", "federated", "guarded", "worker", "s3")
 _ORDER = ("faults", "e2e", "security", "integration", "unit")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+# A wrapper, because pytest-xdist, which reads the groups, was there first.
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     """Order the tests and put them into groups, when pytest-xdist runs them."""
-    if not hasattr(config, "workerinput"):
-        return
-    items.sort(key=_rank)
-    for item in items:
-        if (group := _group(item)) is not None:
-            item.add_marker(pytest.mark.xdist_group(group))
+    if hasattr(config, "workerinput"):
+        items.sort(key=_rank)
+        for item in items:
+            if (group := _group(item)) is not None:
+                item.add_marker(pytest.mark.xdist_group(group))
+    yield
 
 
 def _rank(item: pytest.Item) -> tuple[int, bool]:

@@ -32,7 +32,7 @@ INJECT: dict[str, Any] = json.loads(os.environ.get("INJECT", "{}"))
 
 #: Where the process can be killed: the class and its method, before or after the nth call of it.
 KILL_POINTS: dict[str, tuple[Any, str, str]] = {
-    "uploading": (local._LocalWriter, "write", "before"),
+    "uploading": (local._GrowingFile, "write", "before"),
     "feeding": (Channel, "send", "after"),
     "claimed": (Records, "upsert", "before"),
     "written": (Records, "upsert", "after"),
