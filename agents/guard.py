@@ -26,6 +26,7 @@ from app.adapters.topic_reader import Event, Handle, TopicReader
 from app.domain.legible import legible
 from app.domain.public_faults import public_text
 from app.headers import Handover, Origin
+from app.kafka_security import client_options
 from app.messages import Chunk, Message
 from app.platform import Platform
 from app.topics import Channel, TooLarge
@@ -87,7 +88,7 @@ def add_waiting_topics(app: Any, handlers: Mapping[Channel, EventHandler]) -> No
     async def read() -> None:
         settings = app.platform.settings
         reader = TopicReader(
-            settings.kafka_client,
+            {"bootstrap_servers": settings.brokers, **client_options(settings)},
             f"{settings.kafka_topic}-waiting",
             {channel.name: guarded(channel, handle) for channel, handle in handlers.items()},
             session_timeout=settings.broker_session_timeout,

@@ -348,11 +348,6 @@ class Settings(BaseSettings):
         """The brokers as host:port."""
         return [url.partition("://")[2] for url in self.kafka_broker.split(";")]
 
-    @property
-    def kafka_client(self) -> dict[str, Any]:
-        """The arguments for a client of aiokafka."""
-        return {"bootstrap_servers": self.brokers}
-
     def limits_of(self, account_id: str) -> AccountLimits:
         """The limits of an account."""
         common = AccountLimits(

@@ -42,6 +42,7 @@ async def prepare(platform: Platform) -> None:
             partitions=settings.topic_partitions,
             replication=settings.topic_replication,
             security=security,
+            others=topics.of_faust,
         )
 
     async def redis() -> None:

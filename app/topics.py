@@ -95,6 +95,12 @@ class Topics:
         self.all = (self.chunks, self.feed, self.results, *self.retries, self.dead, self.poison)
         self._named = {channel.name: channel for channel in self.all}
 
+    @property
+    def of_faust(self) -> list[str]:
+        """The topics that Faust creates for itself, without which it does not start either."""
+        tables = [table.changelog_topic.get_topic_name() for table in self._app.tables.values()]
+        return [*tables, f"{self._app.conf.id}-__assignor-__leader"]
+
     async def check(self) -> None:
         """Return when a broker answers.
 

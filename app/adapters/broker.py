@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,9 +17,16 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 log = logging.getLogger(__name__)
 
+#: Between two looks at the topics, seconds.
+_PAUSE = 0.1
+
 
 class WrongPartitions(RuntimeError):
     """A topic exists with another number of partitions than the settings say."""
+
+
+class PartitionsWithoutLeader(RuntimeError):
+    """Nobody can read or write some partitions: their brokers are away."""
 
 
 async def create_topics(
@@ -28,30 +36,59 @@ async def create_topics(
     partitions: int,
     replication: int,
     security: Mapping[str, Any] | None = None,
+    others: Sequence[str] = (),
+    timeout: float = 10.0,
 ) -> None:
-    """Create those of the topics that are missing, and return when the broker shows all of them.
+    """Create those of the topics that are missing, and return when the broker shows all of them with their leaders.
 
-    ``security`` is what :func:`app.kafka_security.client_options` returns.
+    Args:
+        brokers: some of them, as host:port.
+        names: the topics.
+        partitions: of each of them.
+        replication: replicas of each partition.
+        security: what :func:`app.kafka_security.client_options` returns.
+        others: topics that somebody else creates; those that exist must have leaders as well.
+        timeout: seconds in which leaders may be elected.
 
     Raises:
         aiokafka.errors.KafkaError: the broker does not answer or refuses.
         WrongPartitions: a topic has another number of partitions.
+        PartitionsWithoutLeader: a topic has partitions that have no leader, or is not shown at all.
     """
     admin = AIOKafkaAdminClient(bootstrap_servers=list(brokers), request_timeout_ms=10_000, **(security or {}))
     await admin.start()
     try:
-        present = await _partitions(admin, names)
-        missing = [name for name in names if name not in present]
+        known = set(await admin.list_topics())
+        missing = [name for name in names if name not in known]
         if missing:
             log.info("creating topics %s with %d partitions", ", ".join(missing), partitions)
             await _create(admin, missing, partitions, replication)
-        while len(present := await _partitions(admin, names)) < len(names):
-            await asyncio.sleep(0.1)
-        for name, count in present.items():
-            if count != partitions:
-                raise WrongPartitions(f"topic {name} has {count} partitions, TOPIC_PARTITIONS says {partitions}")
+        expected = [*names, *(name for name in others if name in known)]
+        end = time.monotonic() + timeout
+        while unready := _unready(expected, described := await admin.describe_topics(expected)):
+            if time.monotonic() >= end:
+                raise PartitionsWithoutLeader("; ".join(unready))
+            await asyncio.sleep(_PAUSE)
+        for topic in described:
+            if topic["topic"] in names and (count := len(topic["partitions"])) != partitions:
+                raise WrongPartitions(
+                    f"topic {topic['topic']} has {count} partitions, TOPIC_PARTITIONS says {partitions}"
+                )
     finally:
         await admin.close()
+
+
+def _unready(names: Sequence[str], described: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return for each topic that cannot be used what it lacks."""
+    found = {topic["topic"]: topic["partitions"] for topic in described}
+    lacking = []
+    for name in names:
+        without = sorted(one["partition"] for one in found.get(name, ()) if one["leader"] < 0)
+        if not found.get(name):
+            lacking.append(f"topic {name} is not there yet")
+        elif without:
+            lacking.append(f"no leader for {name} partition {', '.join(map(str, without))}")
+    return lacking
 
 
 async def _create(admin: AIOKafkaAdminClient, names: Sequence[str], partitions: int, replication: int) -> None:
@@ -60,15 +97,3 @@ async def _create(admin: AIOKafkaAdminClient, names: Sequence[str], partitions: 
         error = for_code(entry[1])
         if entry[1] and error is not TopicAlreadyExistsError:
             raise error(f"topic {entry[0]}")
-
-
-async def _partitions(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, int]:
-    """Return the number of partitions of those of the topics that exist and have leaders for all of them."""
-    found: dict[str, int] = {}
-    known = set(await admin.list_topics())
-    wanted = [name for name in names if name in known]
-    for topic in await admin.describe_topics(wanted) if wanted else []:
-        partitions = topic["partitions"]
-        if not topic["error_code"] and partitions and all(p["leader"] >= 0 for p in partitions):
-            found[topic["topic"]] = len(partitions)
-    return found

@@ -47,7 +47,7 @@ class App:
         self.platform = SimpleNamespace(
             topics=self.topics,
             settings=SimpleNamespace(
-                retry_moment=10.0, retry_delays=DELAYS, kafka_client={}, kafka_topic="bulk", broker_session_timeout=8.0
+                retry_moment=10.0, retry_delays=DELAYS, brokers=[], kafka_topic="bulk", broker_session_timeout=8.0
             ),
             dependencies=self.dependencies,
             store=SimpleNamespace(
@@ -444,6 +444,7 @@ class Reader:
 @pytest.fixture
 def reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Reader]]:
     monkeypatch.setattr(guard, "TopicReader", Reader)
+    monkeypatch.setattr(guard, "client_options", lambda settings: {})
     monkeypatch.setattr(guard, "_STOP_LOOK", 0.01)
     Reader.made.clear()
     yield Reader

@@ -1,12 +1,17 @@
-"""Before a worker starts: whether its port is free is told in time, not by Faust in the middle of the start."""
+"""Before a worker starts: what it waits for is told, and what no waiting mends ends it at once."""
 
 from __future__ import annotations
 
+import logging
 import socket
+from types import SimpleNamespace
 
 import pytest
 
-from app.startup import port_is_free
+from app import startup
+from app.adapters.broker import PartitionsWithoutLeader, WrongPartitions
+from app.adapters.redis_client import UnfitRedis
+from app.startup import _until_ready, port_is_free
 
 
 def bound(host: str, *, listen: bool) -> socket.socket:
@@ -60,3 +65,30 @@ def test_a_port_of_the_sixth_version_is_looked_at_in_its_own_family() -> None:
 
 def test_an_address_of_another_machine_is_not_free() -> None:
     assert not port_is_free("192.0.2.1", 3000)
+
+
+async def test_each_attempt_on_what_is_away_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(startup, "_PAUSE", 0)
+    caplog.set_level(logging.INFO, "app.startup")
+    faults: list[Exception] = [PartitionsWithoutLeader("no leader for bulk partition 3")] * 3
+
+    async def step() -> None:
+        if faults:
+            raise faults.pop()
+
+    await _until_ready("Kafka", step, SimpleNamespace(is_moving=lambda: False))  # type: ignore[arg-type]
+    assert [record.getMessage() for record in caplog.records] == [
+        *["waiting for Kafka: no leader for bulk partition 3"] * 3,
+        "Kafka is there",
+    ]
+
+
+@pytest.mark.parametrize("fault", [WrongPartitions("a"), UnfitRedis("b")], ids=repr)
+async def test_what_no_waiting_mends_ends_the_start(fault: Exception) -> None:
+    async def step() -> None:
+        raise fault
+
+    with pytest.raises(type(fault)):
+        await _until_ready("it", step, SimpleNamespace(is_moving=lambda: False))  # type: ignore[arg-type]
