@@ -69,6 +69,8 @@ return cjson.encode(taken)
 _RELEASE = """
 local state = redis.call('GET', KEYS[1]) or '0'
 local buckets = string.match(state, '%d+')
+-- A full Redis refuses what needs memory, unless the script has written already: it is to give memory back.
+redis.call('DEL', KEYS[1])
 redis.call('SET', KEYS[1], 'released ' .. buckets, 'EX', ARGV[1])
 return tonumber(buckets)
 """

@@ -23,6 +23,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from app.adapters.redis_client import RECONNECT
+
 log = logging.getLogger(__name__)
 
 #: Longest that Redis may take for a request, seconds.
@@ -75,8 +77,8 @@ class RateLimits:
             max_connections=_AT_ONCE,
             socket_timeout=_TIMEOUT,
             socket_connect_timeout=_TIMEOUT,
-            # Once, at once: for a connection that was left from before a restart of Redis.
-            retry=Retry(NoBackoff(), 1),
+            # Once, at once: for a connection that was left from before a restart of Redis, or a failover.
+            retry=Retry(NoBackoff(), 1, RECONNECT),
         )
         # The address is the pool's. The library hands the pool on as it is, whatever its annotation says.
         pool: Any = self._pool

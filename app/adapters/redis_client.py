@@ -10,6 +10,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
+    ClusterCrossSlotError,
     ClusterDownError,
     ConnectionError,
     DataError,
@@ -43,14 +44,14 @@ _AWAY = (OutOfMemoryError, ReadOnlyError, BusyLoadingError, ClusterDownError, Tr
 #: How errors begin that are our own mistake: the same command will never do.
 _MISTAKES = (
     "WRONGTYPE",
-    "NOSCRIPT",
-    "CROSSSLOT",
     "wrong number of arguments",
     "syntax error",
     "value is not",
     "Error compiling script",
     "user_script:",
 )
+#: After these a connection is closed, and the address looked up anew: what was the primary may be a replica now.
+RECONNECT = (ConnectionError, TimeoutError, ReadOnlyError)
 
 
 class UnfitRedis(RuntimeError):
@@ -67,9 +68,7 @@ def open_redis(uri: str) -> Redis:
         uri,
         socket_timeout=10,
         socket_connect_timeout=5,
-        retry=Retry(
-            ExponentialWithJitterBackoff(base=0.05, cap=0.5), 1, (ConnectionError, TimeoutError, ReadOnlyError)
-        ),
+        retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), 1, RECONNECT),
     )
 
 
@@ -86,7 +85,7 @@ def means_away(error: BaseException) -> bool:
 
 def passes(error: RedisError) -> bool:
     """Tell whether what failed may work later; it may not where the command itself is wrong."""
-    if isinstance(error, NoScriptError | DataError):
+    if isinstance(error, NoScriptError | ClusterCrossSlotError | DataError):
         return False
     return means_away(error) or not (isinstance(error, ResponseError) and str(error).startswith(_MISTAKES))
 

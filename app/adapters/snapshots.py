@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import ReadOnlyError, RedisError
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,9 @@ class Snapshots:
                 await pipe.execute()
         except (RedisError, OSError) as error:
             log.warning("live progress of %s not published: %s", action_id, error)
+            if isinstance(error, ReadOnlyError):
+                # A pipeline keeps its connection, here to what was the primary.
+                await self._redis.connection_pool.disconnect(inuse_connections=False)
 
     async def get(self, action_id: str) -> dict[str, Any]:
         """Return the newest counters, or nothing when there are none or Redis is away."""
@@ -42,7 +45,11 @@ class Snapshots:
         except (RedisError, OSError) as error:
             log.warning("live progress of %s not read: %s", action_id, error)
             return {}
-        return dict(orjson.loads(payload)) if payload else {}
+        try:
+            return dict(orjson.loads(payload)) if payload else {}
+        except (ValueError, TypeError):
+            log.warning("live progress of %s is not ours", action_id)
+            return {}
 
     async def drop(self, action_id: str) -> None:
         """Forget the counters of an action that has ended; its document has them."""
