@@ -31,6 +31,10 @@ def told(answer: httpx.Response) -> tuple[int, str, str]:
     assert answer.headers["Content-Type"].startswith("application/json"), answer.text
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     body = answer.json()
+    for fault in body.pop("errors", []):
+        assert set(fault) == {"field", "code", "message"}
+    if answer.status_code == 503:
+        body.pop("dependency", None)
     assert list(body) == ["error", "code", "requestId"]
     assert all(isinstance(value, str) and value for value in body.values())
     assert body["requestId"] == answer.headers["X-Request-ID"]

@@ -10,14 +10,16 @@ from typing import Annotated, Any
 from aiohttp import web
 from pydantic import Field
 
-from app.domain.actions import ENDED, Status, presented, statistics
+from app.domain.actions import ENDED, Status, accepted, presented, statistics
 from app.domain.entities import find_entity
+from app.domain.idempotency import scoped
 from app.messages import Feed
-from web.admission import REPLAYED_HEADER, UploadHeaders
+from web.admission import REPLAYED_HEADER, UploadHeaders, check_key_of_query
 from web.answers import Accepted, Action, Statistics
+from web.conditional import CONDITIONAL, UNCHANGED, conditional_json
 from web.errors import as_utf8
 from web.forms import UploadForm
-from web.inputs import Input, reads
+from web.inputs import Query, reads
 from web.operations import ACTION_NOT_FOUND, Answer, Header, operation
 from web.paging import (
     DEFAULT_LIMIT,
@@ -30,7 +32,8 @@ from web.paging import (
     next_link,
     reads_status,
 )
-from web.uploads import PROBLEMS, receive
+from web.upload_problems import INVALID_KEY, PROBLEMS
+from web.uploads import receive
 from web.views import ApiView, json_response
 
 log = logging.getLogger(__name__)
@@ -44,7 +47,7 @@ def _read_entity_type(text: str) -> str | None:
     return entity.name if entity else as_utf8(text) or None
 
 
-class ActionsQuery(Input):
+class ActionsQuery(Query):
     """Which actions are listed."""
 
     limit: Limit = DEFAULT_LIMIT
@@ -56,6 +59,11 @@ class ActionsQuery(Input):
     entity_type: Annotated[
         str | None, reads(_read_entity_type, "INVALID_ENTITY_TYPE"), Field(description="Only actions on this entity.")
     ] = None
+    idempotency_key: Annotated[
+        str | None,
+        reads(check_key_of_query, INVALID_KEY.code),
+        Field(description="Only the action of this `Idempotency-Key`: finds the one whose answer was lost."),
+    ] = None
     cursor: Cursor = None
 
 
@@ -66,7 +74,8 @@ _NEXT = {
 }
 
 
-_REPLAYED = {
+_TAKEN = {
+    "Location": Header("The path of the action.", "/bulk-actions/6b04d285235ca65e4442eb33"),
     REPLAYED_HEADER: Header("The same request had made this action before.", "true", required=False),
 }
 
@@ -76,7 +85,7 @@ class ActionsView(ApiView):
 
     @operation(
         "createBulkAction",
-        {201: Answer("The file is taken, and its rows are counted.", Accepted, headers=_REPLAYED, links=_NEXT)},
+        {201: Answer("The file is taken, and its rows are counted.", Accepted, headers=_TAKEN, links=_NEXT)},
         *PROBLEMS,
         form=UploadForm,
         headers=UploadHeaders,
@@ -89,16 +98,10 @@ class ActionsView(ApiView):
         status = Status.SCHEDULED if action["scheduledAt"] else Status.QUEUED
         if status == Status.QUEUED and not replayed:
             await self._announce(action["_id"])
-        return json_response(
-            {
-                "actionId": action["_id"],
-                "status": status,
-                "message": "Success! Your bulk action has been queued for processing.",
-                "totalCount": action["totalCount"],
-            },
-            201,
-            headers={REPLAYED_HEADER: "true"} if replayed else None,
-        )
+        headers = {"Location": f"/bulk-actions/{action['_id']}"}
+        if replayed:
+            headers[REPLAYED_HEADER] = "true"
+        return json_response(accepted(action), 201, headers)
 
     async def _announce(self, action_id: str) -> None:
         """Tell the feeder; a broker that is away costs a moment, the dispatcher will tell it again."""
@@ -111,9 +114,10 @@ class ActionsView(ApiView):
 
     @operation(
         "listBulkActions",
-        {200: Answer("A page of actions.", list[Action], headers=NEXT_PAGE)},
+        {200: Answer("A page of actions.", list[Action], headers={**NEXT_PAGE, **CONDITIONAL}), 304: UNCHANGED},
         INVALID_LIMIT,
         invalid_status(Status.__members__),
+        INVALID_KEY,
         INVALID_CURSOR,
         query=ActionsQuery,
     )
@@ -125,30 +129,40 @@ class ActionsView(ApiView):
             query["status"] = asked.status
         if asked.entity_type:
             query["entityType"] = asked.entity_type
+        if asked.idempotency_key:
+            query["idempotencyKey"] = scoped(query["accountId"], asked.idempotency_key)
         actions = await self.platform.store.actions.page(query, asked.limit + 1, asked.cursor)
         headers = {}
         if len(actions) > asked.limit:
             actions = actions[: asked.limit]
             headers["Link"] = next_link(request, actions[-1]["createdAt"], actions[-1]["_id"])
-        return json_response([presented(action) for action in actions], headers=headers)
+        return conditional_json(request, [presented(action) for action in actions], headers)
 
 
 class ActionView(ApiView):
     """One action."""
 
-    @operation("getBulkAction", {200: Answer("The action.", Action)}, ACTION_NOT_FOUND)
+    @operation(
+        "getBulkAction", {200: Answer("The action.", Action, headers=CONDITIONAL), 304: UNCHANGED}, ACTION_NOT_FOUND
+    )
     async def get(self, request: web.Request, action_id: str) -> web.Response:
         """Show the action with its newest counters."""
-        return json_response(presented(await _newest(self, request, action_id)))
+        return conditional_json(request, presented(await _newest(self, request, action_id)))
 
 
 class ActionStatisticsView(ApiView):
     """The counters of one action."""
 
-    @operation("getBulkActionStats", {200: Answer("The counters.", Statistics)}, ACTION_NOT_FOUND)
+    @operation(
+        "getBulkActionStats",
+        {200: Answer("The counters.", Statistics, headers=CONDITIONAL), 304: UNCHANGED},
+        ACTION_NOT_FOUND,
+    )
     async def get(self, request: web.Request, action_id: str) -> web.Response:
         """Show the counters, the speed and the time left."""
-        return json_response(statistics(await _newest(self, request, action_id), datetime.now(UTC)))
+        action = await _newest(self, request, action_id)
+        # The speed changes with the time alone, and is no news without a new count.
+        return conditional_json(request, statistics(action, datetime.now(UTC)), same_as=presented(action))
 
 
 async def _newest(view: ApiView, request: web.Request, action_id: str) -> dict[str, Any]:

@@ -15,11 +15,10 @@ from app.domain.account_limits import StorageFull, TooManyActive
 from app.domain.idempotency import KeyReused, check_key, scoped
 from app.metrics import ACCOUNT_LIMITED, REPLAYS
 from app.platform import Platform
-from web.errors import ApiError, bad_request, too_many_requests
+from web.errors import ApiError, too_many_requests
 from web.inputs import Input, reads
+from web.upload_problems import INVALID_KEY, KEY_HEADER
 
-KEY_HEADER = "Idempotency-Key"
-_INVALID_KEY = "INVALID_IDEMPOTENCY_KEY"
 REPLAYED_HEADER = "Idempotency-Replayed"
 
 #: A form has at most so many bytes beside its file; what is sent beyond them is the file's.
@@ -35,12 +34,20 @@ def _read_key(text: str) -> str:
         raise ValueError(f"The header {KEY_HEADER} {error}.") from None
 
 
+def check_key_of_query(text: str) -> str | None:
+    """Read the key by which an action is looked for; None when it is empty. Raises ``ValueError``."""
+    try:
+        return check_key(text) if text else None
+    except ValueError as error:
+        raise ValueError(f"idempotencyKey {error}.") from None
+
+
 class UploadHeaders(Input):
     """What is read of the headers of an upload."""
 
     key: Annotated[
         str | None,
-        reads(_read_key, _INVALID_KEY, Annotated[str, Field(pattern=r"^[!-~]([ -~]{0,253}[!-~])?$")]),
+        reads(_read_key, INVALID_KEY.code, Annotated[str, Field(pattern=r"^[!-~]([ -~]{0,253}[!-~])?$")]),
         Field(
             alias=KEY_HEADER,
             description="Makes it safe to send the upload again: the same key with the same upload is the same action, "
@@ -79,7 +86,7 @@ async def admit(platform: Platform, action: dict[str, Any], insertion: Insertion
 
 def _key(request: web.Request, account_id: str) -> str | None:
     if len(request.headers.getall(KEY_HEADER, [])) > 1:
-        raise bad_request(f"The header {KEY_HEADER} must be sent once.", _INVALID_KEY)
+        raise INVALID_KEY.error()
     key = UploadHeaders.read(request.headers).key
     return None if key is None else scoped(account_id, key)
 

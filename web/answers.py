@@ -14,6 +14,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from app.domain.actions import Status
 from app.domain.outcomes import RowStatus
+from app.domain.public_faults import Dependency
 
 _ID = "6b04d285235ca65e4442eb33"
 
@@ -27,6 +28,16 @@ def _model(*examples: dict[str, Any]) -> ConfigDict:
     return ConfigDict(alias_generator=to_camel, populate_by_name=True, json_schema_extra={"examples": list(examples)})
 
 
+class FaultOfRequest(BaseModel):
+    """One thing that is wrong with a request."""
+
+    model_config = _model({"field": "scheduled_at", "code": "UNKNOWN_FIELD", "message": "There is no such field."})
+
+    field: str | None = Field(description="The field, parameter or header that is wrong; null: none of them.")
+    code: str = Field(pattern=r"^[A-Z][A-Z0-9_]+$", description="For a program.")
+    message: str = Field(description="For a person.")
+
+
 class Error(BaseModel):
     """Why a request was not carried out."""
 
@@ -35,6 +46,15 @@ class Error(BaseModel):
     error: str = Field(description="For a person.")
     code: str = Field(pattern=r"^[A-Z][A-Z0-9_]+$", description="For a program.")
     request_id: str = Field(description="Also in the header `X-Request-ID`, and in the logs.")
+    errors: list[FaultOfRequest] | Absent = Field(
+        default=None, description="All that is wrong, where that is more than `error` says; `error` is the first."
+    )
+
+
+class Away(Error):
+    """Something that the request needs is away."""
+
+    dependency: Dependency | Absent = Field(default=None, description="Which kind of thing that is.")
 
 
 class TooManyRequests(Error):
@@ -54,6 +74,9 @@ class Accepted(BaseModel):
             "status": "QUEUED",
             "message": "Success! Your bulk action has been queued for processing.",
             "totalCount": 4,
+            "scheduledAt": None,
+            "delimiter": ",",
+            "ignoredColumns": [],
         }
     )
 
@@ -61,6 +84,9 @@ class Accepted(BaseModel):
     status: Literal["QUEUED", "SCHEDULED"]
     message: str
     total_count: Count = Field(description="Rows of the file, exactly.")
+    scheduled_at: datetime | None = Field(description="When it will be done, with the offset; null: now.")
+    delimiter: str = Field(description="What was taken for the delimiter of the file.")
+    ignored_columns: list[str] = Field(description="Columns of the file that the entity does not have.")
 
 
 _COUNTS = {"totalCount": 4, "processedCount": 4, "successCount": 2, "failureCount": 1, "skippedCount": 1}

@@ -12,7 +12,8 @@ from app.domain.csv_spans import Scan, SpanScanner
 from app.domain.csv_text import refuse_reason
 from app.domain.gunzip import MAGIC, Gunzip
 from app.settings import Settings
-from web.errors import ApiError, bad_request
+from web.errors import ApiError
+from web.upload_problems import BROKEN_GZIP, NOT_CSV, UNSUPPORTED_ENCODING
 
 #: Blocks are gathered to this size before they are scanned, hashed and written, bytes.
 BLOCK = 256 * 1024
@@ -81,14 +82,14 @@ class ArrivingFile:
         if start.startswith(MAGIC):
             return Gunzip(max_ratio=self._max_ratio, piece=BLOCK)
         if self._said_packed:
-            raise bad_request("The file part has the Content-Encoding gzip, and is not gzip.", "BROKEN_GZIP")
+            raise BROKEN_GZIP.error("The file part has the Content-Encoding gzip, and is not gzip.")
         return None
 
     async def _keep(self, block: bytes) -> None:
         if not block:
             return
         if not self.size and (reason := refuse_reason(block)):
-            raise bad_request(reason, "NOT_CSV")
+            raise NOT_CSV.error(reason)
         self.size += len(block)
         if self.size > self._limit:
             raise self._too_large()
@@ -128,10 +129,7 @@ def is_packed(part: BodyPartReader) -> bool:
         if header == "Content-Encoding" and encoding in {"gzip", "x-gzip"}:
             return True
         if encoding and encoding not in plain:
-            raise unsupported_encoding(f"The file part has a {header} that is not supported: please use gzip or none.")
+            raise UNSUPPORTED_ENCODING.error(
+                f"The file part has a {header} that is not supported: please use gzip or none."
+            )
     return False
-
-
-def unsupported_encoding(message: str) -> ApiError:
-    """Return the answer to what is encoded in a way that nobody here can read (415)."""
-    return ApiError(415, message, "UNSUPPORTED_ENCODING")

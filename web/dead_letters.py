@@ -13,7 +13,7 @@ from app.domain.dead_letters import presented
 from app.messages import Chunk
 from web.answers import DeadLetter, Replayed
 from web.errors import ApiError, as_utf8, unavailable
-from web.inputs import Input, reads
+from web.inputs import Query, reads
 from web.operations import Answer, Problem, operation
 from web.paging import DEFAULT_LIMIT, INVALID_CURSOR, INVALID_LIMIT, NEXT_PAGE, Cursor, Limit, next_link
 from web.views import ApiView, json_response
@@ -21,7 +21,7 @@ from web.views import ApiView, json_response
 log = logging.getLogger(__name__)
 
 
-class DeadLettersQuery(Input):
+class DeadLettersQuery(Query):
     """Which dead letters are listed."""
 
     limit: Limit = DEFAULT_LIMIT

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from aiohttp import web
 
+from web.conditional import is_known, tag_of
 from web.docs_page import content_security_policy, render
 from web.openapi import Routes, describe
 from web.operations import Answer, Header, operation
@@ -31,12 +31,12 @@ class _Page:
             content_type,
             # To be asked for again each time, which costs a 304: after an update of the worker it is another one.
             {"Cache-Control": "no-cache", **{name.replace("_", "-"): value for name, value in headers.items()}},
-            hashlib.sha256(body).hexdigest()[:32],
+            tag_of(body),
         )
 
     def answer(self, request: web.Request) -> web.Response:
         """Return the page, or 304 to a client that has it (RFC 9110, 13.1.2)."""
-        if any(tag.value in (self.tag, "*") for tag in request.if_none_match or ()):
+        if is_known(request, self.tag):
             response = web.Response(status=304, headers=self.headers)
         else:
             response = web.Response(

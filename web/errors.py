@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from app.domain.public_faults import Dependency
 
 #: The code of a request that is wrong in a way that has no code of its own.
 BAD_REQUEST = "BAD_REQUEST"
@@ -16,8 +18,27 @@ ACTION_TYPE_UNSUPPORTED = "The specified actionType is not supported."
 ENTITY_TYPE_UNSUPPORTED = "The specified entityType is not supported."
 
 
+class Fault(NamedTuple):
+    """One thing that is wrong with a request.
+
+    Attributes:
+        field: The field of the form, the parameter of the query or the header that is wrong; None: none of them.
+        code: For a program.
+        message: For a person.
+        documented: What ``error`` says instead, where clients rely on those words.
+    """
+
+    field: str | None
+    code: str
+    message: str
+    documented: str | None = None
+
+
 class ApiError(Exception):
-    """An answer that is an error: HTTP status, message for a person, code for a program, headers, further fields."""
+    """An answer that is an error: HTTP status, message for a person, code for a program, headers, further fields.
+
+    With ``faults``, everything that is wrong with the request is told beside the message.
+    """
 
     def __init__(
         self,
@@ -26,6 +47,7 @@ class ApiError(Exception):
         code: str,
         headers: Mapping[str, str] | None = None,
         details: Mapping[str, Any] | None = None,
+        faults: Sequence[Fault] = (),
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -33,11 +55,22 @@ class ApiError(Exception):
         self.code = code
         self.headers = headers
         self.details = details or {}
+        self.faults = faults
 
 
 def bad_request(message: str, code: str = BAD_REQUEST) -> ApiError:
     """The request cannot be carried out as it is (400)."""
     return ApiError(400, message, code)
+
+
+def refusal(faults: Sequence[Fault]) -> ApiError:
+    """The request cannot be carried out as it is (400), for these reasons, the first of which is ``error``.
+
+    The list of them is told where it says more than the first alone.
+    """
+    first = faults[0]
+    told = faults if len(faults) > 1 or first.documented is not None else ()
+    return ApiError(400, first.documented or first.message, first.code, faults=told)
 
 
 def too_many_requests(message: str, code: str, retry_after: int) -> ApiError:
@@ -49,6 +82,18 @@ def too_many_requests(message: str, code: str, retry_after: int) -> ApiError:
 def unavailable(message: str = UNEXPECTED, code: str = "SERVICE_UNAVAILABLE") -> ApiError:
     """Something that the request needs is away (503); it may be sent again in some seconds."""
     return ApiError(503, message, code, {"Retry-After": "5"})
+
+
+def away(dependency: Dependency) -> ApiError:
+    """A dependency of this kind is away (503); the request may be sent again in some seconds."""
+    error = unavailable(away_message(dependency))
+    error.details = {"dependency": dependency.value}
+    return error
+
+
+def away_message(dependency: Dependency) -> str:
+    """Return what a client is told when a dependency is away."""
+    return f"The {dependency} is away. Please try again later."
 
 
 def internal() -> ApiError:

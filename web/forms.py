@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from app.domain.actions import ACTION_TYPES, parse_schedule
 from app.domain.column_mapping import ColumnMapping, parse_mapping
+from app.domain.csv_text import DELIMITER_NAMES
 from app.domain.entities import ENTITIES, Entity, find_entity
 from web import errors
-from web.errors import bad_request
-from web.inputs import Input, reads
+from web.errors import Fault
+from web.inputs import Form, reads
 
-_DELIMITERS = {",": ",", ";": ";", "|": "|", "\t": "\t", "\\t": "\t", "tab": "\t"}
+_DELIMITERS = {**{name: char for char, name in DELIMITER_NAMES.items()}, **{char: char for char in DELIMITER_NAMES}}
+_DELIMITERS["\\t"] = "\t"
+
+#: Without these nothing can be done. They are looked for first, and told together.
+_REQUIRED = ("actionType", "entityType")
+#: The part of the form that is no field.
+FILE = "file"
 
 
 def _read_action_type(text: str) -> str:
@@ -37,10 +43,12 @@ def _read_schedule(text: str) -> datetime | None:
 
 
 def _read_delimiter(text: str) -> str:
-    text = text or ","
-    if text not in _DELIMITERS:
+    if not text:
+        # curl takes the ; of -F delimiter=; for the beginning of something else.
+        raise ValueError("delimiter is empty: send one of the words comma, semicolon, pipe and tab, or leave it out.")
+    if text.lower() not in _DELIMITERS:
         raise ValueError("delimiter must be one of , ; | or tab.")
-    return _DELIMITERS[text]
+    return _DELIMITERS[text.lower()]
 
 
 def _read_mapping(text: str) -> ColumnMapping | None:
@@ -52,8 +60,8 @@ def _one_of(*values: str) -> Any:
     return Annotated[str, Field(json_schema_extra={"enum": list(values)})]
 
 
-class UploadForm(Input):
-    """What an upload asks for. Fields that are not named here are passed over."""
+class UploadForm(Form):
+    """What an upload asks for. A field that is not named here is refused: it may have been meant for one that is."""
 
     action_type: Annotated[
         str,
@@ -72,8 +80,11 @@ class UploadForm(Input):
     ] = None
     delimiter: Annotated[
         str,
-        reads(_read_delimiter, "INVALID_DELIMITER", _one_of(",", ";", "|", "tab", "")),
-        Field(description="What stands between two fields of the file."),
+        reads(_read_delimiter, "INVALID_DELIMITER", _one_of(*DELIMITER_NAMES, *DELIMITER_NAMES.values())),
+        Field(
+            description="What stands between two fields of the file, itself or by name. A first line `sep=;` in the "
+            "file has the last word."
+        ),
     ] = ","
     mapping: Annotated[
         ColumnMapping | None,
@@ -84,21 +95,41 @@ class UploadForm(Input):
         ),
     ] = None
 
-    @model_validator(mode="before")
     @classmethod
-    def _has_what_is_required(cls, form: dict[str, str]) -> dict[str, str]:
-        if not form.get("actionType") or not form.get("entityType"):
-            raise PydanticCustomError("FIELDS_REQUIRED", errors.FIELDS_REQUIRED)
-        return form
+    def check(cls, sent: Mapping[str, str]) -> tuple[Self | None, list[Fault]]:
+        """Return what was sent, None when a value is wrong, and all that is wrong with it, what is missing first."""
+        missing = [name for name in _REQUIRED if not sent.get(name)]
+        form, faults = super().check({name: value for name, value in sent.items() if name not in missing})
+        told = [fault for fault in faults if fault.field not in missing]
+        return form, [Fault(name, "FIELDS_REQUIRED", errors.FIELDS_REQUIRED) for name in missing] + told
+
+    @classmethod
+    def check_so_far(cls, sent: Mapping[str, str]) -> list[Fault]:
+        """Return what is wrong with the fields that have arrived, while others may still come."""
+        return [fault for fault in cls.check(sent)[1] if fault.code != "FIELDS_REQUIRED"]
+
+    @classmethod
+    def delimiter_so_far(cls, sent: Mapping[str, str]) -> str:
+        """Return the delimiter as far as the form is known when its file begins."""
+        try:
+            return _read_delimiter(sent["delimiter"])
+        except (KeyError, ValueError):
+            return ","
+
+    @classmethod
+    def sound_part(cls, sent: Mapping[str, str], faults: list[Fault]) -> UploadForm | None:
+        """Return a form as far as a file can be judged by it although the rest is wrong; None: it cannot."""
+        wrong = {fault.field for fault in faults}
+        if wrong & {"entityType", "delimiter", "mapping"}:
+            return None
+        sound = {name: value for name, value in sent.items() if name not in wrong}
+        return cls.check({**sound, "actionType": sound.get("actionType", _ANY_ACTION_TYPE)})[0]
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Return the names of all parts of the form; the file is no field, and may be what was meant."""
+        return [*super().names(), FILE]
 
 
-def delimiter_so_far(form: Mapping[str, str]) -> str:
-    """Return the delimiter as far as the form is known when its file begins.
-
-    Raises:
-        ApiError: 400 when it is none.
-    """
-    try:
-        return _read_delimiter(form.get("delimiter", ""))
-    except ValueError as error:
-        raise bad_request(str(error), "INVALID_DELIMITER") from None
+#: Stands for one that is wrong, where only the file is judged.
+_ANY_ACTION_TYPE = min(ACTION_TYPES)

@@ -11,14 +11,15 @@ from typing import Any
 
 import orjson
 from aiohttp import web
-from pymongo.errors import PyMongoError
-from redis.exceptions import RedisError
 
+from app.domain.public_faults import dependency_of
 from app.metrics import REQUEST_SECONDS, REQUESTS
 from app.platform import Platform
 from web.access import Handler, access_control
-from web.errors import ApiError, as_utf8, internal, unavailable
+from web.errors import ApiError, as_utf8, away, internal, unavailable
+from web.inputs import NoParameters
 from web.rate_limits import rate_limit_headers, rate_limits
+from web.routes import operation_at
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ def middlewares(platform: Callable[[], Platform]) -> list[Any]:
         json_errors,
         access_control(platform),
         rate_limits(platform),
+        known_parameters,
     ]
 
 
@@ -78,12 +80,26 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         if error.status < 400:
             raise
         return error_response(request, of_http(error))
-    except (PyMongoError, RedisError, OSError) as error:
-        log.warning("request %s: a service is away: %r", request["id"], error)
-        return error_response(request, unavailable())
-    except Exception:
+    except Exception as error:
+        if (dependency := dependency_of(error)) is not None:
+            log.warning("request %s: the %s is away: %r", request["id"], dependency, error)
+            return error_response(request, away(dependency))
+        if isinstance(error, TimeoutError):
+            log.warning("request %s: something is away: %r", request["id"], error)
+            return error_response(request, unavailable())
         log.exception("request %s: %s %s failed", request["id"], request.method, request.path)
         return error_response(request, internal())
+
+
+@web.middleware
+async def known_parameters(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse a query where a route takes none; a route that takes one looks at its names itself."""
+    route = request.match_info.route
+    if request.query and request.match_info.http_exception is None and route.resource is not None:
+        operation = operation_at(request.method, route.resource.canonical)
+        if operation is not None and operation.query is None:
+            NoParameters.read(request.query)
+    return await handler(request)
 
 
 def of_http(error: web.HTTPException) -> ApiError:
@@ -96,6 +112,10 @@ def error_response(request: web.BaseRequest, error: ApiError) -> web.Response:
     """Return an error in the documented form; a request that no middleware has seen gets its id here."""
     request_id = request.get("id") or uuid.uuid4().hex
     body = {"error": as_utf8(error.message), **error.details, "code": error.code, "requestId": request_id}
+    if error.faults:
+        body["errors"] = [
+            {"field": fault.field, "code": fault.code, "message": as_utf8(fault.message)} for fault in error.faults
+        ]
     return web.Response(
         status=error.status,
         body=orjson.dumps(body),

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
-from web.answers import Error, TooManyRequests
-from web.errors import NOT_FOUND, UNEXPECTED
+from app.domain.public_faults import Dependency
+from web.answers import Away, Error, TooManyRequests
+from web.errors import NOT_FOUND, ApiError, Fault, away_message
 from web.inputs import Input
 
 JSON = "application/json"
@@ -59,6 +60,14 @@ class Problem(NamedTuple):
     message: str
     body: type = Error
     more: Mapping[str, Any] = MappingProxyType({})
+
+    def error(self, message: str | None = None) -> ApiError:
+        """Return the answer that says so, in other words where they are given."""
+        return ApiError(self.status, message or self.message, self.code)
+
+    def fault(self, field: str | None, message: str | None = None) -> Fault:
+        """Return it as one of the things that are wrong with a request, in other words where they are given."""
+        return Fault(field, self.code, message or self.message)
 
 
 def too_many(code: str, message: str, retry_after: int) -> Problem:
@@ -158,11 +167,14 @@ BEHIND_THE_DOOR: tuple[Problem, ...] = (
         "INVALID_ACCOUNT",
         "The header accountid must be 1 to 64 letters, digits or . _ @ - characters.",
     ),
+    Problem(400, "UNKNOWN_PARAMETER", 'There is no query parameter "sort". There is: limit, status, cursor.'),
     Problem(401, "CREDENTIAL_REQUIRED", "Please send an API key (X-API-Key) or a bearer token (Authorization)."),
     Problem(401, "INVALID_CREDENTIAL", "The API key is not valid: it is unknown, expired or revoked."),
     Problem(403, "FORBIDDEN", "This needs the role admin, and the credential has the role operator."),
     too_many("RATE_LIMITED", "The account may send 600 requests other than uploads in 60 seconds.", 12),
-    Problem(503, "SERVICE_UNAVAILABLE", UNEXPECTED),
+    Problem(
+        503, "SERVICE_UNAVAILABLE", away_message(Dependency.DATABASE), Away, {"dependency": Dependency.DATABASE.value}
+    ),
     Problem(
         503,
         "RATE_LIMITS_UNAVAILABLE",

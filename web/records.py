@@ -12,7 +12,7 @@ from app.domain.outcomes import ChunkOutcome, RowStatus
 from app.messages import chunk_id
 from app.platform import Platform
 from web.answers import Row
-from web.inputs import Input, reads
+from web.inputs import Query, reads
 from web.operations import ACTION_NOT_FOUND, Answer, operation
 from web.paging import (
     DEFAULT_LIMIT,
@@ -39,7 +39,7 @@ def _read_cursor(text: str) -> tuple[int, int]:
     return int(chunk), int(row)
 
 
-class RecordsQuery(Input):
+class RecordsQuery(Query):
     """Which row outcomes are listed."""
 
     limit: Limit = DEFAULT_LIMIT

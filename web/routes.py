@@ -13,6 +13,7 @@ from web.dead_letters import DeadLetterReplayView, DeadLettersView
 from web.documentation import DescriptionView, DocsView, prepare
 from web.health import HealthView, ReadyView
 from web.metrics import MetricsView
+from web.operations import Operation, operation_of
 from web.records import ActionRecordsView
 from web.views import ApiView
 
@@ -58,6 +59,15 @@ def needed_role(method: str, path: str) -> Role | None:
     What is served without being in the list, as a page of Faust's own, is for admins.
     """
     return _NEEDS.get(("GET" if method == "HEAD" else method, path), Role.ADMIN)
+
+
+_VIEWS: Mapping[str, type[ApiView]] = {route.path: route.view for route in ROUTES}
+
+
+def operation_at(method: str, path: str) -> Operation | None:
+    """Return the description of a method of a route that needs a role; None for those that are open to everybody."""
+    method = "GET" if method == "HEAD" else method
+    return operation_of(_VIEWS[path], method) if _NEEDS.get((method, path)) is not None else None
 
 
 def add_to(app: Any) -> None:

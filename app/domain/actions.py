@@ -109,6 +109,24 @@ def presented(action: Mapping[str, Any]) -> dict[str, Any]:
     return shown
 
 
+def accepted(action: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is told of an action when it was just made, with what was understood of the upload.
+
+    It is as it was when it was made, however far it has come since.
+    """
+    scheduled = iso(action["scheduledAt"])
+    when = "queued for processing" if scheduled is None else f"scheduled for {scheduled}"
+    return {
+        "actionId": action["_id"],
+        "status": Status.QUEUED if scheduled is None else Status.SCHEDULED,
+        "message": f"Success! Your bulk action has been {when}.",
+        "totalCount": action["totalCount"],
+        "scheduledAt": scheduled,
+        "delimiter": action["delimiter"],
+        "ignoredColumns": action["ignoredColumns"],
+    }
+
+
 def statistics(action: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """Return the counters of an action with its speed and the time it still needs.
 

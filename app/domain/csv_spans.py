@@ -8,6 +8,10 @@ quote that is never closed takes the rest of the file into its record. Sources: 
 
 All of these bytes are ASCII, and no byte of a longer UTF-8 sequence is, so bytes can be looked at without
 decoding.
+
+A record whose fields are all empty, such as the ``,,,,`` that spreadsheets leave behind the last row, is a blank
+line and no row; ``read_records`` sees it so as well. A first line ``sep=;`` is no record either, and decides the
+delimiter.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from app.domain.csv_text import check_delimiter
+from app.domain.csv_text import LONGEST_DECLARATION, check_delimiter, declared_delimiter
 
 _Offsets = npt.NDArray[np.int64]
 
@@ -148,22 +152,29 @@ class Scan:
     """What the scanner knows when the file is complete.
 
     ``size`` is in bytes; ``header`` is the raw header record without byte-order mark and line end, or None
-    when the file has no record at all.
+    when the file has no record at all. ``delimiter`` is the one that was used; ``declared`` says that the file itself
+    has named it.
     """
 
     size: int
     header: bytes | None
     index: SpanIndex
     row_count: int
+    delimiter: str = ","
+    declared: bool = False
 
 
 class _Grammar:
     """The records of one delimiter as regular expressions.
 
     Every repetition is possessive: a match never goes back, so it is linear and needs no memory of its own.
+
+    Args:
+        delimiter: One ASCII character.
+        quoted: Whether the limits allow a field ``""``.
     """
 
-    def __init__(self, delimiter: bytes) -> None:
+    def __init__(self, delimiter: bytes, *, quoted: bool) -> None:
         d = re.escape(delimiter)
         inside = rb'(?:[^"]++|"")*+'
         text = rb"[^" + d + rb"\r\n]*+"
@@ -175,6 +186,10 @@ class _Grammar:
         self.delimited_field = re.compile(field + d)
         self.delimited_fields = re.compile(fields)
         self.record = re.compile(fields + field + rb"(?:\r\n|\r|\n)")
+        empty = rb'(?:"")?+' if quoted else b""
+        self.blank = re.compile(empty + rb"(?:" + d + empty + rb")*+(?:\r\n|\r|\n)?+")
+        #: What a blank record may consist of.
+        self.blank_bytes = delimiter + b'"\r\n'
         self.line_ends = re.compile(rb"[\r\n]*+")
 
 
@@ -214,14 +229,13 @@ class SpanScanner:
     ) -> None:
         if min(chunk_rows, chunk_bytes, max_field_bytes, max_record_bytes) < 1:
             raise ValueError("Rows and bytes per chunk and the limits must be at least 1")
-        raw = check_delimiter(delimiter)
-        self._delimiter = raw[0]
-        self._grammar = _Grammar(raw)
         self._chunk_rows = chunk_rows
         self._chunk_bytes = chunk_bytes
         self._max_field = max_field_bytes
         self._max_record = max_record_bytes
         self._worth_checking = min(max_field_bytes, max_record_bytes)
+        self._use(delimiter)
+        self._declared = False
 
         self.header: bytes | None = None
         self.row_count = 0
@@ -239,6 +253,13 @@ class SpanScanner:
         self._field_start = 0
         self._field_quoted = False
         self._row = 0  # number of the open record, 0 for the header
+        # The open record as long as it may turn out to be blank, else None.
+        self._maybe_blank: bytearray | None = None
+
+    def _use(self, delimiter: str) -> None:
+        raw = check_delimiter(delimiter)
+        self._delimiter = raw[0]
+        self._grammar = _Grammar(raw, quoted=self._max_field >= 2)
 
     def feed(self, block: bytes) -> None:
         """Take the next block of the file, of any size.
@@ -255,25 +276,25 @@ class SpanScanner:
         if self._state != _AT_RECORD:
             # A missing last newline, or a quote that is not closed: the file's end ends the record.
             self._state = _AT_RECORD
-            if self.header is None:
-                self._end_header(self._base)
-            else:
-                self._add_rows(np.array([self._base]))
+            if not self._is_blank():
+                if self.header is None:
+                    self._end_header(self._base)
+                else:
+                    self._add_rows(np.array([self._base]))
         entries = bytes(self._entries) + SpanIndex.ENTRY.pack(self._base, self.row_count + 1)
-        return Scan(self._base, self.header, SpanIndex(entries), self.row_count)
+        index = SpanIndex(entries)
+        return Scan(self._base, self.header, index, self.row_count, chr(self._delimiter), self._declared)
 
     def _take(self, block: bytes, last: bool = False) -> None:
         """Scan one window; afterwards ``_base`` is the offset of what comes next."""
         window = self._carry + block
         self._carry = b""
-        if self._at_start and not last and len(window) < 3 and codecs.BOM_UTF8.startswith(window):
+        if self._at_start and not last and len(window) < len(codecs.BOM_UTF8) + LONGEST_DECLARATION:
             self._carry = window
             return
         if self._at_start and window:
             self._at_start = False
-            if window.startswith(codecs.BOM_UTF8):
-                window = window[3:]
-                self._base = self._last_end = 3
+            window = self._behind_start(window)
         if not last and window.endswith(b"\r"):
             # With the LF that may follow it is one line end, which must not be cut in two.
             window, self._carry = window[:-1], b"\r"
@@ -281,13 +302,24 @@ class SpanScanner:
             self._scan(window)
             self._base += len(window)
 
+    def _behind_start(self, window: bytes) -> bytes:
+        """Return the window without what is no record: a byte-order mark, and a line that names the delimiter."""
+        start = len(codecs.BOM_UTF8) if window.startswith(codecs.BOM_UTF8) else 0
+        if (declared := declared_delimiter(window[start : start + LONGEST_DECLARATION])) is not None:
+            delimiter, length = declared
+            self._use(delimiter)
+            self._declared = True
+            start += length
+        self._base = self._last_end = start
+        return window[start:]
+
     def _scan(self, window: bytes) -> None:
         size = len(window)
         if self.header is None:
             pos = self._scan_header(window)
         elif self._state != _AT_RECORD:
-            pos = self._read_on(window, 0)
-            if self._state == _AT_RECORD:
+            pos = self._read_open(window, 0)
+            if self._state == _AT_RECORD and not self._is_blank():
                 self._add_rows(np.array([self._base + pos]))
         else:
             pos = 0
@@ -305,23 +337,28 @@ class SpanScanner:
             stretch *= 2
         if pos < size:
             self._open_record(pos)
-            self._read_on(window, pos)
+            self._read_open(window, pos)
         elif self._state == _AT_RECORD:
             self._check_blank_lines(self._base + size)
 
     def _scan_header(self, window: bytes) -> int:
         """Read to the end of the header; return the position behind it, or the size of the window."""
         pos = 0
-        if self._state == _AT_RECORD:
-            pos = _match_end(self._grammar.line_ends, window, 0)
-            if pos == len(window):
-                return pos
-            self._open_record(pos)
-        end = self._read_on(window, pos)
-        self._header_parts += window[pos:end]
-        if self._state == _AT_RECORD:
-            self._end_header(self._base + end)
-        return end
+        while True:
+            if self._state == _AT_RECORD:
+                pos = _match_end(self._grammar.line_ends, window, pos)
+                if pos == len(window):
+                    return pos
+                self._open_record(pos)
+            end = self._read_open(window, pos)
+            self._header_parts += window[pos:end]
+            if self._state != _AT_RECORD:
+                return end
+            if not self._is_blank():
+                self._end_header(self._base + end)
+                return end
+            self._header_parts.clear()
+            pos = end
 
     def _end_header(self, end: int) -> None:
         # A line end inside the header is quoted and so never the last byte of it, unless the quote is not
@@ -413,8 +450,10 @@ class SpanScanner:
         starts = np.empty_like(ends)
         starts[0] = begin
         starts[1:] = ends[:-1]
-        first_bytes = np.frombuffer(window, np.uint8)[starts]
+        view = np.frombuffer(window, np.uint8)
+        first_bytes = view[starts]
         rows = (first_bytes != _LF) & (first_bytes != _CR)
+        self._drop_blank(window, view, starts, ends, first_bytes, rows)
         all_rows = bool(rows.all())
         if not all_rows:
             starts, ends = starts[rows], ends[rows]
@@ -435,6 +474,30 @@ class SpanScanner:
         if too_blank < len(ends):
             raise self._blank_lines_error(self.row_count + too_blank)
         self._add_rows(ends + self._base)
+
+    def _drop_blank(
+        self,
+        window: bytes,
+        view: npt.NDArray[np.uint8],
+        starts: _Offsets,
+        ends: _Offsets,
+        first_bytes: npt.NDArray[np.uint8],
+        rows: npt.NDArray[np.bool_],
+    ) -> None:
+        """Take records of empty fields out of ``rows``; looked at one by one are only those that begin and end so."""
+        begins = (first_bytes == self._delimiter) | (first_bytes == _QUOTE)
+        if not begins.any():
+            return
+        candidates = np.flatnonzero(begins & rows)
+        # A complete record has a first byte and a line end at least: there is a second byte, and one before the end.
+        allowed = np.zeros(256, np.bool_)
+        allowed[list(self._grammar.blank_bytes)] = True
+        candidates = candidates[allowed[view[starts[candidates] + 1]] & allowed[view[ends[candidates] - 2]]]
+        for i in candidates:
+            record = window[int(starts[i]) : int(ends[i])]
+            # What is larger than a record may be stays a row, and is refused as one.
+            if self._grammar.blank.fullmatch(record) and len(record.rstrip(b"\r\n")) <= self._max_record:
+                rows[i] = False
 
     def _add_rows(self, ends: _Offsets) -> None:
         """Count the rows that end at these offsets of the file, and note where chunks start."""
@@ -460,7 +523,23 @@ class SpanScanner:
     def _open_record(self, pos: int) -> None:
         """Note that a record starts at ``pos`` of the window and may not end in it."""
         self._check_blank_lines(self._base + pos)
+        self._maybe_blank = bytearray()
         self._begin_record(pos, self.row_count + 1 if self.header is not None else 0)
+
+    def _read_open(self, window: bytes, pos: int) -> int:
+        """Read the open record on as :meth:`_read_on` does, and remember it while it may be blank."""
+        end = self._read_on(window, pos)
+        if self._maybe_blank is not None:
+            piece = window[pos:end]
+            if piece.strip(self._grammar.blank_bytes):
+                self._maybe_blank = None
+            else:
+                self._maybe_blank += piece
+        return end
+
+    def _is_blank(self) -> bool:
+        """Tell whether the record that was open has nothing but empty fields."""
+        return self._maybe_blank is not None and self._grammar.blank.fullmatch(self._maybe_blank) is not None
 
     def _begin_record(self, pos: int, row: int) -> None:
         self._state = _AT_FIELD

@@ -10,6 +10,8 @@ import codecs
 import csv
 import io
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
 # csv.reader refuses fields above a limit that is global to the process (131,072 characters). The door bounds
 # fields and records (``SpanScanner``), so the second limit could only turn one bad row into a lost chunk.
@@ -17,6 +19,9 @@ csv.field_size_limit(2**31 - 1)
 
 SAMPLE_BYTES = 64 * 1024
 """How much of the start of an upload ``refuse_reason`` looks at."""
+
+DELIMITER_NAMES: Mapping[str, str] = MappingProxyType({",": "comma", ";": "semicolon", "|": "pipe", "\t": "tab"})
+"""The delimiters that an upload may name, each with its name in words."""
 
 # Neither may be part of a record of its own making: a delimiter is never NUL, and NUL needs no quotes.
 _SENTINEL = "\0"
@@ -72,16 +77,34 @@ def check_delimiter(delimiter: str) -> bytes:
     return delimiter.encode("ascii")
 
 
+_DECLARATION = re.compile(rb'(?:sep=([,;|\t])|"sep=([,;|\t])")(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
+LONGEST_DECLARATION = len(b'"sep=;"\r\n')
+"""Longest first line that names the delimiter, bytes."""
+
+
+def declared_delimiter(start: bytes) -> tuple[str, int] | None:
+    """Return the delimiter that the first line of a file names (``sep=;``, as Excel reads it), and that line's length.
+
+    Args:
+        start: The first bytes of the file behind its byte-order mark, ``LONGEST_DECLARATION`` of them, or all.
+
+    Returns:
+        None when the first line names none.
+    """
+    match = _DECLARATION.match(start)
+    return None if match is None else ((match[1] or match[2]).decode("ascii"), match.end())
+
+
 def read_records(text: str, delimiter: str) -> tuple[list[list[str]], bool]:
     """Parse whole records exactly as ``csv.reader`` does on a file opened with ``newline=""``.
 
     Returns:
-        The records in order, blank lines left out, and whether a quote is still open at the end; if so, the
-        last record is the one that has it (and some characters too many).
+        The records in order, without those that have nothing but empty fields (blank lines among them), and whether
+        a quote is still open at the end; if so, the last record is the one that has it (and some characters too many).
     """
     # A record of our own behind the text: an open quote swallows it, nothing else can.
     lines = io.StringIO(f"{text}\n{_SENTINEL}\n", newline="")
-    records = list(filter(None, csv.reader(lines, delimiter=delimiter)))
+    records = [record for record in csv.reader(lines, delimiter=delimiter) if any(record)]
     if records[-1] == [_SENTINEL]:
         records.pop()
         return records, False

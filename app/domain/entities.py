@@ -7,23 +7,30 @@ types.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Annotated, Any, TypedDict, get_type_hints
+from typing import Annotated, Any, TypedDict, TypeVar, get_type_hints
 
 from pydantic import StringConstraints, TypeAdapter
 from pydantic_core import SchemaValidator, core_schema
 
 from app.domain.column_mapping import ColumnMapping, MappingError
-from app.domain.csv_text import read_records
+from app.domain.column_names import probable_columns
+from app.domain.csv_text import DELIMITER_NAMES, read_records
 from app.domain.legible import legible, shortened
 
 MAX_HEADER_BYTES = 32 * 1024
 """The header's names travel with every chunk message, so a header is kept well below what a message may
 have."""
 
-_OTHER_DELIMITERS = (",", ";", "\t", "|")
+#: Most mistakes of a mapping that are told at once.
+_MOST_TOLD = 5
+
+
+T = TypeVar("T")
 
 
 class HeaderError(ValueError):
@@ -39,6 +46,29 @@ class Mismatch:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """A value that is valid, and not what was meant: annotate the type with it, beside the constraints.
+
+    Attributes:
+        mark: A text that is in every such value, to find the columns that are worth a look.
+        pattern: What such a value is, from its beginning to its end.
+    """
+
+    code: str
+    message: str
+    mark: str
+    pattern: re.Pattern[str]
+
+
+#: What spreadsheets make of a long number: digits are lost, and different ids become the same.
+_SCIENTIFIC = Damaged(
+    "ID_IN_SCIENTIFIC_NOTATION",
+    "is a long number that a spreadsheet has shortened; format its column as text before saving",
+    "E+",
+    re.compile(r"\d+(?:[.,]\d+)?E\+\d+"),
+)
+
 _NOT_NUL = r"^[^\x00]*$"
 _NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f]*$"
 # Letters of any script on both sides of the @; at least one dot in the domain, no empty label, none that
@@ -52,7 +82,7 @@ _EMAIL = (
 STATUSES = ("active", "inactive", "pending", "archived")
 
 Identifier = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128, pattern=_NO_CONTROLS)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128, pattern=_NO_CONTROLS), _SCIENTIFIC
 ]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=256, pattern=_NOT_NUL)]
 Email = Annotated[
@@ -152,6 +182,8 @@ class Entity:
     """For each column: one value; raises ``pydantic_core.ValidationError``."""
     mismatches: tuple[Mismatch | None, ...] = field(init=False, repr=False, compare=False)
     """For each column: what a value is told that the pattern refuses."""
+    damages: tuple[Damaged | None, ...] = field(init=False, repr=False, compare=False)
+    """For each column: what valid values may be that were not meant."""
 
     def __post_init__(self) -> None:
         types: Mapping[str, Any] = get_type_hints(self.model, include_extras=True)
@@ -161,7 +193,8 @@ class Entity:
         set_once(self, "value_validators", tuple(map(_compile, schemas)))
         # Measured: column by column is twice as fast as a list of TypedDict, because no dict is looked into.
         set_once(self, "column_validators", tuple(_compile(_column_schema(schema)) for schema in schemas))
-        set_once(self, "mismatches", tuple(map(_mismatch, types.values())))
+        set_once(self, "mismatches", tuple(_annotation(hint, Mismatch) for hint in types.values()))
+        set_once(self, "damages", tuple(_annotation(hint, Damaged) for hint in types.values()))
         if not {self.key, self.unique or self.key} <= set(types):
             raise ValueError(f"{self.name}: key and unique field must be fields of the model")
 
@@ -178,8 +211,8 @@ def _compile(schema: core_schema.CoreSchema) -> SchemaValidator:
     return SchemaValidator(schema, core_schema.CoreConfig(coerce_numbers_to_str=True))
 
 
-def _mismatch(hint: Any) -> Mismatch | None:
-    return next((part for part in getattr(hint, "__metadata__", ()) if isinstance(part, Mismatch)), None)
+def _annotation(hint: Any, kind: type[T]) -> T | None:
+    return next((part for part in getattr(hint, "__metadata__", ()) if isinstance(part, kind)), None)
 
 
 ENTITIES: Mapping[str, Entity] = MappingProxyType(
@@ -194,6 +227,21 @@ def find_entity(name: str) -> Entity | None:
 
 
 def check_header(entity: Entity, header: bytes, delimiter: str, mapping: ColumnMapping | None = None) -> Columns:
+    """Read the header record and check it against the entity, as :func:`read_header` does.
+
+    Raises:
+        HeaderError: not UTF-8, too large, a column missing or named twice.
+        MappingError: the mapping does not fit the header or the entity.
+    """
+    columns, wrong = read_header(entity, header, delimiter, mapping)
+    if columns is None:
+        raise wrong[0]
+    return columns
+
+
+def read_header(
+    entity: Entity, header: bytes, delimiter: str, mapping: ColumnMapping | None = None
+) -> tuple[Columns | None, list[HeaderError | MappingError]]:
     """Read the header record and check it against the entity.
 
     Names match whatever their case and surrounding blanks. Further columns are allowed and ignored.
@@ -204,39 +252,59 @@ def check_header(entity: Entity, header: bytes, delimiter: str, mapping: ColumnM
         delimiter: One ASCII character.
         mapping: Which column is for which field. Columns that it does not name are for the field of their name.
 
-    Raises:
-        HeaderError: not UTF-8, too large, a column missing or named twice.
-        MappingError: the mapping does not fit the header or the entity.
+    Returns:
+        The columns, None when they cannot be used, and then all that is wrong with them.
     """
     if len(header) > MAX_HEADER_BYTES:
-        raise HeaderError(f"The header is larger than {MAX_HEADER_BYTES // 1024} KiB: the file seems to have none.")
+        reason = f"The header is larger than {MAX_HEADER_BYTES // 1024} KiB: the file seems to have none."
+        return None, [HeaderError(reason)]
     try:
         text = header.decode()
     except UnicodeDecodeError:
-        raise HeaderError("The header is not UTF-8. Please save the file as UTF-8.") from None
+        return None, [HeaderError("The header is not UTF-8. Please save the file as UTF-8.")]
     names, open_quote = _read_names(text, delimiter)
     if open_quote:
-        raise HeaderError("A quote in the header is not closed.")
-    fields = None if mapping is None else _mapped(entity, names, mapping)
+        return None, [HeaderError("A quote in the header is not closed.")]
+    wrong: list[HeaderError | MappingError] = []
+    fields = None if mapping is None else _mapped(entity, names, mapping, wrong)
+    if wrong:
+        # With a mapping that is wrong nobody knows which columns would be missing.
+        return None, wrong
     lowered = [name.casefold() for name in (names if fields is None else fields)]
     missing = [name for name in entity.columns if name.casefold() not in lowered]
     twice = [name for name in entity.columns if lowered.count(name.casefold()) > 1]
-    if twice and fields is not None:
-        both = [name for name, field_name in zip(names, fields, strict=True) if field_name == twice[0]]
-        raise MappingError(
-            f"Several columns would be the field {twice[0]}: {_name_list(both)}. Map all but one of them to null."
-        )
+    if fields is not None:
+        for field_name in twice:
+            both = [name for name, mapped in zip(names, fields, strict=True) if mapped == field_name]
+            reason = f"Several columns would be the field {field_name}: {_name_list(both)}."
+            wrong.append(MappingError(f"{reason} Map all but one of them to null."))
     if missing:
         what = "Missing columns" if fields is None else "With this mapping no column is left for"
         found = f"{what}: {', '.join(missing)}. The file has: {_name_list(names)}."
-        raise HeaderError(found + _delimiter_hint(entity, text, delimiter, len(missing)))
-    if twice:
-        raise HeaderError(f"Columns named twice: {', '.join(twice)}. The file has: {_name_list(names)}.")
-    return Columns(names, fields)
+        hint = _delimiter_hint(entity, text, delimiter, len(missing)) or _mapping_hint(names, fields, missing)
+        wrong.append(HeaderError(found + hint))
+    if twice and fields is None:
+        wrong.append(HeaderError(f"Columns named twice: {', '.join(twice)}. The file has: {_name_list(names)}."))
+    return (None, wrong) if wrong else (Columns(names, fields), [])
 
 
-def _mapped(entity: Entity, names: tuple[str, ...], mapping: ColumnMapping) -> tuple[str, ...]:
-    """Return for each column of a file the field that it is for, as the entity writes it, or ""."""
+def _mapping_hint(names: tuple[str, ...], fields: tuple[str, ...] | None, missing: list[str]) -> str:
+    """Say how columns of other names are told to be the fields that are missing, and which those probably are."""
+    free = [name for name, mapped in zip(names, fields or names, strict=True) if fields is None or not mapped]
+    fitting = probable_columns(free, missing)
+    if not fitting:
+        return ' Columns with other names can be given by mapping, such as {"Kunde": "name"}.'
+    shown = json.dumps({shortened(column, 40): field for column, field in fitting.items()}, ensure_ascii=False)
+    return f" Probably this mapping fits: {shown}."
+
+
+def _mapped(
+    entity: Entity, names: tuple[str, ...], mapping: ColumnMapping, wrong: list[HeaderError | MappingError]
+) -> tuple[str, ...]:
+    """Return for each column of a file the field that it is for, as the entity writes it, or "".
+
+    What is wrong with the mapping is added to ``wrong``.
+    """
     lowered = [name.casefold() for name in names]
     known = {name.casefold(): name for name in entity.columns}
     fields = [known.get(name, "") for name in lowered]
@@ -244,16 +312,23 @@ def _mapped(entity: Entity, names: tuple[str, ...], mapping: ColumnMapping) -> t
         place = column.strip().casefold()
         if lowered.count(place) != 1:
             reason = "has more than once" if place in lowered else "does not have"
-            raise MappingError(
-                f"mapping names the column {_name_list([column])}, which the file {reason}. "
-                f"The file has: {_name_list(names)}."
+            wrong.append(
+                MappingError(
+                    f"mapping names the column {_name_list([column])}, which the file {reason}. "
+                    f"The file has: {_name_list(names)}."
+                )
             )
-        if target is not None and target.strip().casefold() not in known:
-            raise MappingError(
-                f"mapping names the field {_name_list([target])}, which {entity.name} does not have. "
-                f"Its fields are: {', '.join(entity.columns)}."
+        elif target is not None and target.strip().casefold() not in known:
+            wrong.append(
+                MappingError(
+                    f"mapping names the field {_name_list([target])}, which {entity.name} does not have. "
+                    f"Its fields are: {', '.join(entity.columns)}."
+                )
             )
-        fields[lowered.index(place)] = "" if target is None else known[target.strip().casefold()]
+        else:
+            fields[lowered.index(place)] = "" if target is None else known[target.strip().casefold()]
+        if len(wrong) == _MOST_TOLD:
+            break
     return tuple(fields)
 
 
@@ -264,11 +339,11 @@ def _read_names(text: str, delimiter: str) -> tuple[tuple[str, ...], bool]:
 
 def _delimiter_hint(entity: Entity, text: str, delimiter: str, missing: int) -> str:
     """Suggest the delimiter with which fewer columns would be missing, if there is one."""
-    for other in _OTHER_DELIMITERS:
+    for other in DELIMITER_NAMES:
         names = {name.casefold() for name in _read_names(text, other)[0]}
         if other != delimiter and sum(name.casefold() not in names for name in entity.columns) < missing:
             shown = "a tab" if other == "\t" else f'"{other}"'
-            return f" It seems to use {shown} between the columns: please give that as the delimiter."
+            return f" It seems to use {shown} between the columns: please send delimiter={DELIMITER_NAMES[other]}."
     return ""
 
 

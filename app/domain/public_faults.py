@@ -30,7 +30,6 @@ INTERNAL = "An internal error; the log of the worker says more."
 _MODULES: Mapping[str, Dependency] = MappingProxyType(
     {
         "pymongo": Dependency.DATABASE,
-        "bson": Dependency.DATABASE,
         "motor": Dependency.DATABASE,
         "app.adapters.store": Dependency.DATABASE,
         "redis": Dependency.CACHE,

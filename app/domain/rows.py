@@ -16,7 +16,7 @@ import numpy as np
 from pydantic_core import ErrorDetails, ValidationError
 
 from app.domain.csv_text import check_delimiter, read_records
-from app.domain.entities import Columns, Entity, Mismatch
+from app.domain.entities import Columns, Damaged, Entity, Mismatch
 from app.domain.legible import legible
 from app.domain.outcomes import RowOutcome
 
@@ -64,7 +64,8 @@ class CheckedChunk:
 def check_chunk(entity: Entity, columns: Columns, data: bytes, delimiter: str, first_row: int) -> CheckedChunk:
     """Parse and validate the records of a byte range that begins and ends between records.
 
-    Blank lines are no rows. Columns that the entity does not have are ignored, whatever is in them.
+    Blank lines are no rows, nor are records of nothing but empty fields. Columns that the entity does not have are
+    ignored, whatever is in them.
 
     Args:
         entity: What the rows are to become.
@@ -122,8 +123,8 @@ def _without_nan(column: list[Any]) -> list[Any]:
 def _split_plain(data: bytes, text: str, delimiter: bytes, width: int) -> list[str] | None:
     """Return all fields of a chunk in one list, or None if it takes ``csv.reader`` to find them.
 
-    That is for chunks without quotes, blank lines, lone CRs or rows of another width, of two columns at
-    least: there every ``width``-th mark is a line end and all others are delimiters, and two splits do the
+    That is for chunks without quotes, blank lines, lone CRs, rows of another width or of empty fields only, of two
+    columns at least: there every ``width``-th mark is a line end and all others are delimiters, and two splits do the
     whole work.
     """
     if width < 2 or b'"' in data:
@@ -136,11 +137,15 @@ def _split_plain(data: bytes, text: str, delimiter: bytes, width: int) -> list[s
         data, text = data + b"\n", text + "\n"
     view = np.frombuffer(data, np.uint8)
     line_ends = view == 10
-    marks = line_ends[np.flatnonzero(line_ends | (view == delimiter[0]))]
-    if len(marks) % width:
+    found = np.flatnonzero(line_ends | (view == delimiter[0]))
+    if len(found) % width:
         return None
-    marks = marks.reshape(-1, width)
+    positions = found.reshape(-1, width)
+    marks = line_ends[positions]
     if marks[:, :-1].any() or not marks[:, -1].all():
+        return None
+    if (np.diff(positions[:, -1], prepend=-1) == width).any():
+        # A row with nothing but its delimiters and its line end is a blank line.
         return None
     fields = text.replace("\n", delimiter.decode("ascii")).split(delimiter.decode("ascii"))
     fields.pop()  # what is behind the last line end: nothing
@@ -204,6 +209,9 @@ def _check_columns(
         validator.validate_python(column) for validator, column in zip(entity.column_validators, values, strict=True)
     ]
     # None marks an invalid value. Most chunks have none, and all() is the fastest look at that.
+    for place, damage in enumerate(entity.damages):
+        if damage is not None:
+            valid[place] = _without_damaged(valid[place], damage)
     bad = {i for column in valid if not all(column) for i, value in enumerate(column) if value is None}
     if bad:
         failures += [_explain(entity, labels, numbers[i], [column[i] for column in values]) for i in bad]
@@ -212,6 +220,14 @@ def _check_columns(
         valid = [list(compress(column, good)) for column in valid]
     failures.sort()
     return CheckedChunk(entity, list(numbers), valid, failures)
+
+
+def _without_damaged(column: list[str | None], damage: Damaged) -> list[str | None]:
+    """Return the column with None in the place of values that were damaged before they came here."""
+    # One search through all of it: hardly any chunk has such a value.
+    if damage.mark not in "\0".join(filter(None, column)):
+        return column
+    return [None if value and damage.pattern.fullmatch(value) else value for value in column]
 
 
 def _explain(entity: Entity, labels: Sequence[str], number: int, values: Sequence[Any]) -> RowOutcome:
@@ -223,6 +239,9 @@ def _explain(entity: Entity, labels: Sequence[str], number: int, values: Sequenc
             details = error.errors(include_url=False, include_input=False)[0]
             code, message = _fault(entity.mismatches[i], labels[i], value, details)
             return _failed(number, code, message, labels[i])
+        damage = entity.damages[i]
+        if damage is not None and damage.pattern.fullmatch(str(value).strip()):
+            return _failed(number, damage.code, f"{labels[i]} {damage.message}: {_shown(value)}", labels[i])
     raise AssertionError("a row was invalid as a whole, and valid value by value")
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import StringConstraints
 from pydantic_core import ValidationError
 
+from app.domain.column_mapping import MappingError, parse_mapping
 from app.domain.csv_spans import SpanScanner
 from app.domain.entities import (
     ENTITIES,
@@ -20,6 +21,7 @@ from app.domain.entities import (
     HeaderError,
     check_header,
     find_entity,
+    read_header,
 )
 from app.domain.rows import check_chunk
 
@@ -168,7 +170,7 @@ def test_columns_survive_as_a_list_of_names() -> None:
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        (b"id,name,mail", r"^Missing columns: email, status\. The file has: id, name, mail\.$"),
+        (b"id,name,mail", r"^Missing columns: email, status\. The file has: id, name, mail\. Probably this mapping"),
         (b"id;name;email;status", r"Missing columns: .* use \";\" between the columns"),
         (b"id\tname\temail\tstatus", "a tab between the columns"),
         (b"id|name|email|status", r'use "\|" between'),
@@ -215,3 +217,38 @@ def test_the_header_that_the_scanner_finds_is_read_whole(names: list[str], end: 
     scanner.feed(f"\ufeff{record}{end}1".encode())
     assert scanner.header is not None
     assert check_header(CONTACT, scanner.header, ",").names == tuple(names)
+
+
+# What a refused header says of how it can be made to fit
+
+
+@pytest.mark.parametrize(
+    ("header", "mapping"),
+    [
+        (b"id,name,E-Mail,status", '{"E-Mail": "email"}'),
+        (b"Contact ID,Full Name,E-mail Address,State", "all"),
+        (b"id,name,emial,status", '{"emial": "email"}'),
+        (b"Nr;Kunde;Mail;Zustand".replace(b";", b","), "all"),
+    ],
+)
+def test_a_refused_header_names_what_probably_fits(header: bytes, mapping: str) -> None:
+    with pytest.raises(HeaderError, match="Probably this mapping fits: ") as error:
+        check_header(CONTACT, header, ",")
+    said = json.loads(str(error.value).partition("fits: ")[2].removesuffix("."))
+    if mapping != "all":
+        assert said == json.loads(mapping)
+    # What is proposed can be sent as it is.
+    assert check_header(CONTACT, header, ",", parse_mapping(json.dumps(said))).positions(CONTACT)
+
+
+def test_a_header_that_nothing_fits_names_the_mapping() -> None:
+    with pytest.raises(HeaderError, match="can be given by mapping, such as "):
+        check_header(CONTACT, b"a,b,c,d", ",")
+
+
+def test_all_that_is_wrong_with_a_header_is_said() -> None:
+    columns, wrong = read_header(CONTACT, b"id,name,id,phone", ",")
+    assert columns is None
+    assert [str(error).partition(":")[0] for error in wrong] == ["Missing columns", "Columns named twice"]
+    columns, wrong = read_header(CONTACT, b"id,name,email,status", ",", {"a": "id", "name": "x", "b": None})
+    assert [type(error) for error in wrong] == [MappingError] * 3

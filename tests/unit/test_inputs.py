@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, MultiDict
 from pydantic import Field
 
+from web import errors
 from web.actions import ActionsQuery
 from web.dead_letters import DeadLettersQuery
 from web.errors import ApiError
-from web.forms import UploadForm, delimiter_so_far
-from web.inputs import Input, reads
+from web.forms import UploadForm
+from web.inputs import Input, NoParameters, reads
 from web.records import RecordsQuery
 
 REQUIRED = {"actionType": "BULK_UPDATE", "entityType": "contact"}
@@ -75,15 +76,79 @@ def test_of_several_mistakes_in_a_form_what_is_missing_is_told_first(form: dict[
 
 
 def test_a_form_is_read_to_what_it_means() -> None:
-    form = UploadForm.read({**REQUIRED, "scheduledAt": "2030-01-31T09:00", "delimiter": "tab", "note": "passed over"})
+    form = UploadForm.read({**REQUIRED, "scheduledAt": "2030-01-31T09:00", "delimiter": "tab"})
     assert (form.action_type, form.entity.name, form.delimiter) == ("BULK_UPDATE", "Contact", "\t")
     assert form.scheduled_at == datetime(2030, 1, 31, 9, tzinfo=UTC)
 
 
 def test_empty_fields_that_are_not_required_are_as_if_they_were_not_there() -> None:
-    form = UploadForm.read({**REQUIRED, "scheduledAt": "", "delimiter": ""})
-    assert (form.scheduled_at, form.delimiter) == (None, ",")
-    assert delimiter_so_far({}) == delimiter_so_far({"delimiter": ""}) == ","
+    assert UploadForm.read({**REQUIRED, "scheduledAt": "", "mapping": ""}).scheduled_at is None
+
+
+@pytest.mark.parametrize("sent", ["", " "])
+def test_an_empty_delimiter_is_refused(sent: str) -> None:
+    """curl sends an empty one for -F delimiter=; and must not be asked for what it was just given."""
+    with pytest.raises(ApiError, match=r"semicolon|must be one of") as error:
+        UploadForm.read({**REQUIRED, "delimiter": sent})
+    assert told(error) == (400, "INVALID_DELIMITER")
+
+
+@pytest.mark.parametrize(
+    ("word", "delimiter"),
+    [("comma", ","), ("semicolon", ";"), ("pipe", "|"), ("tab", "\t"), ("TAB", "\t"), ("\\t", "\t")],
+)
+def test_a_delimiter_can_be_a_word(word: str, delimiter: str) -> None:
+    assert UploadForm.read({**REQUIRED, "delimiter": word}).delimiter == delimiter
+
+
+# Names that nobody knows
+
+
+@pytest.mark.parametrize(
+    ("model", "sent", "words"),
+    [
+        (
+            UploadForm,
+            {**REQUIRED, "scheduled_at": "2030-01-31T09:00"},
+            'no field "scheduled_at": did you mean scheduledAt',
+        ),
+        (UploadForm, {**REQUIRED, "delimeter": ";"}, "did you mean delimiter"),
+        (UploadForm, {**REQUIRED, "upload": "x"}, "There is: actionType, entityType, scheduledAt"),
+        (ActionsQuery, {"entity_type": "Contact"}, 'no query parameter "entity_type": did you mean entityType'),
+        (RecordsQuery, {"state": "FAILED"}, "did you mean status"),
+        (DeadLettersQuery, {"action": "x"}, "did you mean actionId"),
+        (NoParameters, {"x": "y"}, "there is none here"),
+    ],
+)
+def test_an_unknown_name_is_refused(model: type[Input], sent: dict[str, str], words: str) -> None:
+    """What was meant for something must not be passed over: a file would run at once."""
+    with pytest.raises(ApiError, match=words) as error:
+        model.read(sent)
+    assert told(error) == (400, "UNKNOWN_FIELD" if model is UploadForm else "UNKNOWN_PARAMETER")
+
+
+def test_several_faults_are_told_together() -> None:
+    sent = {"entityType": "Spaceship", "scheduledAt": "x", "delimiter": "x", "note": "x"}
+    with pytest.raises(ApiError) as error:
+        UploadForm.read(sent)
+    assert (error.value.message, error.value.code) == (errors.FIELDS_REQUIRED, "FIELDS_REQUIRED")
+    assert [(fault.field, fault.code) for fault in error.value.faults] == [
+        ("actionType", "FIELDS_REQUIRED"),
+        ("entityType", "ENTITY_TYPE_UNSUPPORTED"),
+        ("scheduledAt", "INVALID_SCHEDULE"),
+        ("delimiter", "INVALID_DELIMITER"),
+        ("note", "UNKNOWN_FIELD"),
+    ]
+
+
+def test_one_fault_is_told_alone() -> None:
+    with pytest.raises(ApiError) as error:
+        ActionsQuery.read({"limit": "x"})
+    assert error.value.faults == ()
+
+
+def test_headers_of_others_are_passed_over() -> None:
+    assert Headers.read({"User-Agent": "curl"}).idempotency_key is None
 
 
 @given(st.dictionaries(st.sampled_from(["limit", "status", "entityType", "actionId", "cursor"]), ANY_TEXT))

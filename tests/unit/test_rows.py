@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypedDict, get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.domain.csv_spans import SpanScanner
 from app.domain.entities import ENTITIES, Columns, check_header
 from app.domain.rows import CheckedChunk, check_chunk, check_rows
+from tests.unit.test_csv_spans import rows_of
 
 CONTACT = ENTITIES["Contact"]
 COLUMNS = Columns(("id", "name", "email", "status"))
@@ -55,8 +56,7 @@ def assert_whole(checked: CheckedChunk, first_row: int, count: int) -> None:
 
 @given(DATA, st.integers(1, 10**9), st.sampled_from(",; "))
 def test_every_record_has_exactly_one_outcome(data: bytes, first_row: int, delimiter: str) -> None:
-    text = data.decode(errors="surrogateescape")
-    records = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row]
+    records = rows_of(data, delimiter)
     checked = check_chunk(CONTACT, COLUMNS, data, delimiter, first_row)
     assert_whole(checked, first_row, len(records))
     wrong = {first_row + i for i, record in enumerate(records) if len(record) != COLUMNS.width}
@@ -79,6 +79,41 @@ def test_valid_rows_become_normalised_records_in_order() -> None:
     assert checked.records[0] == ADA
     assert checked.records[2] == {"id": "3", "name": "C, D", "email": "c@d.co", "status": "pending"}
     assert checked.failures == []
+
+
+@pytest.mark.parametrize("width", [1, 2, 4])
+@given(data=st.data())
+def test_scanner_and_parser_agree_on_rows(width: int, data: st.DataObject) -> None:
+    """The rows that an upload counts are those that its chunks have, blank records among them or not."""
+    fields = st.sampled_from(["", "", '""', "x", '"', '"q""q"', '"a\n,,"'])
+    rows = data.draw(st.lists(st.lists(fields, min_size=width, max_size=width).map(",".join), max_size=8))
+    end = data.draw(st.sampled_from(["\n", "\r\n", "\r"]))
+    body = end.join(rows).encode() + (end.encode() if data.draw(st.booleans()) else b"")
+    header = ",".join(["id", "name", "email", "status"][:width]).encode()
+    scanner = SpanScanner(chunk_rows=data.draw(st.integers(1, 4)))
+    scanner.feed(header + b"\n" + body)
+    scanned = scanner.finish()
+    entity = replace(CONTACT) if width == 4 else replace(CONTACT, model=_narrow(width), unique=None)
+    columns = Columns(("id", "name", "email", "status")[:width])
+    for span in scanned.index.spans(0, len(scanned.index)):
+        chunk = (header + b"\n" + body)[span.start : span.end]
+        assert check_chunk(entity, columns, chunk, ",", span.first_row).row_count == span.rows
+
+
+def _narrow(width: int) -> type:
+    hints = get_type_hints(CONTACT.model, include_extras=True)
+    return TypedDict("_Narrow", dict(list(hints.items())[:width]))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("id_", ["E+1", "4.9e+11", "4.9E+11x", "A4E+11", "4.9E11", "4.E+11", "DE+49", "4.9E-11"])
+def test_an_id_that_only_looks_alike_is_one(id_: str) -> None:
+    checked = check(f"{id_},Ada,a@b.co,active\n")
+    assert (checked.column("id"), checked.failures) == ([id_], [])
+
+
+def test_a_damaged_id_of_a_producer_fails_as_well() -> None:
+    checked = check_rows(CONTACT, [ADA, {**ADA, "id": "4.9E+11"}], 1)
+    assert (checked.rows, [failure.code for failure in checked.failures]) == ([1], ["ID_IN_SCIENTIFIC_NOTATION"])
 
 
 def test_columns_are_taken_by_name_and_others_ignored() -> None:
@@ -113,6 +148,9 @@ def test_an_empty_chunk_has_no_rows() -> None:
         ("1,Ada,a\0@b.co,active", "INVALID_CHARACTER", "email", "control character"),
         ("1,Ada,a@b.co,act\0ive", "INVALID_CHARACTER", "status", "control character"),
         ("1,,bad,worse", "REQUIRED", "name", "name is empty"),
+        ("4.9E+11,Ada,a@b.co,active", "ID_IN_SCIENTIFIC_NOTATION", "id", 'before saving: "4.9E+11"'),
+        ("5E+11,Ada,a@b.co,active", "ID_IN_SCIENTIFIC_NOTATION", "id", "long number"),
+        ('" 4,91235E+11",Ada,a@b.co,active', "ID_IN_SCIENTIFIC_NOTATION", "id", "format its column as text"),
     ],
 )
 def test_a_failed_row_says_what_is_wrong_first(row: str, code: str, column: str | None, message: str) -> None:

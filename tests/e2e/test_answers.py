@@ -1,0 +1,192 @@
+"""What a running worker answers to people: all that is wrong, what it understood, and nothing that they have."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.doors import END as END_OF_FORM
+from tests.doors import GOOD, HEADER, MULTIPART, Door, fields, file_part, form, part
+from tests.support import Worker, told
+
+LATER = "2100-01-01T00:00:00+02:00"
+UNKNOWN = "0" * 24
+
+
+@pytest.fixture
+def door(worker: Worker, shared_environment: dict[str, str]) -> Door:
+    return Door.of(worker, shared_environment)
+
+
+def faults(answer: httpx.Response) -> list[tuple[str | None, str]]:
+    """Every fault that is told: its field and its code."""
+    found = [(fault["field"], fault["code"]) for fault in answer.json().get("errors", [])]
+    told(answer)
+    return found
+
+
+# All that is wrong
+
+
+@pytest.mark.parametrize("first", ["fields", "file"])
+def test_faults_of_form_and_file_are_told_together(door: Door, first: str) -> None:
+    parts = [
+        fields(scheduledAt="tomorrow", scheduled_at=LATER),
+        file_part(b"id,name,id\n"),
+    ]
+    before = door.files()
+    answer = door.post(b"".join(parts if first == "fields" else parts[::-1]) + END_OF_FORM)
+    assert told(answer)[:2] == (400, "INVALID_SCHEDULE")
+    assert faults(answer) == [
+        ("scheduledAt", "INVALID_SCHEDULE"),
+        ("scheduled_at", "UNKNOWN_FIELD"),
+        ("file", "INVALID_HEADER"),
+        ("file", "INVALID_HEADER"),
+        ("file", "NO_ROWS"),
+    ]
+    assert door.files() == before
+
+
+def test_a_file_that_is_none_does_not_hide_the_form(door: Door) -> None:
+    answer = door.post(file_part(b"\x89PNG\r\n\x1a\n") + fields(delimiter="x") + END_OF_FORM)
+    assert faults(answer) == [("file", "NOT_CSV"), ("delimiter", "INVALID_DELIMITER")]
+
+
+def test_a_large_file_is_not_read_to_its_end_for_nothing(door: Door) -> None:
+    """A fault that is known when the file begins is told without the whole of it."""
+    rows = GOOD + b"refused2,Nobody,refused2@example.com,active\n" * 40_000
+    body = fields(delimiter="x") + file_part(rows)[:-100_000]
+    # The form is not complete, and is refused all the same: nobody waited for its end.
+    assert told(door.post(body))[:2] == (400, "INVALID_DELIMITER")
+
+
+def test_an_unknown_field_is_no_upload(door: Door) -> None:
+    before = door.actions()
+    status, code, message = told(door.post(form(GOOD, scheduled_at=LATER)))
+    assert (status, code) == (400, "UNKNOWN_FIELD")
+    assert "did you mean scheduledAt?" in message
+    assert door.actions() == before
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/bulk-actions?sort=x",
+        f"/bulk-actions/{'0' * 24}?x=1",
+        f"/bulk-actions/{'0' * 24}/stats?x=1",
+        "/dead-letters?x=1",
+    ],
+)
+def test_an_unknown_parameter_is_refused(worker: Worker, path: str) -> None:
+    assert told(worker.client.get(path))[:2] == (400, "UNKNOWN_PARAMETER")
+
+
+def test_a_field_in_the_query_is_no_upload(door: Door) -> None:
+    answer = door.worker.client.post(
+        "/bulk-actions", params={"scheduledAt": LATER}, content=form(GOOD), headers={"Content-Type": MULTIPART}
+    )
+    assert told(answer)[:2] == (400, "UNKNOWN_PARAMETER")
+
+
+def test_whoever_asks_for_health_may_add_anything(worker: Worker) -> None:
+    assert worker.client.get("/health?at=1").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"actionType=BULK_UPDATE&file=@x.csv", "application/x-www-form-urlencoded"),
+        (GOOD, "text/csv"),
+        (fields() + part("file", "contacts.csv") + END_OF_FORM, MULTIPART),
+    ],
+    ids=["-d", "--data-binary", "file=name"],
+)
+def test_who_sends_no_file_is_told_how_to(door: Door, body: bytes, content_type: str) -> None:
+    answer = door.post(body, content_type)
+    assert told(answer) == (400, "FILE_REQUIRED", "Please upload a CSV file to proceed.")
+    assert "-F file=@name" in answer.json()["errors"][0]["message"]
+
+
+# What was understood
+
+
+def test_an_upload_is_told_what_was_understood(worker: Worker) -> None:
+    rows = b"sep=;\r\nid;name;email;status;note\r\nu1;A;u1@example.com;active;x\r\n;;;;\r\n"
+    answer = worker.upload(rows, scheduledAt=LATER)
+    told_ = answer.json()
+    assert answer.status_code == 201, told_
+    assert answer.headers["Location"] == f"/bulk-actions/{told_['actionId']}"
+    assert worker.client.get(answer.headers["Location"]).json()["actionId"] == told_["actionId"]
+    assert told_["message"] == "Success! Your bulk action has been scheduled for 2099-12-31T22:00:00.000Z."
+    understood = {name: told_[name] for name in ("totalCount", "scheduledAt", "delimiter", "ignoredColumns")}
+    assert understood == {
+        "totalCount": 1,
+        "scheduledAt": "2099-12-31T22:00:00.000Z",
+        "delimiter": ";",
+        "ignoredColumns": ["note"],
+    }
+
+
+def test_a_queued_upload_has_the_words_that_clients_know(worker: Worker) -> None:
+    answer = worker.upload(HEADER + b"q1,A,q1@example.com,active\n", delimiter="comma").json()
+    assert answer["message"] == "Success! Your bulk action has been queued for processing."
+    assert (answer["scheduledAt"], answer["delimiter"], answer["ignoredColumns"]) == (None, ",", [])
+
+
+def test_a_damaged_id_is_a_failed_row_and_no_duplicate(worker: Worker) -> None:
+    rows = HEADER + b"4.9E+11,A,sci1@example.com,active\n4.9E+11,B,sci2@example.com,active\n,,,\n"
+    action_id = worker.submit(rows)
+    assert worker.wait_ended(action_id)["failureCount"] == 2
+    assert {row["code"] for row in worker.records(action_id)} == {"ID_IN_SCIENTIFIC_NOTATION"}
+
+
+# What was lost on the way, and what is there already
+
+
+def upload(worker: Worker, account: str, key: str) -> dict[str, Any]:
+    answer = worker.client.post(
+        "/bulk-actions",
+        content=form(GOOD, scheduledAt=LATER),
+        headers={"Content-Type": MULTIPART, "Idempotency-Key": key, "accountid": account},
+    )
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json())
+
+
+def test_a_lost_answer_is_found_by_its_key(worker: Worker) -> None:
+    key = f"lost {uuid.uuid4()}"
+    made = upload(worker, "lost", key)
+
+    def found(account: str, key: str) -> list[str]:
+        answer = worker.client.get("/bulk-actions", params={"idempotencyKey": key}, headers={"accountid": account})
+        return [action["actionId"] for action in answer.json()]
+
+    assert found("lost", key) == [made["actionId"]]
+    assert found("lost", "another") == []
+    assert found("other", key) == []
+
+
+def test_a_key_that_cannot_be_is_refused(worker: Worker) -> None:
+    answer = worker.client.get("/bulk-actions", params={"idempotencyKey": "ü"})
+    assert told(answer)[:2] == (400, "INVALID_IDEMPOTENCY_KEY")
+
+
+def test_who_polls_is_sent_only_what_is_new(worker: Worker) -> None:
+    rows = HEADER + b"etag1,A,etag1@example.com,active\n"
+    action_id = worker.submit(rows, scheduledAt=LATER)
+    for path in (f"/bulk-actions/{action_id}", f"/bulk-actions/{action_id}/stats", "/bulk-actions?limit=1"):
+        first = worker.client.get(path)
+        tag = first.headers["ETag"]
+        again = worker.client.get(path, headers={"If-None-Match": tag})
+        assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", tag)
+        assert "no-store" not in first.headers["Cache-Control"]
+        other = worker.client.get(path, headers={"If-None-Match": '"another"'})
+        assert other.json() == first.json()
+    path = f"/bulk-actions/{worker.submit(rows)}"
+    tag = worker.client.get(path).headers["ETag"]
+    worker.wait_ended(path.rpartition("/")[2])
+    answer = worker.client.get(path, headers={"If-None-Match": tag})
+    assert (answer.status_code, answer.json()["status"]) == (200, "COMPLETED")

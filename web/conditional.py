@@ -1,0 +1,59 @@
+"""Answers that are not sent again to a client that has them: ``ETag`` and ``If-None-Match`` (RFC 9110, 13.1.2)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from aiohttp import ETag, web
+
+from web.operations import Answer, Header
+
+#: It may be kept, by the client alone, and is to be asked for again each time, which then costs a 304.
+_REVALIDATED = {"Cache-Control": "private, no-cache"}
+
+#: The headers of such an answer, for its description.
+CONDITIONAL = {
+    "ETag": Header("To be sent back in `If-None-Match`.", '"5f8c0d54f0b54f8f8c2b8ba4f1f5c2ea"'),
+    "Cache-Control": Header("It may be kept, and is asked for again.", "private, no-cache"),
+}
+UNCHANGED = Answer("The client has it already.", headers=CONDITIONAL)
+
+
+def tag_of(body: bytes) -> str:
+    """Return the tag of a body: another one for every other body."""
+    return hashlib.sha256(body).hexdigest()[:32]
+
+
+def is_known(request: web.Request, tag: str) -> bool:
+    """Tell whether the client says that it has what the tag stands for."""
+    return any(known.value in (tag, "*") for known in request.if_none_match or ())
+
+
+def conditional_json(
+    request: web.Request,
+    value: Any,
+    headers: Mapping[str, str] | None = None,
+    *,
+    same_as: Any = None,
+) -> web.Response:
+    """Return ``value`` as JSON, or 304 to a client that has it.
+
+    Args:
+        request: What is answered.
+        value: The body.
+        headers: Further headers.
+        same_as: What makes the answer the same as an earlier one, where parts of ``value`` change with the time alone:
+            the tag is then a weak one.
+    """
+    body = orjson.dumps(value)
+    weak = same_as is not None
+    tag = tag_of(orjson.dumps(same_as) if weak else body)
+    if is_known(request, tag):
+        response = web.Response(status=304, headers={**_REVALIDATED, **(headers or {})})
+    else:
+        response = web.Response(body=body, content_type="application/json", headers={**_REVALIDATED, **(headers or {})})
+    response.etag = ETag(value=tag, is_weak=weak)
+    return response
