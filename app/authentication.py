@@ -39,6 +39,10 @@ _MAX_KEYS = 1024
 class Authenticator(Protocol):
     """Tells on whose behalf a request is made."""
 
+    @property
+    def takes_tokens(self) -> bool:
+        """Whether a bearer token can be a credential."""
+
     async def principal(self, headers: MultiMapping[str]) -> Principal:
         """Return the principal of a request with these headers.
 
@@ -67,7 +71,9 @@ def _verifier(settings: Settings) -> TokenVerifier | None:
         return None
     if settings.jwt_jwks_url is not None:
         return TokenVerifier(
-            PublishedKeys(settings.jwt_jwks_url, lifetime=settings.jwt_jwks_cache),
+            PublishedKeys(
+                settings.jwt_jwks_url, lifetime=settings.jwt_jwks_cache, stale_lifetime=settings.jwt_jwks_stale
+            ),
             settings.jwt_issuer,
             settings.jwt_audience,
             settings.jwt_leeway,
@@ -80,6 +86,8 @@ def _verifier(settings: Settings) -> TokenVerifier | None:
 
 class OpenDoor:
     """``AUTH_MODE=none``: everybody may do everything, for the account that they name."""
+
+    takes_tokens = False
 
     async def principal(self, headers: MultiMapping[str]) -> Principal:
         """Take the account's word."""
@@ -98,6 +106,11 @@ class Credentials:
     account_claim: str
     role_claim: str
 
+    @property
+    def takes_tokens(self) -> bool:
+        """Whether a bearer token can be a credential."""
+        return self.tokens is not None
+
     async def principal(self, headers: MultiMapping[str]) -> Principal:
         """Check the credential; the account is the credential's, whatever the request says beside it."""
         keys: list[str] = headers.getall(KEY_HEADER, [])
@@ -110,7 +123,8 @@ class Credentials:
             return await self._key(keys[0])
         if tokens:
             return await self._token(tokens[0].rstrip(" "))
-        raise MissingCredential(f"Please send an API key ({KEY_HEADER}) or a bearer token (Authorization).")
+        token = " or a bearer token (Authorization)" if self.takes_tokens else ""
+        raise MissingCredential(f"Please send an API key ({KEY_HEADER}){token}.")
 
     async def _key(self, sent: str) -> Principal:
         key = await self.keys.get(fingerprint(sent)) if is_key(sent) else None

@@ -93,6 +93,17 @@ def _split(value: object) -> object:
     return value.strip("[] ").split(",") if isinstance(value, str) else value
 
 
+def _split_names(value: object) -> object:
+    """Accept ``a.example,b.example`` and the JSON list of it, in any case."""
+    if not isinstance(value, str):
+        return value
+    names = (part.strip(" []\"'").lower() for part in value.split(","))
+    return tuple(name for name in names if name)
+
+
+HostName = Annotated[str, Field(pattern=r"^(\*|[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?)$")]
+
+
 def _has_effect(info: ValidationInfo) -> None:
     # Who configures tokens and stays open has forgotten something, and would not notice.
     if info.data.get("auth_mode") == "none":
@@ -224,6 +235,11 @@ class Settings(BaseSettings):
     # The web server
     host: str = Field("127.0.0.1", description="address the web server listens on")
     port: int = Field(3000, ge=1, le=65535, description="port of the web server (or --web-port)")
+    allowed_hosts: Annotated[tuple[HostName, ...], NoDecode, BeforeValidator(_split_names)] = Field(
+        (),
+        description="names by which the API may be called, beside localhost, HOST and addresses; *: any, "
+        "as without names where AUTH_MODE is required",
+    )
     max_upload_bytes: int = Field(5 * 1024**3, ge=1, description="largest accepted file, unpacked, bytes")
     max_gzip_ratio: float = Field(
         200.0, ge=1, le=2000, description="how many times its size a gzip file may unpack to, beyond its first 16 MiB"
@@ -262,6 +278,9 @@ class Settings(BaseSettings):
     )
     jwt_jwks_cache: float = Field(
         300.0, ge=10, le=86_400, description="seconds for which that key set is kept before it is fetched again"
+    )
+    jwt_jwks_stale: float = Field(
+        3600.0, ge=0, le=86_400, description="seconds for which it is used beyond that while it cannot be fetched"
     )
     jwt_issuer: Annotated[str | None, AfterValidator(_issuer)] = Field(
         None, validate_default=True, description="issuer (iss) that a token must have; needed where tokens are taken"

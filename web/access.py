@@ -42,7 +42,7 @@ def access_control(platform: Callable[[], Platform]) -> Any:
             principal = await platform().authenticator.principal(request.headers)
         except Unauthenticated as error:
             log.info("request %s: refused: %s", request["id"], error)
-            raise _challenge(error) from None
+            raise _challenge(error, takes_tokens=platform().authenticator.takes_tokens) from None
         except KeysUnavailable:
             raise unavailable(
                 "The token cannot be checked now, because the keys of its issuer are not to be had.",
@@ -59,11 +59,14 @@ def access_control(platform: Callable[[], Platform]) -> Any:
     return check
 
 
-def _challenge(error: Unauthenticated) -> ApiError:
+def _challenge(error: Unauthenticated, *, takes_tokens: bool) -> ApiError:
     """Return the answer to a request without a valid credential, with what would be one (RFC 6750, RFC 9110)."""
-    bearer = f'Bearer {_REALM}, error="invalid_token"' if isinstance(error, InvalidToken) else f"Bearer {_REALM}"
+    offered = [f"ApiKey {_REALM}"]
+    if takes_tokens:
+        invalid = ', error="invalid_token"' if isinstance(error, InvalidToken) else ""
+        offered.insert(0, f"Bearer {_REALM}{invalid}")
     code = "CREDENTIAL_REQUIRED" if isinstance(error, MissingCredential) else "INVALID_CREDENTIAL"
-    return ApiError(401, str(error), code, {"WWW-Authenticate": f"{bearer}, ApiKey {_REALM}"})
+    return ApiError(401, str(error), code, {"WWW-Authenticate": ", ".join(offered)})
 
 
 def _not_enough(needed: Role, has: Role) -> str:

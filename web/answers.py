@@ -286,4 +286,4 @@ class Readiness(BaseModel):
     )
 
     status: Literal["UP", "DOWN"]
-    checks: Checks
+    checks: Checks | Absent = Field(default=None, description="Absent in the answer of a gateway.")

@@ -18,6 +18,7 @@ from app.platform import Platform
 from web.access import Handler, access_control
 from web.errors import ApiError, as_utf8, away, internal, unavailable
 from web.inputs import NoParameters
+from web.origins import origin_control
 from web.rate_limits import rate_limit_headers, rate_limits
 from web.routes import operation_at
 
@@ -39,6 +40,7 @@ def middlewares(platform: Callable[[], Platform]) -> list[Any]:
         measured,
         rate_limit_headers,
         json_errors,
+        origin_control(platform),
         access_control(platform),
         rate_limits(platform),
         known_parameters,

@@ -160,6 +160,13 @@ HEADERS: Mapping[int, Mapping[str, Header]] = MappingProxyType(
     }
 )
 
+CROSS_SITE = Problem(
+    403, "CROSS_SITE", "A browser has sent this for a page of another site, which may not change anything here."
+)
+UNKNOWN_HOST = Problem(
+    403, "UNKNOWN_HOST", "The request calls this server by a name that is none of its own: ALLOWED_HOSTS lists them."
+)
+
 #: Errors of every method that needs a role.
 BEHIND_THE_DOOR: tuple[Problem, ...] = (
     Problem(
@@ -170,6 +177,8 @@ BEHIND_THE_DOOR: tuple[Problem, ...] = (
     Problem(400, "UNKNOWN_PARAMETER", 'There is no query parameter "sort". There is: limit, status, cursor.'),
     Problem(401, "CREDENTIAL_REQUIRED", "Please send an API key (X-API-Key) or a bearer token (Authorization)."),
     Problem(401, "INVALID_CREDENTIAL", "The API key is not valid: it is unknown, expired or revoked."),
+    CROSS_SITE,
+    UNKNOWN_HOST,
     Problem(403, "FORBIDDEN", "This needs the role admin, and the credential has the role operator."),
     too_many("RATE_LIMITED", "The account may send 600 requests other than uploads in 60 seconds.", 12),
     Problem(

@@ -72,7 +72,8 @@ class PublishedKeys:
 
     One request at a time goes to the provider, and none sooner than ``pause`` seconds after the last: neither a
     crowd at the start nor tokens with made-up key ids reach it. A key that the provider withdraws is refused
-    after ``lifetime``; if it then cannot be asked, tokens cannot be judged, and that is said.
+    after ``lifetime``. While the provider cannot be asked, the keys that were there are used for ``stale_lifetime``
+    seconds more, without waiting for it; after that tokens cannot be judged, and that is said.
     """
 
     algorithms: Sequence[str] = PUBLISHED_ALGORITHMS
@@ -82,16 +83,20 @@ class PublishedKeys:
         url: str,
         *,
         lifetime: float,
+        stale_lifetime: float = 0.0,
         pause: float = _FETCH_PAUSE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._url = url
         self._lifetime = lifetime
+        self._stale_lifetime = stale_lifetime
         self._pause = pause
         self._clock = clock
         self._keys: dict[str, PyJWK] = {}
         self._fetched = self._attempted = float("-inf")
+        self._failed = False
         self._one_at_a_time = asyncio.Lock()
+        self._in_background: asyncio.Task[None] | None = None
 
     async def key(self, header: Mapping[str, Any]) -> PyJWK:
         """Return the published key that the token names by its ``kid``; asks the provider when need be."""
@@ -99,18 +104,34 @@ class PublishedKeys:
         if not isinstance(name, str):
             raise InvalidToken("The token does not say which key it is signed with (kid).")
         if not self._fresh or name not in self._keys:
-            async with self._one_at_a_time:
-                if (not self._fresh or name not in self._keys) and self._clock() - self._attempted >= self._pause:
-                    await self._fetch()
-        if not self._fresh:
+            await self._refresh(name)
+        if not self._fresh and not (self._usable and name in self._keys):
             raise KeysUnavailable
         if name not in self._keys:
             raise InvalidToken("The token is signed with a key that the issuer does not publish.")
         return self._keys[name]
 
+    async def _refresh(self, name: str) -> None:
+        if self._failed and self._usable and name in self._keys:
+            # The provider is known to be away: whoever has a key that can be used does not wait for it.
+            if self._in_background is None or self._in_background.done():
+                self._in_background = asyncio.create_task(self._fetch_if_due(name))
+            return
+        await self._fetch_if_due(name)
+
+    async def _fetch_if_due(self, name: str) -> None:
+        async with self._one_at_a_time:
+            if (not self._fresh or name not in self._keys) and self._clock() - self._attempted >= self._pause:
+                await self._fetch()
+
     @property
     def _fresh(self) -> bool:
         return self._clock() - self._fetched < self._lifetime
+
+    @property
+    def _usable(self) -> bool:
+        """Whether the keys may be used although they are too old, because newer ones cannot be had."""
+        return self._failed and self._clock() - self._fetched < self._lifetime + self._stale_lifetime
 
     async def _fetch(self) -> None:
         """Ask the provider; what goes wrong is logged, and leaves the keys as they are."""
@@ -119,7 +140,9 @@ class PublishedKeys:
             self._keys = usable_keys(orjson.loads(await self._read()))
         except (ClientError, OSError, ValueError) as error:
             log.warning("no keys from %s: %r", self._url, error)
+            self._failed = True
         else:
+            self._failed = False
             self._fetched = self._clock()
 
     async def _read(self) -> bytes:

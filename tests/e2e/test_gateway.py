@@ -210,6 +210,15 @@ def test_all_workers_get_requests(cluster: Cluster) -> None:
 # Answers
 
 
+def test_what_is_inside_is_not_told_outside(cluster: Cluster) -> None:
+    """Whoever asks through the gateway learns whether the system can work, and no more; a neighbour of a worker may."""
+    outside, inside = cluster.through.client, cluster.workers[-1].client
+    assert outside.get("/ready").json() == {"status": "UP"}
+    assert set(inside.get("/ready").json()["checks"]) == {"mongodb", "redis", "storage", "kafka", "worker"}
+    assert told(outside.get("/metrics"))[:2] == (404, "NOT_FOUND")
+    assert "http_requests" in inside.get("/metrics").text
+
+
 def test_request_ids_pass_through_to_the_worker_and_back(cluster: Cluster) -> None:
     get = cluster.through.client.get
     status, code, _ = told(refused := get("/bulk-actions/none", headers={"X-Request-ID": "my-request.1"}))
@@ -321,6 +330,29 @@ def test_an_address_that_asks_too_often_is_told_when_to_come_back(open_gateway: 
     assert refused(answers[-1]) == "RATE_LIMITED"
     assert answers[-1].headers["Retry-After"] == "1"
     assert httpx.get(f"{gateway.uri}/health").status_code == 200
+
+
+def test_a_network_of_ipv6_is_one_client(open_gateway: OpenGateway) -> None:
+    """Whoever has one address has its whole /64, and would be another client with each."""
+    gateway = open_gateway(
+        free_port(),
+        instead={
+            "rate=100r/s": "rate=1r/m",
+            "burst=200": "burst=1",
+            # The addresses of clients are those that they say.
+            "limit_req_status 429;": "limit_req_status 429; set_real_ip_from 127.0.0.1; real_ip_header X-Real-IP;",
+        },
+    )
+
+    def statuses(*addresses: str) -> list[int]:
+        return [httpx.get(gateway.uri, headers={"X-Real-IP": address}).status_code for address in addresses]
+
+    one = ("2001:db8:1:2::1", "2001:db8:1:2::2", "2001:db8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:2:a::")
+    assert statuses(*one) == [503, 503, 429, 429]
+    assert statuses("2001:db8:1:3::1", "2001:db8:1::1", "2001:db8::1") == [503, 503, 503]
+    # Of IPv4 each address is a client, however it is written.
+    assert statuses("192.0.2.1", "192.0.2.2", "192.0.2.3") == [503, 503, 503]
+    assert statuses("::ffff:192.0.2.4", "::ffff:192.0.2.5", "::ffff:192.0.2.6") == [503, 503, 503]
 
 
 def test_an_address_has_so_many_connections_at_once(open_gateway: OpenGateway) -> None:

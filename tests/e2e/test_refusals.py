@@ -501,14 +501,19 @@ def fall_silent(connection: socket.socket) -> None:
     connection.close()
 
 
+def head_of(body: bytes) -> bytes:
+    """What stands before the body of an upload."""
+    sent = f"Host: localhost\r\nContent-Type: {MULTIPART}\r\nContent-Length: {len(body)}"
+    return f"POST /bulk-actions HTTP/1.1\r\n{sent}\r\n\r\n".encode()
+
+
 @pytest.mark.parametrize("go", [leave, slam, fall_silent])
 def test_a_client_that_goes_away_in_the_middle_of_an_upload_leaves_nothing_behind(
     door: Door, go: Callable[[socket.socket], None]
 ) -> None:
     before = door.files()
     body = form(GOOD + ROW * 30_000)
-    head = f"POST /bulk-actions HTTP/1.1\r\nHost: x\r\nContent-Type: {MULTIPART}\r\nContent-Length: {len(body)}\r\n\r\n"
-    connection = connect(door.worker, head.encode() + body[: len(body) // 2])
+    connection = connect(door.worker, head_of(body) + body[: len(body) // 2])
     wait_for(lambda: door.files() > before, "the upload is under way", timeout=30)
     go(connection)
     wait_for(lambda: door.files() == before, "what was stored is gone", timeout=30)
@@ -517,8 +522,7 @@ def test_a_client_that_goes_away_in_the_middle_of_an_upload_leaves_nothing_behin
 def test_many_clients_that_go_away_at_once_leave_nothing_behind(door: Door) -> None:
     before = door.files()
     body = form(GOOD + ROW * 30_000)
-    head = f"POST /bulk-actions HTTP/1.1\r\nHost: x\r\nContent-Type: {MULTIPART}\r\nContent-Length: {len(body)}\r\n\r\n"
-    connections = [connect(door.worker, head.encode() + body[: 200_000 + 10_000 * n]) for n in range(20)]
+    connections = [connect(door.worker, head_of(body) + body[: 200_000 + 10_000 * n]) for n in range(20)]
     wait_for(lambda: len(door.files() - before) == len(connections), "the uploads are under way", timeout=30)
     for connection in connections:
         slam(connection)

@@ -173,3 +173,71 @@ async def test_a_token_that_names_no_key_reaches_nobody(provider: KeyProvider, k
         with pytest.raises(InvalidToken, match="kid"):
             await keys.key(header)
     assert provider.requests == 0
+
+
+# While the provider is away
+
+STALE = 1000.0
+
+
+@pytest.fixture
+def lasting(provider: KeyProvider, clock: Clock) -> PublishedKeys:
+    """Keys that are used on for a time while their provider is away."""
+    return PublishedKeys(provider.url, lifetime=LIFETIME, stale_lifetime=STALE, pause=PAUSE, clock=clock)
+
+
+async def test_known_keys_outlive_an_outage(provider: KeyProvider, lasting: PublishedKeys, clock: Clock) -> None:
+    """For a bounded time; a key that nobody knows cannot be judged meanwhile."""
+    await find(lasting, "first")
+    provider.instead = (500, b"")
+    clock.now += LIFETIME
+    for _ in range(3):
+        assert (await find(lasting, "first")).key_id == "first"
+        clock.now += PAUSE
+    with pytest.raises(KeysUnavailable):
+        await find(lasting, "second")
+    clock.now += STALE
+    with pytest.raises(KeysUnavailable):
+        await find(lasting, "first")
+
+
+async def test_who_has_a_known_key_does_not_wait(
+    provider: KeyProvider, lasting: PublishedKeys, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the provider is known to be away, it is asked again beside the requests."""
+    await find(lasting, "first")
+    provider.instead = (500, b"")
+    clock.now += LIFETIME
+    await find(lasting, "first")
+    asked = asyncio.Event()
+
+    async def never() -> bytes:
+        asked.set()
+        await asyncio.Event().wait()
+        return b""
+
+    monkeypatch.setattr(lasting, "_read", never)
+    clock.now += PAUSE
+    async with asyncio.timeout(10):
+        for _ in range(3):
+            assert (await find(lasting, "first")).key_id == "first"
+        await asked.wait()
+    assert lasting._in_background is not None
+    lasting._in_background.cancel()
+
+
+async def test_a_key_withdrawn_meanwhile_is_refused(
+    provider: KeyProvider, lasting: PublishedKeys, clock: Clock
+) -> None:
+    await find(lasting, "first")
+    provider.instead = (500, b"")
+    clock.now += LIFETIME
+    await find(lasting, "first")
+    provider.publish(SECOND)
+    provider.instead = None
+    clock.now += PAUSE
+    await find(lasting, "first")
+    assert lasting._in_background is not None
+    await lasting._in_background
+    with pytest.raises(InvalidToken):
+        await find(lasting, "first")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 from pydantic import SecretStr
 
@@ -14,6 +16,8 @@ from app.domain.access import InvalidToken, MissingCredential, Principal, Role, 
 from app.domain.api_keys import new_key
 from app.settings import Settings
 from tests.security.issuer import AUDIENCE, ISSUER, SECRET, token
+from web.access import access_control
+from web.errors import ApiError
 
 #: No test here may get as far as the database.
 NO_DATABASE = cast(Any, None)
@@ -134,3 +138,30 @@ def test_issuer_audience_and_leeway_are_those_of_the_settings() -> None:
     assert isinstance(made.tokens, TokenVerifier)
     assert (made.tokens.issuer, made.tokens.audience, made.tokens.leeway) == (ISSUER, "others", 7)
     assert Settings(_env_file=None).jwt_audience == AUDIENCE
+
+
+# What a client without a credential is offered
+
+
+async def challenge(auth: Any) -> ApiError:
+    """The answer to a request without a credential."""
+    request = make_mocked_request("GET", "/bulk-actions")
+    resource = SimpleNamespace(canonical="/bulk-actions")
+    request._match_info = cast(Any, SimpleNamespace(route=SimpleNamespace(resource=resource), http_exception=None))
+    request["id"] = "x"
+    platform = cast(Any, SimpleNamespace(settings=settings(), authenticator=auth))
+    with pytest.raises(ApiError) as error:
+        await access_control(lambda: platform)(request, NO_DATABASE)
+    return error.value
+
+
+@pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning")
+@pytest.mark.parametrize("tokens", [True, False])
+async def test_only_what_is_switched_on_is_offered(tokens: bool) -> None:
+    """Who is told to send a token where none are taken looks for the mistake in the wrong place."""
+    configured = settings() if tokens else Settings(_env_file=None, auth_mode="required")
+    told = await challenge(open_authenticator(configured, NO_DATABASE))
+    assert ("bearer token" in told.message) is tokens
+    assert "X-API-Key" in told.message
+    offered = (told.headers or {})["WWW-Authenticate"]
+    assert ("Bearer" in offered, "ApiKey" in offered) == (tokens, True)

@@ -1,0 +1,114 @@
+"""Pages of other sites can neither post to a worker nor call it by a name of theirs."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+
+from app.settings import Settings
+from web.errors import ApiError
+from web.origins import host_is_known, origin_control
+
+pytestmark = pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning")
+
+
+def settings(**changes: Any) -> Settings:
+    return Settings(_env_file=None, **changes)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        None,
+        "localhost",
+        "LOCALHOST:3000",
+        "bulk.localhost:3000",
+        "127.0.0.1:3000",
+        "[::1]:3000",
+        "[::1]",
+        "10.2.3.4:3000",
+    ],
+)
+def test_this_machine_and_addresses_are_known(host: str | None) -> None:
+    """What a health check by address sends is no name, and no page can have a name of its own become one."""
+    assert host_is_known(host, settings())
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:3000", "localhost.evil.example", "127.0.0.1.evil.example", "", "a@127.0.0.1"]
+)
+def test_a_name_of_others_is_unknown(host: str) -> None:
+    """A page can let a name of its own point to this machine, and would read what is answered to it."""
+    assert not host_is_known(host, settings())
+    assert not host_is_known(host, settings(allowed_hosts="bulk.example"))
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1]", "[::1", "a b", "x/y", "x?y", "%00"])
+def test_what_is_no_host_is_unknown(text: str) -> None:
+    assert not host_is_known(text, settings())
+
+
+def test_names_can_be_allowed() -> None:
+    allowed = settings(allowed_hosts="Bulk.example, worker", host="box.lan")
+    for host in ("bulk.example", "bulk.example.:8080", "worker:3000", "box.lan:3000"):
+        assert host_is_known(host, allowed)
+    assert host_is_known("whatever.example", settings(allowed_hosts="*"))
+
+
+def test_with_credentials_any_name_will_do() -> None:
+    """No browser adds a key by itself: only names that are listed are then worth a look."""
+    assert host_is_known("bulk.example", settings(auth_mode="required"))
+    assert not host_is_known("evil.example", settings(auth_mode="required", allowed_hosts="bulk.example"))
+
+
+async def send(method: str, **headers: str) -> int:
+    """Send a request through the middleware to a route; the status of its answer."""
+
+    async def view(request: web.Request) -> web.Response:
+        return web.Response(status=201)
+
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = make_mocked_request(method, "/bulk-actions", headers={"Host": "127.0.0.1:3000", **named})
+    resource = SimpleNamespace(canonical="/bulk-actions")
+    request._match_info = cast(Any, SimpleNamespace(route=SimpleNamespace(resource=resource), http_exception=None))
+    request["id"] = "x"
+    platform = cast(Any, SimpleNamespace(settings=settings()))
+    try:
+        return int((await origin_control(lambda: platform)(request, view)).status)
+    except ApiError as error:
+        assert error.code in {"CROSS_SITE", "UNKNOWN_HOST"}
+        return error.status
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec_Fetch_Site": "cross-site"},
+        {"Sec_Fetch_Site": "same-site"},
+        {"Sec_Fetch_Site": "cross-site", "Origin": "http://127.0.0.1:3000"},
+        {"Sec_Fetch_Site": "anything"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "http://127.0.0.1:8080"},
+        {"Origin": "null"},
+        {"Host": "evil.example"},
+    ],
+)
+async def test_a_page_of_another_site_writes_nothing(headers: dict[str, str]) -> None:
+    assert await send("POST", **headers) == 403
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Sec_Fetch_Site": "same-origin"}, {"Sec_Fetch_Site": "none"}, {"Origin": "http://127.0.0.1:3000"}],
+)
+async def test_own_pages_and_other_clients_write(headers: dict[str, str]) -> None:
+    assert await send("POST", **headers) == 201
+
+
+async def test_a_link_from_another_site_may_be_followed() -> None:
+    """Reading is harmless: a page cannot see what is answered to another origin."""
+    assert await send("GET", Sec_Fetch_Site="cross-site") == 201
