@@ -8,6 +8,7 @@ import time
 from app.adapters.snapshots import Snapshots
 from app.adapters.store import Actions
 from app.domain.outcomes import Counts
+from app.domain.speed import Speed
 
 #: Actions of which is remembered what was written last.
 _REMEMBERED = 1000
@@ -25,6 +26,8 @@ class Reporter:
         self._snapshots = snapshots
         self._interval = interval
         self._for_redis: dict[str, Counts] = {}
+        #: How fast the actions are that this worker counts; as many as are remembered.
+        self._speeds: dict[str, Speed] = {}
         self._for_database: dict[str, Counts] = {}
         #: When the counters of an action were last written, and which; what was written last is at the end.
         self._written: dict[str, tuple[float, Counts]] = {}
@@ -33,11 +36,19 @@ class Reporter:
         """Remember the newest counters of an action."""
         self._for_redis[action_id] = counts
         self._for_database[action_id] = counts
+        now = time.time()
+        speed = self._speeds.pop(action_id, None)
+        self._speeds[action_id] = (
+            Speed(counts.processed, now) if speed is None else speed.observe(counts.processed, now)
+        )
+        if len(self._speeds) > _REMEMBERED:
+            del self._speeds[next(iter(self._speeds))]
 
     def forget(self, action_id: str) -> None:
         """Drop what is pending of an action that has ended: its document has the last word."""
         self._for_redis.pop(action_id, None)
         self._for_database.pop(action_id, None)
+        self._speeds.pop(action_id, None)
         self._written.pop(action_id, None)
 
     async def flush(self) -> None:
@@ -48,7 +59,7 @@ class Reporter:
         """
         for action_id, counts in list(self._for_redis.items()):
             del self._for_redis[action_id]
-            await self._snapshots.publish(action_id, counts.to_document())
+            await self._snapshots.publish(action_id, {**counts.to_document(), **self._recent(action_id)})
         now = time.monotonic()
         for action_id, counts in list(self._for_database.items()):
             written_at, written = self._written.get(action_id, (-math.inf, None))
@@ -60,6 +71,13 @@ class Reporter:
                 self._remember(action_id, counts, now)
             if self._for_database.get(action_id) is counts:
                 del self._for_database[action_id]
+
+    def _recent(self, action_id: str) -> dict[str, float]:
+        """Return the recent speed of an action as its live counters have it; nothing while it is not known."""
+        speed = self._speeds.get(action_id)
+        if speed is None or speed.rate is None:
+            return {}
+        return {"recentRate": speed.rate, "recentRateAt": speed.at}
 
     def _remember(self, action_id: str, counts: Counts, now: float) -> None:
         self._written.pop(action_id, None)

@@ -173,4 +173,7 @@ async def _newest(view: ApiView, request: web.Request, action_id: str) -> dict[s
     live = await view.platform.snapshots.get(action_id)
     if live.get("processedCount", 0) > action.get("processedCount", 0):
         action.update(live)
+    else:
+        # The document has the same counters by now, and not the speed.
+        action.update((name, live[name]) for name in ("recentRate", "recentRateAt") if name in live)
     return action

@@ -167,7 +167,9 @@ class Statistics(_Counted):
     status: Status
     pending_count: Count = Field(description="Rows without an outcome.")
     rows_per_second: float = Field(ge=0, description="The mean since the start.")
-    eta_seconds: float | None = Field(description="null while it cannot be told; 0 once the action has ended.")
+    eta_seconds: float | None = Field(
+        description="By the speed of the last seconds; null while it cannot be told, 0 once the action has ended."
+    )
     updated_at: datetime | None
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from dateutil.parser import isoparse
 
+from app.domain.speed import rate_at
+
 
 class Status(StrEnum):
     """Where an action is in its life."""
@@ -81,6 +83,9 @@ def iso(moment: datetime | None) -> str | None:
     return aware.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+#: Rows per second below which no time is told.
+_SLOWEST = 1e-3
+
 _COUNTS = ("totalCount", "processedCount", "successCount", "failureCount", "skippedCount")
 _DETAIL_COUNTS = ("duplicateCount", "createdCount", "updatedCount", "chunkCount")
 _MOMENTS = ("scheduledAt", "startedAt", "completedAt", "updatedAt")
@@ -127,11 +132,18 @@ def accepted(action: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _seconds_left(action: Mapping[str, Any], rows: int, mean: float, now: datetime) -> float | None:
+    recent = action.get("recentRate")
+    rate = mean if recent is None else rate_at(recent, action["recentRateAt"], now.timestamp())
+    # Rounded up from nothing, a rate would make a number that says nothing.
+    return rows / rate if rate > _SLOWEST else None
+
+
 def statistics(action: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """Return the counters of an action with its speed and the time it still needs.
 
-    ``rowsPerSecond`` is the mean since the start; ``etaSeconds`` is ``None`` while it cannot be told and 0
-    once the action has ended.
+    ``rowsPerSecond`` is the mean since the start. ``etaSeconds`` follows the recent speed where the live counters have
+    it, else that mean; it is ``None`` while it cannot be told and 0 once the action has ended.
     """
     processed, total = action.get("processedCount", 0), action.get("totalCount", 0)
     ended = action["status"] in ENDED
@@ -140,7 +152,7 @@ def statistics(action: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     if started is not None:
         until = action.get("completedAt") or now
         rate = processed / max((until - started).total_seconds(), 0.001)
-    eta = 0.0 if ended else (total - processed) / rate if rate else None
+    eta = 0.0 if ended else _seconds_left(action, total - processed, rate, now)
     shown: dict[str, Any] = {"actionId": action["_id"], "status": action["status"]}
     shown.update((name, action.get(name, 0)) for name in _COUNTS)
     shown["pendingCount"] = total - processed

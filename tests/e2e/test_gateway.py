@@ -230,7 +230,7 @@ def test_request_ids_pass_through_to_the_worker_and_back(cluster: Cluster) -> No
 
 
 def test_the_answers_of_workers_and_of_the_gateway_have_the_same_protective_headers_once(cluster: Cluster) -> None:
-    for path in ("/bulk-actions", "/nowhere", "/health", "/-/too-many"):
+    for path in ("/dead-letters", "/nowhere", "/health", "/-/too-many"):
         answer = cluster.through.client.get(path)
         assert {name: answer.headers.get_list(name) for name in PROTECTIVE} == {
             name: [value] for name, value in PROTECTIVE.items()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import pytest
+
 from app import reporter
 from app.domain.outcomes import Counts
 from app.reporter import Reporter
@@ -14,12 +16,13 @@ class Sink:
 
     def __init__(self) -> None:
         self.written: list[tuple[str, Counts]] = []
+        self.published: list[dict[str, Any]] = []
 
     async def record_progress(self, action_id: str, counts: Counts) -> None:
         self.written.append((action_id, counts))
 
     async def publish(self, action_id: str, counters: dict[str, Any]) -> None:
-        pass
+        self.published.append(counters)
 
 
 def make(sink: Sink, interval: float = 0.0) -> Reporter:
@@ -55,3 +58,18 @@ async def test_actions_that_went_elsewhere_are_forgotten(monkeypatch: Any) -> No
         made.note(name, Counts(success=1))
         await made.flush()
     assert len(made._written) == 2
+
+
+async def test_live_counters_have_the_recent_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mean since the start says nothing of a database that has just become slow."""
+    sink, now = Sink(), 1000.0
+    made = make(sink)
+    monkeypatch.setattr(reporter.time, "time", lambda: now)
+    for seconds, rows in ((0, 0), (1, 1000), (2, 2000)):
+        now = 1000.0 + seconds
+        made.note("a", Counts(success=rows, updated=rows))
+        await made.flush()
+    assert "recentRate" not in sink.published[0]
+    assert (sink.published[-1]["recentRate"], sink.published[-1]["recentRateAt"]) == (pytest.approx(1000), 1002.0)
+    made.forget("a")
+    assert made._speeds == {}
