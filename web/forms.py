@@ -101,7 +101,9 @@ class UploadForm(Form):
         missing = [name for name in _REQUIRED if not sent.get(name)]
         form, faults = super().check({name: value for name, value in sent.items() if name not in missing})
         told = [fault for fault in faults if fault.field not in missing]
-        return form, [Fault(name, "FIELDS_REQUIRED", errors.FIELDS_REQUIRED) for name in missing] + told
+        # One sentence says it of both.
+        required = [Fault(name, "FIELDS_REQUIRED", errors.FIELDS_REQUIRED) for name in missing[:1]]
+        return form, required + told
 
     @classmethod
     def check_so_far(cls, sent: Mapping[str, str]) -> list[Fault]:

@@ -1,0 +1,39 @@
+"""What a browser sends to an open worker for the page of somebody else changes nothing there, and reads nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.doors import GOOD, MULTIPART, Door, form
+from tests.support import Worker, told
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}, "CROSS_SITE"),
+        ({"Sec-Fetch-Site": "same-site", "Origin": "http://localhost:8000"}, "CROSS_SITE"),
+        ({"Origin": "https://evil.example"}, "CROSS_SITE"),
+        ({"Origin": "null"}, "CROSS_SITE"),
+        ({"Host": "evil.example"}, "UNKNOWN_HOST"),
+    ],
+)
+def test_a_page_of_others_posts_nothing(
+    worker: Worker, shared_environment: dict[str, str], headers: dict[str, str], code: str
+) -> None:
+    """A form posted by a page needs no permission of ours, so it must be refused."""
+    door = Door.of(worker, shared_environment)
+    before = door.actions(), door.files()
+    answer = worker.client.post("/bulk-actions", content=form(GOOD), headers={"Content-Type": MULTIPART, **headers})
+    assert told(answer)[:2] == (403, code)
+    assert (door.actions(), door.files()) == before
+
+
+@pytest.mark.parametrize("path", ["/bulk-actions", "/dead-letters", "/metrics"])
+def test_a_name_that_points_here_reads_nothing(worker: Worker, path: str) -> None:
+    assert told(worker.client.get(path, headers={"Host": "evil.example"}))[:2] == (403, "UNKNOWN_HOST")
+
+
+def test_health_can_be_asked_for_by_any_name(worker: Worker) -> None:
+    for path in ("/health", "/ready"):
+        assert worker.client.get(path, headers={"Host": "worker.cluster.internal"}).status_code == 200
