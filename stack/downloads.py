@@ -8,7 +8,7 @@ import hashlib
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -81,8 +81,8 @@ def maven(profile: str) -> Build:
     return build
 
 
-def maven_and_compile(profile: str, source: Path) -> Build:
-    """Build as `maven` does, and compile one Java source against the artifacts.
+def maven_and_compile(profile: str, sources: Sequence[Path]) -> Build:
+    """Build as `maven` does, and compile Java sources against the artifacts.
 
     The compiler is among the artifacts: a Java runtime is enough, and starting costs no compilation.
     """
@@ -91,7 +91,7 @@ def maven_and_compile(profile: str, source: Path) -> Build:
     def build(directory: Path, log: Path, cancellation: Cancellation) -> None:
         copy(directory, log, cancellation)
         compiler = ("java", "-cp", f"{directory}/*", "org.eclipse.jdt.internal.compiler.batch.Main")
-        run((*compiler, "-17", "-proc:none", "-d", str(directory), str(source)), log, cancellation, directory)
+        run((*compiler, "-17", "-proc:none", "-d", str(directory), *map(str, sources)), log, cancellation, directory)
         for jar in directory.glob("ecj-*.jar"):
             jar.unlink()
 

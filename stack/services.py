@@ -122,7 +122,7 @@ def _mongo_java_server(place: Place) -> list[str]:
     return _java(place, place.options.mongo_heap, *properties, "Server", place.host, str(place.port), data)
 
 
-_SERVER = HERE / "mongo" / "Server.java"
+_SERVER = tuple(sorted((HERE / "mongo").glob("*.java")))
 
 MONGO = Service(
     name="mongo",
@@ -137,7 +137,7 @@ MONGO = Service(
         ),
         Program(
             tools=(JAVA,),
-            download=Download("mongo", (POM, _SERVER), (JAVA, MAVEN), maven_and_compile("mongo", _SERVER)),
+            download=Download("mongo", (POM, *_SERVER), (JAVA, MAVEN), maven_and_compile("mongo", _SERVER)),
             command=_mongo_java_server,
         ),
     ),
