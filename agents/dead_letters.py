@@ -44,6 +44,8 @@ async def bury(event: Any, platform: Platform) -> None:
     outcome = dead_chunk_outcome(chunk.span.first_row, chunk.span.rows, handover.error)
     # A delivery of the same chunk that went well in the meantime has the last word.
     entry = await platform.store.ledger.close_as_dead(chunk.id, outcome)
+    if not entry.dead:
+        await platform.store.dead_letters.finish(chunk.id)
     await platform.topics.results.send(
         ChunkResult.of(chunk.action_id, chunk.index, chunk.source.chunk_count, entry.counts)
     )
@@ -94,6 +96,7 @@ def _letter(event: Any, handover: Handover) -> dict[str, Any]:
     length = max(len(value), handover.full_length or 0)
     return {
         "status": "DEAD",
+        "message": f"{Origin.of(event)}:{_time(event)}",
         "error": handover.error,
         "retryCount": handover.retry_count,
         "firstFailure": handover.first_failure,

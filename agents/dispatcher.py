@@ -15,7 +15,7 @@ from app.domain.actions import Status
 from app.domain.stalls import Reissue, pause, review
 from app.messages import ChunkResult, Feed, chunk_id
 from app.platform import Platform
-from app.settlement import settle
+from app.settlement import end, settle
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +66,14 @@ async def push_stalled(platform: Platform) -> None:
 async def _push(platform: Platform, action: dict[str, Any]) -> None:
     settings, actions = platform.settings, platform.store.actions
     action_id, chunk_count = action["_id"], action["chunkCount"]
-    progress = await settle(platform, action_id, chunk_count)
+    fold = await settle(platform, action_id, chunk_count)
+    progress = fold.progress
     if progress.complete:
+        return
+    if await platform.claims.are_gone(action_id):
+        # It had ended, and the database has lost that; or its claims were too old.
+        log.warning("action %s is under way without its claims", action_id)
+        await actions.schedule_cleanup(action_id, datetime.now(UTC))
         return
     done, missing = progress.counted_chunks, progress.missing(settings.feed_window)
     names = {chunk_id(action_id, index): index for index in missing}
@@ -94,8 +100,9 @@ async def _push(platform: Platform, action: dict[str, Any]) -> None:
             f"{chunk_count - done} of {chunk_count} chunks have no result."
         )
         log.error("action %s: %s", action_id, reason)
-        await actions.move(action_id, Status.FAILED, error=reason, **progress.counts.to_document())
-        await platform.claims.release(action_id)
+        await end(platform, action_id, Status.FAILED, fold, error=reason)
+        # What comes late from now on is counted in the action, not in the progress table.
+        await platform.topics.results.send(ChunkResult(action_id=action_id, chunk_count=chunk_count))
         return
     if found.send:
         log.warning(

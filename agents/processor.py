@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from agents.faults import PermanentFault
 from app.adapters.claims import ClaimsReleased
 from app.adapters.store.upserts import Upserts
+from app.domain.actions import Status
 from app.domain.entities import Columns, Entity, find_entity
 from app.domain.outcomes import WRITE_REFUSED, ChunkOutcome, Counts, RowOutcome, bit_set
 from app.domain.rows import CheckedChunk, check_chunk
@@ -34,6 +36,8 @@ async def process(chunk: Chunk, platform: Platform) -> None:
             entry = await ledger.entry(chunk.id)
             if entry is None:
                 return
+            if entry.dead and chunk.replay:
+                raise PermanentFault("which of its rows are duplicates is not known any more") from None
         else:
             entry, was_dead = await ledger.close(chunk.id, outcome)
     if was_dead:
@@ -53,12 +57,7 @@ async def _run(chunk: Chunk, platform: Platform, *, first_time: bool) -> ChunkOu
         raise PermanentFault(f"the stored file ends before byte {span.end}")
     columns = Columns(chunk.source.columns, chunk.source.fields)
     checked = check_chunk(entity, columns, data, chunk.source.delimiter, span.first_row)
-    owners = await platform.claims.claim(
-        chunk.action_id,
-        chunk.source.row_count,
-        checked.rows,
-        [checked.column(field) for field in (entity.key, entity.unique) if field is not None],
-    )
+    owners = await _owners(chunk, platform, checked)
     duplicates = [
         RowOutcome(
             checked.rows[position],
@@ -81,6 +80,26 @@ async def _run(chunk: Chunk, platform: Platform, *, first_time: bool) -> ChunkOu
         exceptions=exceptions,
         created=bit_set(row - span.first_row for row in created),
     )
+
+
+async def _owners(chunk: Chunk, platform: Platform, checked: CheckedChunk) -> dict[int, int]:
+    """Return of each duplicate, by its position, the row that owns its record; the other rows own theirs.
+
+    Raises:
+        ClaimsReleased: the action has ended.
+    """
+    if chunk.replay and (stored := await platform.store.ledger.owners(chunk.id)) is not None:
+        return {position: stored[row] for position, row in enumerate(checked.rows) if row in stored}
+    columns = [checked.column(field) for field in checked.entity.key_fields]
+    claim = partial(platform.claims.claim, chunk.action_id, chunk.source.row_count, checked.rows, columns)
+    try:
+        return await claim(state="closed" if chunk.replay else "open")
+    except ClaimsReleased:
+        # A database that was killed may have lost the end of the action: then it goes on, with its claims.
+        action = await platform.store.actions.get(chunk.action_id)
+        if action is None or action["status"] != Status.PROCESSING or not await platform.claims.reopen(chunk.action_id):
+            raise
+        return await claim()
 
 
 async def _write(

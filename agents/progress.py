@@ -7,7 +7,8 @@ from app.domain.actions import ENDED, Status
 from app.domain.progress import Progress
 from app.messages import ChunkResult, Feed
 from app.platform import Platform
-from app.settlement import fold_ledger, settle
+from app.replays import conclude
+from app.settlement import fold_ledger, recount, settle
 
 
 async def count(result: ChunkResult, platform: Platform) -> None:
@@ -17,11 +18,14 @@ async def count(result: ChunkResult, platform: Platform) -> None:
     if progress is None:
         progress = await _recounted(result, platform)
         if progress is None:
+            platform.reporter.forget(action_id)
+            if table.get(action_id) is not None:
+                table.drop(action_id)
             return
     if result.index is not None:
         progress = progress.count(result.index, result.read_counts())
     if progress.complete:
-        settled = await settle(platform, action_id, result.chunk_count)
+        settled = (await settle(platform, action_id, result.chunk_count)).progress
         if settled.complete:
             table.drop(action_id)
             return
@@ -34,18 +38,19 @@ async def count(result: ChunkResult, platform: Platform) -> None:
 async def _recounted(result: ChunkResult, platform: Platform) -> Progress | None:
     """Fold the ledger: this is the first result of the action, or its table entry is lost or doubted.
 
-    Returns None when the action has ended and there is nothing to correct.
+    Returns None when the action has ended: then its counters are corrected, and nothing follows.
     """
     action = await platform.store.actions.get(result.action_id)
     if action is None:
         raise PermanentFault(f"no action {result.action_id}")
-    if action["status"] == Status.COMPLETED and result.index is not None:
+    if result.index is None:
+        await conclude(platform, action)
+    if action["status"] in ENDED:
+        if result.index is not None and action["status"] != Status.COMPLETED:
+            # A chunk that was in hand when the action was given up: what it did is counted.
+            await recount(platform, result.action_id, action["chunkCount"])
         return None
     fold = await fold_ledger(platform, result.action_id, action["chunkCount"])
-    if action["status"] in ENDED and not fold.progress.complete:
-        # A chunk that was in hand when the action was given up: what it did is counted, and nothing follows.
-        await platform.store.actions.correct_counts(result.action_id, fold.progress.counts)
-        return None
     # What was asked for is on its way, even where the ledger does not show it yet: asking again would send it twice.
     known = platform.progress.get(result.action_id)
     fed = max(platform.settings.feed_window, fold.progress.counted.bit_length(), known.fed if known else 0)

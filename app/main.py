@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import faust
 import faust.auth
 
+from agents.cleanup import clean_up
 from agents.dead_letters import bury, keep_poison
 from agents.dispatcher import dispatch
 from agents.feeder import feed
@@ -179,6 +180,7 @@ def create_app(settings: Settings) -> BulkApp:
     add_agent(app, topics.results, ChunkResult, count)
     add_waiting_topics(app, {**dict.fromkeys(topics.retries, give_back), topics.dead: bury, topics.poison: keep_poison})
     add_timer(app, settings.dispatch_interval_ms / 1000, dispatch, on_leader=True)
+    add_timer(app, settings.dispatch_interval_ms / 1000, clean_up, on_leader=True)
     if settings.orphan_age:
         add_timer(app, sweep_interval(settings.orphan_age), OrphanSweeper().sweep_orphans, on_leader=True)
     add_loop(app, settings.snapshot_interval, _report)

@@ -326,6 +326,9 @@ class Settings(BaseSettings):
     topic_partitions: int = Field(8, ge=1, le=1000, description="partitions of every topic, fixed at creation")
     topic_replication: int = Field(1, ge=1, le=10, description="replicas of every topic; 3 in production")
     dedupe_ttl: int = Field(7 * 24 * 3600, ge=60, description="seconds after which de-duplication claims expire")
+    claims_release_after: Seconds = Field(
+        10.0, description="seconds after the end of an action for which its de-duplication claims are kept"
+    )
 
     # Time
     dispatch_interval_ms: int = Field(1000, ge=50, description="how often schedules and lost actions are looked at")

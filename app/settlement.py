@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from app.domain.actions import Status
 from app.domain.progress import Progress
@@ -12,10 +14,15 @@ from app.platform import Platform
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """What the ledger says of an action: its progress, and how many chunks were given up."""
+    """What the ledger says of an action: its progress, and which chunks were given up.
+
+    ``version`` grows with each entry that is closed and with each dead one that is replaced: counters of a lower
+    version are older.
+    """
 
     progress: Progress
-    dead_chunks: int
+    dead_chunks: tuple[int, ...]
+    version: int
 
 
 async def fold_ledger(platform: Platform, action_id: str, chunk_count: int) -> Fold:
@@ -25,22 +32,44 @@ async def fold_ledger(platform: Platform, action_id: str, chunk_count: int) -> F
     progress = Progress(chunk_count).fold(
         (index, found[name].counts) for index, name in enumerate(ids) if name in found
     )
-    return Fold(progress, sum(entry.dead for entry in found.values()))
+    dead = tuple(index for index, name in enumerate(ids) if name in found and found[name].dead)
+    return Fold(progress, dead, version=2 * len(found) - len(dead))
 
 
-async def settle(platform: Platform, action_id: str, chunk_count: int) -> Progress:
+async def recount(platform: Platform, action_id: str, chunk_count: int) -> Fold:
+    """Write what the ledger says into the counters of an action that has ended, unless they are newer."""
+    fold = await fold_ledger(platform, action_id, chunk_count)
+    await platform.store.actions.correct_counts(action_id, fold.progress.counts, fold.version)
+    return fold
+
+
+async def end(platform: Platform, action_id: str, status: Status, fold: Fold, **changes: Any) -> bool:
+    """End an action with the counters of its ledger; False when it has ended already.
+
+    It is durable before anything else is: from then on no row may claim. What its end leaves to do is done later
+    (``agents/cleanup.py``).
+    """
+    platform.reporter.forget(action_id)
+    release = timedelta(seconds=platform.settings.claims_release_after)
+    moved = await platform.store.actions.move(
+        action_id,
+        status,
+        **fold.progress.counts.to_document(),
+        countsVersion=fold.version,
+        cleanupAt=datetime.now(UTC) + release,
+        **changes,
+    )
+    await platform.claims.close(action_id)
+    await platform.snapshots.drop(action_id)
+    return moved is not None
+
+
+async def settle(platform: Platform, action_id: str, chunk_count: int) -> Fold:
     """End the action if its ledger is complete; return what the ledger says.
 
     Settling an action again changes nothing, except after a replayed chunk, whose new counts it takes over.
     """
     fold = await fold_ledger(platform, action_id, chunk_count)
-    if fold.progress.complete:
-        platform.reporter.forget(action_id)
-        counts = fold.progress.counts
-        if not await platform.store.actions.move(action_id, Status.COMPLETED, **counts.to_document()):
-            await platform.store.actions.correct_counts(action_id, counts)
-        await platform.snapshots.drop(action_id)
-        if not fold.dead_chunks:
-            # A dead chunk that is replayed must still find who owns which record.
-            await platform.claims.release(action_id)
-    return fold.progress
+    if fold.progress.complete and not await end(platform, action_id, Status.COMPLETED, fold):
+        await platform.store.actions.correct_counts(action_id, fold.progress.counts, fold.version)
+    return fold

@@ -16,10 +16,11 @@ from app.adapters.store import Store
 from app.domain.actions import ENDED, Status
 from app.domain.csv_spans import Span, SpanIndex
 from app.domain.dead_letters import CODE as DEAD_LETTER
-from app.domain.entities import Columns, Entity, find_entity
+from app.domain.entities import find_entity
 from app.domain.outcomes import WRITE_REFUSED, ChunkOutcome, Counts
-from app.domain.rows import CheckedChunk, check_chunk
+from app.domain.rows import CheckedChunk
 from app.messages import chunk_id
+from app.stored_rows import StoredRows
 
 #: Chunks read from the ledger in one query.
 _CHUNKS_PER_READ = 32
@@ -34,21 +35,35 @@ async def verify(store: Store, storage: Storage, action: dict[str, Any]) -> Asyn
     if action["status"] not in ENDED:
         yield f"not ended: it is {action['status']}"
         return
-    entity = find_entity(action["entityType"])
-    if entity is None:
+    if find_entity(action["entityType"]) is None:
         yield f"there is no entity {action['entityType']}"
         return
+    async for difference in _verify_letters(store, action):
+        yield difference
     try:
         async for difference in _verify_file(storage, action):
             yield difference
         index = SpanIndex.from_bytes(await storage.read(action["spansKey"]))
+        if index.row_count != action["totalCount"]:
+            yield f"the file has {index.row_count} rows, totalCount is {action['totalCount']}"
+        async for difference in _Recount(store, StoredRows(storage, action), action, index).differences():
+            yield difference
     except (ObjectMissing, ValueError) as error:
         yield f"its file or its span index cannot be read: {error}"
-        return
-    if index.row_count != action["totalCount"]:
-        yield f"the file has {index.row_count} rows, totalCount is {action['totalCount']}"
-    async for difference in _Recount(store, storage, action, entity, index).differences():
-        yield difference
+
+
+async def _verify_letters(store: Store, action: dict[str, Any]) -> AsyncIterator[str]:
+    """A dead letter is DONE when its chunk has an outcome, and DEAD when it was given up."""
+    letters = await store.dead_letters.of_action(action["_id"])
+    entries = await store.ledger.summaries(list(letters))
+    for name, status in letters.items():
+        entry = entries.get(name)
+        if status == "REPLAYED":
+            yield f"the replay of dead letter {name} has not ended"
+        elif entry is not None and (status == "DONE") == entry.dead:
+            yield f"dead letter {name} is {status}, its chunk {'was given up' if entry.dead else 'has an outcome'}"
+        elif entry is None and (status == "DONE" or action["status"] == Status.COMPLETED):
+            yield f"dead letter {name} is {status}, its chunk has no outcome"
 
 
 async def _verify_file(storage: Storage, action: dict[str, Any]) -> AsyncIterator[str]:
@@ -63,11 +78,8 @@ async def _verify_file(storage: Storage, action: dict[str, Any]) -> AsyncIterato
 class _Recount:
     """One action, counted again chunk by chunk."""
 
-    def __init__(
-        self, store: Store, storage: Storage, action: dict[str, Any], entity: Entity, index: SpanIndex
-    ) -> None:
-        self._store, self._storage, self._action = store, storage, action
-        self._entity, self._index = entity, index
+    def __init__(self, store: Store, rows: StoredRows, action: dict[str, Any], index: SpanIndex) -> None:
+        self._store, self._rows, self._action, self._index = store, rows, action, index
         self._total = Counts()
         #: Rows that own no record.
         self._ownerless: set[int] = set()
@@ -101,7 +113,7 @@ class _Recount:
         if (outcome.first_row, outcome.row_count) != (span.first_row, span.rows):
             yield f"the chunk of row {span.first_row} has {span.rows} rows, its outcome {outcome.row_count}"
             return
-        checked = await self._read(span)
+        checked = await self._rows.read(span)
         values = self._key_values(checked)
         for exception in outcome.exceptions:
             if exception.code not in _OWNS_ALL_THE_SAME:
@@ -121,7 +133,7 @@ class _Recount:
         wanted = {owner for owner, _ in self._duplicates.values() if 1 <= owner <= self._index.row_count}
         owned: dict[int, frozenset[str]] = {}
         for chunk in sorted({bisect_right(starts, owner) - 1 for owner in wanted}):
-            values = self._key_values(await self._read(self._index.span(chunk)))
+            values = self._key_values(await self._rows.read(self._index.span(chunk)))
             owned.update((row, keys) for row, keys in values.items() if row in wanted)
         for row, (owner, keys) in self._duplicates.items():
             if owner in self._ownerless or not keys & owned.get(owner, frozenset()):
@@ -129,7 +141,7 @@ class _Recount:
 
     async def _records(self, checked: CheckedChunk, outcome: ChunkOutcome) -> AsyncIterator[str]:
         """Each row that succeeded has its record, as written or as a later write left it."""
-        action, entity = self._action, self._entity
+        action, entity = self._action, self._rows.entity
         excepted = {exception.row for exception in outcome.exceptions}
         written = {
             f"{action['accountId']}:{record[entity.key]}": (row, record)
@@ -152,15 +164,8 @@ class _Recount:
             if made_it != (stored.get("createdBy") == action["_id"]):
                 yield f"row {row}: the outcome says {'CREATED' if made_it else 'UPDATED'}, the record does not"
 
-    async def _read(self, span: Span) -> CheckedChunk:
-        action = self._action
-        data = await self._storage.read(action["storageKey"], span.start, span.end)
-        fields = action.get("fields")
-        columns = Columns(tuple(action["columns"]), fields and tuple(fields))
-        return check_chunk(self._entity, columns, data, action["delimiter"], span.first_row)
-
     def _key_values(self, checked: CheckedChunk) -> dict[int, frozenset[str]]:
-        names = [name for name in (self._entity.key, self._entity.unique) if name is not None]
+        names = self._rows.entity.key_fields
         return {
             row: frozenset(f"{name}:{record[name]}" for name in names)
             for row, record in zip(checked.rows, checked.records, strict=True)

@@ -235,7 +235,7 @@ class DeadLetter(BaseModel):
 
     id: str
     kind: Literal["CHUNK", "MESSAGE", "POISON"]
-    status: Literal["DEAD", "REPLAYED"]
+    status: Literal["DEAD", "REPLAYED", "DONE"]
     action_id: str | None
     index: int | None
     first_row: int | None

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from aiohttp import web
 from pydantic import Field
 
+from app import replays
 from app.domain.access import DEFAULT_ACCOUNT
-from app.domain.dead_letters import presented
-from app.messages import Chunk
+from app.domain.dead_letters import Obstacle, presented
 from web.answers import DeadLetter, Replayed
 from web.errors import ApiError, as_utf8, unavailable
 from web.inputs import Query, reads
@@ -31,7 +31,7 @@ class DeadLettersQuery(Query):
     status: Annotated[
         str | None,
         reads(as_utf8, "INVALID_STATUS"),
-        Field(description="Only letters with this status: `DEAD` for those that were not replayed."),
+        Field(description="Only letters with this status: `DEAD`, `REPLAYED` while a replay runs, `DONE`."),
     ] = None
     cursor: Cursor = None
 
@@ -69,29 +69,23 @@ class DeadLetterReplayView(ApiView):
         "replayDeadLetter",
         {202: Answer("The message is sent again.", Replayed)},
         Problem(404, "DEAD_LETTER_NOT_FOUND", "Dead letter not found"),
-        Problem(409, "NOT_REPLAYABLE", "This message cannot be sent again: it is no longer whole."),
+        *(Problem(409, obstacle.name, obstacle.value) for obstacle in Obstacle),
         Problem(409, "ALREADY_REPLAYED", "This dead letter has been replayed already."),
     )
     async def post(self, request: web.Request, letter_id: str) -> web.Response:
-        """Send the message to where it came from; the counters follow when it succeeds."""
-        letters = self.platform.store.dead_letters
-        letter = await letters.get(as_utf8(letter_id))
+        """Run the message again where it came from: the letter is `DONE`, or `DEAD` again with the reason."""
+        letter = await self.platform.store.dead_letters.get(as_utf8(letter_id))
         if letter is None or letter.get("accountId") not in _visible(self.account(request)):
             raise ApiError(404, "Dead letter not found", "DEAD_LETTER_NOT_FOUND")
-        channel = self.platform.topics.named(letter["origin"]["topic"])
-        if channel is None or not letter["complete"]:
-            raise ApiError(409, "This message cannot be sent again: it is no longer whole.", "NOT_REPLAYABLE")
-        if not await letters.claim_replay(letter_id):
-            raise ApiError(409, "This dead letter has been replayed already.", "ALREADY_REPLAYED")
-        payload = letter["payload"]
-        if letter["kind"] == "CHUNK":
-            payload = Chunk.decode(payload).model_copy(update={"replay": True}).encode()
+        if letter["status"] == "DEAD" and (obstacle := await replays.obstacle(self.platform, letter)) is not None:
+            raise ApiError(409, obstacle.value, obstacle.name)
         try:
-            await channel.send_raw(letter["key"], payload)
+            started = await replays.start(self.platform, letter)
         except Exception as error:
             log.warning("dead letter %s not sent: %r", letter_id, error)
-            await letters.return_replay(letter_id)
             raise unavailable("The broker is away, please try again later.") from None
+        if not started:
+            raise ApiError(409, "This dead letter has been replayed already.", "ALREADY_REPLAYED")
         return json_response({"id": letter_id, "status": "REPLAYED"}, 202)
 
 

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any
 
 from app.domain.actions import iso
 from app.domain.outcomes import ChunkOutcome, Counts, RowOutcome
 
 CODE = "DEAD_LETTER"
+
+
+class Obstacle(StrEnum):
+    """Why a letter cannot be replayed: the name is a code, the value a sentence."""
+
+    NOT_REPLAYABLE = "This message cannot be sent again: it is no longer whole."
+    ACTION_OVER = "The action of this chunk has failed or is gone, so that its rows cannot be run any more."
+    CHUNK_UNREADABLE = "The rows of this chunk cannot be read any more."
 
 
 def dead_chunk_outcome(first_row: int, row_count: int, error: str) -> ChunkOutcome:

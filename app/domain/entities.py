@@ -185,6 +185,11 @@ class Entity:
     damages: tuple[Damaged | None, ...] = field(init=False, repr=False, compare=False)
     """For each column: what valid values may be that were not meant."""
 
+    @property
+    def key_fields(self) -> tuple[str, ...]:
+        """The fields of which no two records may share a value: each is a kind of key."""
+        return (self.key,) if self.unique is None else (self.key, self.unique)
+
     def __post_init__(self) -> None:
         types: Mapping[str, Any] = get_type_hints(self.model, include_extras=True)
         schemas = [TypeAdapter(hint).core_schema for hint in types.values()]

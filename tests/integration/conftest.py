@@ -166,7 +166,7 @@ class Bench:
     async def finish(self, job: Job) -> Job:
         """Run what an action has not run yet, and end it."""
         await self.run(*job.chunks)
-        assert (await settle(self.platform, job.action_id, len(job.chunks))).complete
+        assert (await settle(self.platform, job.action_id, len(job.chunks))).progress.complete
         return job
 
     async def outcomes(self, job: Job) -> list[ChunkOutcome]:

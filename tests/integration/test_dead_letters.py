@@ -97,39 +97,39 @@ async def test_a_replay_is_claimed_by_one_of_many(letters: DeadLetters) -> None:
     for number in range(10):
         name = f"a:{number}"
         await letters.put(name, letter())
-        claimed = await asyncio.gather(*(letters.claim_replay(name) for _ in range(8)))
+        claimed = await asyncio.gather(*(letters.claim_replay(name, NOW) for _ in range(8)))
         assert claimed.count(True) == 1
-        assert not await letters.claim_replay(name)
+        assert not await letters.claim_replay(name, NOW)
         found = await letters.get(name)
         assert found is not None
         assert (found["status"], found["replayedAt"] > NOW, found["payload"]) == ("REPLAYED", True, b"\x00\xff")
 
 
 async def test_a_letter_that_is_not_there_cannot_be_claimed(letters: DeadLetters) -> None:
-    assert not await letters.claim_replay("nobody")
+    assert not await letters.claim_replay("nobody", NOW)
     await letters.return_replay("nobody")
     assert await letters.page({}, 10) == []
 
 
 async def test_a_replay_that_is_returned_can_be_claimed_again_by_one(letters: DeadLetters) -> None:
     await letters.put("a:1", letter())
-    assert await letters.claim_replay("a:1")
+    assert await letters.claim_replay("a:1", NOW)
     await letters.return_replay("a:1")
     found = await letters.get("a:1")
     assert found is not None
     assert found["status"] == "DEAD"
-    assert (await asyncio.gather(*(letters.claim_replay("a:1") for _ in range(4)))).count(True) == 1
+    assert (await asyncio.gather(*(letters.claim_replay("a:1", NOW) for _ in range(4)))).count(True) == 1
 
 
 async def test_a_chunk_that_dies_again_after_its_replay_can_be_replayed_again(letters: DeadLetters) -> None:
     await letters.put("a:1", letter())
-    assert await letters.claim_replay("a:1")
+    assert await letters.claim_replay("a:1", NOW)
     await letters.put("a:1", letter(at=NOW + timedelta(seconds=1)))
-    assert await letters.claim_replay("a:1")
+    assert await letters.claim_replay("a:1", NOW)
 
 
 async def test_a_letter_whose_replay_was_returned_shows_no_time_of_a_replay(letters: DeadLetters) -> None:
     await letters.put("a:1", letter())
-    assert await letters.claim_replay("a:1")
+    assert await letters.claim_replay("a:1", NOW)
     await letters.return_replay("a:1")
     assert await letters.get("a:1") == {"_id": "a:1", **letter()}

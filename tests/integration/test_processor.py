@@ -21,6 +21,7 @@ from app.domain.actions import Status
 from app.domain.outcomes import WRITE_REFUSED, Counts
 from app.headers import Handover
 from app.messages import Chunk, Feed
+from app.ownership import store_dead_owners
 from app.settlement import settle
 from app.verification import verify
 from tests.fakes import RecordingTopics, event
@@ -440,6 +441,7 @@ async def test_a_replay_of_a_chunk_that_was_given_up_runs_it_and_asks_for_a_reco
     await bench.store.ledger.open(job.chunks[0].id)
     await give_up(bench, job.chunks[0])
     await settle(bench.platform, job.action_id, 1)
+    await store_dead_owners(bench.platform, await bench.store.actions.get(job.action_id) or {}, [0])
     replay = job.chunks[0].model_copy(update={"replay": True})
     await bench.run(replay)
     [told] = bench.topics.results.results

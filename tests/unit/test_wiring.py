@@ -34,7 +34,7 @@ WAITING = {
 }
 TABLES = {"progress": f"{BASE}-progress-changelog"}
 #: Timer → interval in seconds, on the leader only.
-TIMERS = {"dispatch": (0.7, True), "sweep_orphans": (3600, True)}
+TIMERS = {"dispatch": (0.7, True), "clean_up": (0.7, True), "sweep_orphans": (3600, True)}
 ROUTES = {
     ("POST", "/bulk-actions"),
     ("GET", "/bulk-actions"),

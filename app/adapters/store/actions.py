@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pymongo import DESCENDING, ReturnDocument
+from pymongo import DESCENDING, ReturnDocument, WriteConcern
 from pymongo.errors import DuplicateKeyError, ServerSelectionTimeoutError
 
 from app.domain.actions import ENDED, Status, sources_of
@@ -29,6 +29,8 @@ class Actions:
 
     def __init__(self, collection: Any) -> None:
         self._collection = collection
+        concern = collection.write_concern.document
+        self._journaled = collection.with_options(write_concern=WriteConcern(**{**concern, "j": True}))
 
     async def create_indexes(self) -> None:
         """Create what the list of an account and the dispatcher's looks need."""
@@ -36,6 +38,7 @@ class Actions:
         await self._collection.create_index([("status", 1), ("scheduledAt", 1)])
         # Whether anything moves is asked for each action that does not.
         await self._collection.create_index("progressAt", sparse=True)
+        await self._collection.create_index("cleanupAt", sparse=True)
         # Both counts of an account's limits are read from this index alone.
         await self._collection.create_index([("accountId", 1), ("status", 1), ("fileSize", 1)])
         # One field, because a compound index has every document that has any of its fields, sparse or not.
@@ -118,7 +121,7 @@ class Actions:
         return found
 
     async def move(self, action_id: str, target: Status, **changes: Any) -> Document | None:
-        """Change the status if the state machine allows it from the present one.
+        """Change the status if the state machine allows it from the present one. An end is durable on return.
 
         Returns the action after the change, or None when it was in another state: somebody else was first.
         """
@@ -126,7 +129,8 @@ class Actions:
         changes = {"status": target, "updatedAt": now, **changes}
         if target in ENDED:
             changes = {"completedAt": now, "progressAt": now, **changes}
-        moved: Document | None = await self._collection.find_one_and_update(
+        collection = self._journaled if target in ENDED else self._collection
+        moved: Document | None = await collection.find_one_and_update(
             {"_id": action_id, "status": {"$in": sources_of(target)}},
             {"$set": changes},
             return_document=ReturnDocument.AFTER,
@@ -145,12 +149,38 @@ class Actions:
         """Tell whether any action has had new results, or has ended, since a moment."""
         return await self._collection.find_one({"progressAt": {"$gte": moment}}, {"_id": 1}) is not None
 
-    async def correct_counts(self, action_id: str, counts: Counts) -> None:
-        """Write the counters of an action that has ended, after a dead chunk was replayed or one came late."""
+    async def correct_counts(self, action_id: str, counts: Counts, version: int) -> None:
+        """Write the counters of an action that has ended, after a dead chunk was replayed or one came late.
+
+        Nothing is written over counters of the same or a higher version.
+        """
         await self._collection.update_one(
-            {"_id": action_id, "status": {"$in": sorted(ENDED)}},
-            {"$set": {**counts.to_document(), "updatedAt": datetime.now(UTC)}},
+            {
+                "_id": action_id,
+                "status": {"$in": sorted(ENDED)},
+                "$or": [{"countsVersion": {"$exists": False}}, {"countsVersion": {"$lt": version}}],
+            },
+            {"$set": {**counts.to_document(), "countsVersion": version, "updatedAt": datetime.now(UTC)}},
         )
+
+    async def take_cleanups(self, now: datetime, lease: timedelta, limit: int) -> list[Document]:
+        """Return actions whose clean-up is due, which nobody else is given during the lease."""
+        found = await self._find({"cleanupAt": {"$lte": now}}, limit)
+        return [action for action in found if await self._move_cleanup(action, now + lease)]
+
+    async def schedule_cleanup(self, action_id: str, at: datetime, **changes: Any) -> None:
+        """Ask for a clean-up at a time."""
+        await self._collection.update_one({"_id": action_id}, {"$set": {"cleanupAt": at, **changes}})
+
+    async def finish_cleanup(self, action_id: str) -> None:
+        """Note that nothing is left to be cleaned up."""
+        await self._collection.update_one({"_id": action_id}, {"$unset": {"cleanupAt": ""}})
+
+    async def _move_cleanup(self, action: Document, until: datetime) -> bool:
+        result = await self._collection.update_one(
+            {"_id": action["_id"], "cleanupAt": action["cleanupAt"]}, {"$set": {"cleanupAt": until}}
+        )
+        return bool(result.modified_count)
 
     async def note_stall(self, action_id: str, stalls: int, counted_chunks: int, reissues: Iterable[Reissue]) -> None:
         """Remember how often in a row an action has stalled, how far it was, and which chunks were sent again."""

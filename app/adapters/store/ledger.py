@@ -7,7 +7,7 @@ have, written a part of it. Both are read and written by ``_id`` alone.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -82,6 +82,25 @@ class Ledger:
         """Store that a chunk was given up, unless it has an outcome; return the entry that stands."""
         standing = await self._insert(_document(chunk_id, outcome, dead=True))
         return standing or Entry(outcome.counts, dead=True)
+
+    async def store_owners(self, chunk_id: str, owners: Mapping[int, int]) -> None:
+        """Store with the entry of a chunk that was given up which of its rows are duplicates, and of which row.
+
+        An outcome that has taken its place in the meantime needs them no more, and is not harmed.
+        """
+        pairs = [[row, owner] for row, owner in sorted(owners.items())]
+        await self._outcomes.update_one({"_id": chunk_id}, {"$set": {"owners": pairs}})
+
+    async def owners(self, chunk_id: str) -> dict[int, int] | None:
+        """Return the duplicates of a chunk that was given up, each with its owner; None when they are not stored."""
+        document = await self._outcomes.find_one({"_id": chunk_id}, {"owners": 1})
+        pairs = (document or {}).get("owners")
+        return None if pairs is None else dict(pairs)
+
+    async def with_owners(self, chunk_ids: Sequence[str]) -> set[str]:
+        """Return those of the chunks whose duplicates are stored."""
+        found = _read(self._outcomes, chunk_ids, {"owners": 1})
+        return {document["_id"] async for document in found if "owners" in document}
 
     async def summaries(self, chunk_ids: Sequence[str]) -> dict[str, Entry]:
         """Return the entries of those of the chunks that have one."""

@@ -1,0 +1,283 @@
+"""Replays of dead letters: each ends in DONE, or in DEAD with the reason, whatever dies in between."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from agents.cleanup import clean_up
+from agents.dead_letters import bury, keep_poison
+from agents.processor import process
+from agents.progress import count
+from app import replays
+from app.adapters.claims import ClaimsReleased
+from app.domain.actions import Status
+from app.domain.dead_letters import Obstacle
+from app.headers import Handover
+from app.messages import Chunk, ChunkResult, Feed
+from app.platform import Platform
+from app.settlement import settle
+from app.verification import verify
+from tests.fakes import event
+from tests.integration.conftest import Bench, Job
+from tests.integration.test_dispatcher import Table
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+#: Chunks of two rows. The second chunk, which is given up, has a row of its own, a duplicate of a row of the first
+#: chunk, and row 4, of which a row of the third chunk would be a duplicate.
+ROWS = [
+    "a,A,a@x.example,active",
+    "b,B,b@x.example,active",
+    "a,Again,c@x.example,active",
+    "d,D,d@x.example,active",
+    "d,Later,e@x.example,active",
+    "f,F,f@x.example,active",
+]
+NAMES = {"a": "A", "b": "B", "d": "Later", "f": "F"}
+REPLAYED_NAMES = NAMES
+
+
+@pytest.fixture
+def platform(bench: Bench) -> Platform:
+    return bench.platform_with(
+        progress=Table(), settings=bench.settings.model_copy(update={"claims_release_after": 0.001})
+    )
+
+
+async def give_up(bench: Bench, chunk: Chunk, *, offset: int = 5) -> Any:
+    """Let a chunk come to the dead letters; the event, to be delivered again."""
+    headers = Handover.after(event(topic=bench.topics.chunks.name), "it was never to be").to_headers()
+    dead = event(chunk.encode(), topic=bench.topics.dead.name, headers=headers, offset=offset)
+    await bury(dead, bench.platform)
+    return dead
+
+
+async def half_dead(bench: Bench, platform: Platform) -> Job:
+    """A COMPLETED action of which the second of three chunks was given up."""
+    job = await bench.submit(*ROWS, chunk_rows=2)
+    await bench.run(job.chunks[0], job.chunks[2])
+    await give_up(bench, job.chunks[1])
+    assert (await settle(platform, job.action_id, 3)).progress.complete
+    bench.topics.results.sent.clear()
+    return job
+
+
+async def letter(bench: Bench, job: Job) -> dict[str, Any]:
+    found = await bench.store.dead_letters.get(job.chunk_ids[1])
+    assert found is not None
+    return found
+
+
+async def turn(bench: Bench, platform: Platform) -> None:
+    """One turn of the clean-up, at a time when everything is due."""
+    for collection, name in (("bulk_operations", "cleanupAt"), ("dead_letters", "lookAt")):
+        await bench.database[collection].update_many({name: {"$exists": True}}, {"$set": {name: LONG_AGO}})
+    await clean_up(platform)
+
+
+async def deliver(bench: Bench, platform: Platform) -> int:
+    """Run the chunks that were sent; how many."""
+    sent = [Chunk.decode(message.value) for message in bench.topics.chunks.sent]
+    bench.topics.chunks.sent.clear()
+    for chunk in sent:
+        await process(chunk, platform)
+    return len(sent)
+
+
+async def assert_done(bench: Bench, job: Job) -> None:
+    """The letter is DONE, and all is as if the chunk had never died."""
+    assert (await letter(bench, job))["status"] == "DONE"
+    action = await bench.store.actions.get(job.action_id)
+    assert action is not None
+    counted = {name: action[name] for name in ("successCount", "failureCount", "skippedCount")}
+    assert counted == {"successCount": 4, "failureCount": 0, "skippedCount": 2}
+    [outcome] = (await bench.store.ledger.outcomes([job.chunk_ids[1]])).values()
+    assert [(e.row, e.owner) for e in outcome.exceptions] == [(3, 1), (4, 5)]
+    assert await bench.names() == NAMES
+    assert [text async for text in verify(bench.store, bench.storage, action)] == []
+
+
+# Each place where a replay can be cut
+
+
+async def test_a_replay_is_done(bench: Bench, platform: Platform) -> None:
+    """The usual way: the clean-up finds out its duplicates, sends it, and the recount marks it."""
+    job = await half_dead(bench, platform)
+    assert await replays.start(platform, await letter(bench, job))
+    assert not await replays.start(platform, await letter(bench, job))
+    await turn(bench, platform)
+    assert await deliver(bench, platform) == 1
+    [recount] = [result for result in bench.topics.results.results if result.index is None][-1:]
+    await count(recount, platform)
+    await assert_done(bench, job)
+
+
+async def test_a_replay_that_was_never_sent(bench: Bench, platform: Platform) -> None:
+    """Whoever marked the letter died before it sent the message."""
+    job = await half_dead(bench, platform)
+    assert await bench.store.dead_letters.claim_replay(job.chunk_ids[1], datetime.now(UTC))
+    for _ in range(2):
+        await turn(bench, platform)
+        await deliver(bench, platform)
+    await turn(bench, platform)
+    await assert_done(bench, job)
+
+
+async def test_a_replay_without_its_recount(bench: Bench, platform: Platform) -> None:
+    """Whoever ran the chunk died between the entry and the recount: nobody is told."""
+    job = await half_dead(bench, platform)
+    await replays.start(platform, await letter(bench, job))
+    await turn(bench, platform)
+    await deliver(bench, platform)
+    bench.topics.results.sent.clear()
+    await turn(bench, platform)
+    await assert_done(bench, job)
+
+
+async def test_a_replay_that_was_recounted_only(bench: Bench, platform: Platform) -> None:
+    """Whoever recounted died before the letter was marked."""
+    job = await half_dead(bench, platform)
+    await replays.start(platform, await letter(bench, job))
+    await turn(bench, platform)
+    await deliver(bench, platform)
+    await settle(platform, job.action_id, 3)
+    assert (await letter(bench, job))["status"] == "REPLAYED"
+    await turn(bench, platform)
+    await assert_done(bench, job)
+
+
+async def test_a_chunk_that_dies_again_is_dead_again(bench: Bench, platform: Platform) -> None:
+    """With the reason; and its next replay finds what it needs."""
+    job = await half_dead(bench, platform)
+    await replays.start(platform, await letter(bench, job))
+    await turn(bench, platform)
+    bench.topics.chunks.sent.clear()
+    await give_up(bench, job.chunks[1].model_copy(update={"replay": True}), offset=6)
+    dead = await letter(bench, job)
+    assert (dead["status"], dead["error"]) == ("DEAD", "it was never to be")
+    assert await replays.start(platform, dead)
+    assert await deliver(bench, platform) == 1
+    await turn(bench, platform)
+    await assert_done(bench, job)
+
+
+async def test_a_death_that_is_told_twice(bench: Bench, platform: Platform) -> None:
+    """The message of the death is delivered again after the replay: the letter stays DONE."""
+    job = await bench.submit(*ROWS, chunk_rows=2)
+    await bench.run(job.chunks[0], job.chunks[2])
+    death = await give_up(bench, job.chunks[1])
+    await settle(platform, job.action_id, 3)
+    await replays.start(platform, await letter(bench, job))
+    for _ in range(2):
+        await turn(bench, platform)
+        await deliver(bench, platform)
+    await bury(death, bench.platform)
+    await assert_done(bench, job)
+    await give_up(bench, job.chunks[1], offset=7)
+    await assert_done(bench, job)
+
+
+async def test_a_replay_that_nobody_runs_is_dead_again(bench: Bench, platform: Platform) -> None:
+    """It is sent a bounded number of times, after pauses that double."""
+    job = await half_dead(bench, platform)
+    await replays.start(platform, await letter(bench, job))
+    sent = 0
+    for _ in range(30):
+        await turn(bench, platform)
+        sent += len(bench.topics.chunks.sent)
+        bench.topics.chunks.sent.clear()
+    dead = await letter(bench, job)
+    assert (sent, dead["status"], dead["error"]) == (10, "DEAD", replays.NO_OUTCOME)
+
+
+# What a replay needs
+
+
+async def test_nothing_is_kept_in_redis(bench: Bench, platform: Platform) -> None:
+    """Of an action with a dead chunk no claim is left, and the duplicates of the chunk are stored."""
+    job = await half_dead(bench, platform)
+    await turn(bench, platform)
+    assert await bench.redis.keys(f"dedupe:{job.action_id}:*") == []
+    assert await bench.redis.zscore("dedupe:expiry", f"dedupe:{job.action_id}") is None
+    assert await bench.store.ledger.owners(job.chunk_ids[1]) == {3: 1, 4: 5}
+    with pytest.raises(ClaimsReleased):
+        await bench.claims.claim(job.action_id, 1, [1], [["x"]])
+
+
+@pytest.mark.parametrize("gone", ["released", "forgotten"])
+async def test_an_old_letter_is_replayed_exactly(bench: Bench, platform: Platform, gone: str) -> None:
+    """Its claims are gone and its duplicates were never stored: they are worked out from the file and the ledger."""
+    job = await half_dead(bench, platform)
+    await bench.claims.release(job.action_id)
+    if gone == "forgotten":
+        await bench.redis.delete(f"dedupe:{job.action_id}")
+    await replays.start(platform, await letter(bench, job))
+    for _ in range(2):
+        await turn(bench, platform)
+        await deliver(bench, platform)
+    await assert_done(bench, job)
+    assert await bench.redis.keys(f"dedupe:{job.action_id}:*") == []
+
+
+async def test_a_chunk_without_a_file_says_so(bench: Bench, platform: Platform) -> None:
+    """Nobody can run it: its letter is DEAD, and cannot be replayed."""
+    job = await half_dead(bench, platform)
+    await bench.storage.delete(f"{job.action_id}/upload.csv")
+    assert await replays.start(platform, await letter(bench, job))
+    await turn(bench, platform)
+    dead = await letter(bench, job)
+    assert (dead["status"], dead["error"]) == ("DEAD", Obstacle.CHUNK_UNREADABLE)
+    assert await replays.obstacle(platform, dead) == Obstacle.CHUNK_UNREADABLE
+
+
+async def test_a_chunk_of_a_failed_action_says_so(bench: Bench, platform: Platform) -> None:
+    """Before the replay, and when the action fails in the middle of one."""
+    job = await bench.submit(*ROWS, chunk_rows=2)
+    await give_up(bench, job.chunks[1])
+    dead = await letter(bench, job)
+    assert await replays.obstacle(platform, dead) is None
+    await replays.start(platform, dead)
+    await bench.store.actions.move(job.action_id, Status.FAILED)
+    await turn(bench, platform)
+    dead = await letter(bench, job)
+    assert (dead["status"], dead["error"]) == ("DEAD", Obstacle.ACTION_OVER)
+    assert await replays.obstacle(platform, dead) == Obstacle.ACTION_OVER
+
+
+async def test_a_chunk_is_replayed_while_its_action_runs(bench: Bench, platform: Platform) -> None:
+    """There its claims are those of all others."""
+    job = await bench.submit(*ROWS, chunk_rows=2)
+    await bench.run(job.chunks[0])
+    await give_up(bench, job.chunks[1])
+    await bench.run(job.chunks[2])
+    await replays.start(platform, await letter(bench, job))
+    assert await deliver(bench, platform) == 1
+    await count(ChunkResult(action_id=job.action_id, chunk_count=3), platform)
+    assert (await settle(platform, job.action_id, 3)).progress.complete
+    await assert_done(bench, job)
+
+
+# Other letters
+
+
+@pytest.mark.parametrize("kind", ["POISON", "MESSAGE"])
+async def test_a_message_is_done_when_it_is_sent(bench: Bench, platform: Platform, kind: str) -> None:
+    """The broker has it; what becomes of it there is another story."""
+    value = Feed(action_id="f" * 24).encode() if kind == "MESSAGE" else b"\xff"
+    handler, topic = (bury, bench.topics.dead) if kind == "MESSAGE" else (keep_poison, bench.topics.poison)
+    headers = Handover.after(event(topic=bench.topics.feed.name), "no").to_headers()
+    await handler(event(value, topic=topic.name, headers=headers), bench.platform)
+    [dead] = await bench.store.dead_letters.page({"kind": kind}, 10)
+    bench.topics.feed.faults.append(TimeoutError())
+    with pytest.raises(TimeoutError):
+        await replays.start(platform, dead)
+    [dead] = await bench.store.dead_letters.page({"kind": kind}, 10)
+    assert dead["status"] == "DEAD"
+    # Whoever marked it died before it sent it.
+    assert await bench.store.dead_letters.claim_replay(dead["_id"], datetime.now(UTC))
+    await turn(bench, platform)
+    [dead] = await bench.store.dead_letters.page({"kind": kind}, 10)
+    assert (dead["status"], [sent.value for sent in bench.topics.feed.sent]) == ("DONE", [value])
