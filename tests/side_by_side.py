@@ -1,54 +1,49 @@
-"""How tests are spread over processes (``make test`` runs three): what shares something expensive stays together."""
+"""How tests are spread over processes; ``make test`` runs three side by side.
+
+A file stays in one process, because its tests share what they have started. Only fault tests, which are long and start
+workers of their own, go to whichever process is free. What lives as long as a process (services, shared workers) is
+started in each that needs it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-
-#: Workers and services that live as long as the process and that many tests use, expensive first.
-_SHARED = ("limited", "federated", "guarded", "worker", "s3")
+from xdist.scheduler import LoadScopeScheduling
 
 #: Directories of tests, those with the longest first: what is short fills the time in which others finish.
 _ORDER = ("faults", "e2e", "security", "integration", "unit")
 
 
-# A wrapper, because pytest-xdist, which reads the groups, was there first.
-@pytest.hookimpl(wrapper=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
-    """Order the tests and put them into groups, when pytest-xdist runs them."""
+class FilesAndFaults(LoadScopeScheduling):
+    """Gives whole files to processes, and fault tests one by one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return scope_of(nodeid)
+
+
+def scope_of(nodeid: str) -> str:
+    """What goes to a process as a whole."""
+    file = nodeid.partition("::")[0]
+    return nodeid if "faults" in Path(file).parts else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesAndFaults:
+    """Spread the tests so, whatever ``--dist`` says."""
+    config.option.loadscopereorder = False  # the order is ours
+    return FilesAndFaults(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the longest first where tests run side by side."""
     if hasattr(config, "workerinput"):
         items.sort(key=_rank)
-        for item in items:
-            if (group := _group(item)) is not None:
-                item.add_marker(pytest.mark.xdist_group(group))
-    yield
 
 
 def _rank(item: pytest.Item) -> tuple[int, bool]:
-    directory = _directory(item)
-    return _ORDER.index(directory) if directory in _ORDER else 0, not _needs_own_services(item)
-
-
-def _needs_own_services(item: pytest.Item) -> bool:
-    """Whether it kills services, which only one test can do at a time."""
-    return "durable_services" in _fixtures(item)
-
-
-def _fixtures(item: pytest.Item) -> list[str]:
-    return getattr(item, "fixturenames", [])
-
-
-def _directory(item: pytest.Item) -> str:
-    return item.path.relative_to(Path(__file__).parent).parts[0]
-
-
-def _group(item: pytest.Item) -> str | None:
-    """The tests that one process runs; None for one that needs nothing of its neighbours."""
-    for name in _SHARED:
-        if name in _fixtures(item):
-            return name
-    if _directory(item) == "faults" and not _needs_own_services(item):
-        return None
-    return item.path.stem
+    directory = item.path.relative_to(Path(__file__).parent).parts[0]
+    kills_services = "durable_services" in getattr(item, "fixturenames", ())
+    return _ORDER.index(directory) if directory in _ORDER else 0, not kills_services

@@ -1,0 +1,32 @@
+"""Which tests stay in one process when they run side by side."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+from tests.side_by_side import scope_of
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_file_stays_together_and_fault_tests_do_not() -> None:
+    assert scope_of("tests/e2e/test_a.py::test_b[x::y]") == scope_of("tests/e2e/test_a.py::test_c")
+    assert scope_of("tests/faults/test_a.py::test_b[1]") != scope_of("tests/faults/test_a.py::test_b[2]")
+
+
+def test_the_tests_of_a_file_run_in_one_process() -> None:
+    """Asked of pytest itself, because how it spreads tests has changed between versions without a word."""
+    files = ("tests/unit/test_routes.py", "tests/unit/test_entities.py", "tests/unit/test_outcomes.py")
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-n", "2", "-v", *files], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    processes = defaultdict(set)
+    for process, file in re.findall(r"^\[(gw\d)\].* PASSED (\S+)::", ran.stdout, re.MULTILINE):
+        processes[file].add(process)
+    assert [len(processes[file]) for file in files] == [1, 1, 1]
+    assert set.union(*processes.values()) == {"gw0", "gw1"}
