@@ -213,6 +213,7 @@ def _upload(form: type[Input], schemas: _Schemas) -> Json:
         "description": "CSV in UTF-8 with a header row; the part has a file name.",
     }
     schema["required"] = [*schema["required"], "file"]
+    schema["additionalProperties"] = False
     example = {
         "actionType": "BULK_UPDATE",
         "entityType": "Contact",

@@ -44,7 +44,7 @@ def at_once(limited: Limited, count: int, send: Callable[[Worker], httpx.Respons
 
 def announce(worker: Worker, account: str, length: int) -> bytes:
     """Send the head of an upload, nothing of its body; the first line of the answer."""
-    lines = ["POST /bulk-actions HTTP/1.1", "Host: x", f"accountid: {account}", f"Content-Length: {length}"]
+    lines = ["POST /bulk-actions HTTP/1.1", "Host: localhost", f"accountid: {account}", f"Content-Length: {length}"]
     lines += ["Content-Type: multipart/form-data; boundary=x", "", ""]
     with socket.create_connection(("127.0.0.1", worker.port), timeout=30) as connection:
         connection.sendall("\r\n".join(lines).encode())
@@ -235,7 +235,7 @@ def body_of(content: bytes) -> bytes:
 def send_raw(worker: Worker, headers: Sequence[bytes]) -> tuple[int, bytes]:
     """Post an upload with header lines as they are; the status, and the whole answer."""
     body = body_of(FILE)
-    lines = [b"POST /bulk-actions HTTP/1.1", b"Host: x", b"Connection: close", *headers]
+    lines = [b"POST /bulk-actions HTTP/1.1", b"Host: localhost", b"Connection: close", *headers]
     lines += [b"Content-Type: multipart/form-data; boundary=x", b"Content-Length: %d" % len(body), b"", b""]
     with socket.create_connection(("127.0.0.1", worker.port), timeout=30) as connection:
         answer = b""

@@ -196,7 +196,7 @@ def exhaust(limited: Limited) -> dict[str, str]:
 
 def test_a_refused_upload_is_not_read(limited: Limited) -> None:
     headers = exhaust(limited)
-    lines = ["POST /bulk-actions HTTP/1.1", "Host: x", f"accountid: {headers['accountid']}"]
+    lines = ["POST /bulk-actions HTTP/1.1", "Host: localhost", f"accountid: {headers['accountid']}"]
     lines += ["Content-Type: multipart/form-data; boundary=x", "Content-Length: 1000000000", "", ""]
     with socket.create_connection(("127.0.0.1", limited.lenient.port), timeout=30) as connection:
         connection.sendall("\r\n".join(lines).encode())

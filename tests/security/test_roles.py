@@ -100,7 +100,7 @@ def test_what_is_served_without_being_declared_is_for_admins(
 def test_an_upload_is_refused_before_anything_of_it_is_read(
     guarded: Guarded, keys: dict[Role, str], role: Role | None, status: int
 ) -> None:
-    lines = ["POST /bulk-actions HTTP/1.1", "Host: x", "Content-Type: multipart/form-data; boundary=x"]
+    lines = ["POST /bulk-actions HTTP/1.1", "Host: localhost", "Content-Type: multipart/form-data; boundary=x"]
     lines += ["Content-Length: 1000000000", *([f"X-API-Key: {keys[role]}"] if role else []), "", ""]
     with socket.create_connection(("127.0.0.1", guarded.worker.port), timeout=30) as connection:
         connection.sendall("\r\n".join(lines).encode())

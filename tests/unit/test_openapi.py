@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from tests.described import DOCUMENT, answers, operations
 from web import answers as models
 from web.answers import Error
 from web.docs_page import render
-from web.inputs import Input, reads
+from web.inputs import Form, Input, Query, reads
 from web.openapi import describe
 from web.operations import Answer, Problem, operation, operation_of
 from web.records import row_outcomes
@@ -171,6 +172,11 @@ def codes_of_the_code() -> Iterator[str]:
                 for argument in node.args:
                     if isinstance(argument, ast.Constant) and str(argument.value).replace("_", "").isupper():
                         yield argument.value
+    yield from (unknown[1] for unknown in (Query.unknown, Form.unknown) if unknown)
+    # A problem that is raised from where it is declared.
+    for name, module in sorted(sys.modules.items()):
+        if name.partition(".")[0] == "web":
+            yield from (value.code for value in vars(module).values() if isinstance(value, Problem))
 
 
 #: Fields that take any text, and a fault of ours, which nobody is promised.
@@ -187,6 +193,11 @@ def test_every_code_that_the_api_answers_with_is_described() -> None:
     found = set(codes_of_the_code())
     assert len(found) > 20
     assert found - described - NEVER_TOLD == set()
+
+
+def test_a_form_has_no_other_fields() -> None:
+    form = DOCUMENT["paths"]["/bulk-actions"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert form["additionalProperties"] is False
 
 
 def test_links_lead_to_operations_and_parameters_that_exist() -> None:
