@@ -99,7 +99,6 @@ async def _push(platform: Platform, action: dict[str, Any]) -> None:
             f"No progress in {settings.action_max_stalls} attempts: "
             f"{chunk_count - done} of {chunk_count} chunks have no result."
         )
-        log.error("action %s: %s", action_id, reason)
         await end(platform, action_id, Status.FAILED, fold, error=reason)
         # What comes late from now on is counted in the action, not in the progress table.
         await platform.topics.results.send(ChunkResult(action_id=action_id, chunk_count=chunk_count))

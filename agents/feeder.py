@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from agents.faults import PermanentFault
 from app.domain.actions import Status
 from app.domain.csv_spans import Span, SpanIndex
+from app.logs import event
 from app.messages import ByteRange, Chunk, Feed, Source
 from app.platform import Platform
+
+log = logging.getLogger(__name__)
 
 
 async def feed(message: Feed, platform: Platform) -> None:
@@ -22,6 +26,8 @@ async def feed(message: Feed, platform: Platform) -> None:
         moved = await platform.store.actions.move(
             action_id, Status.PROCESSING, startedAt=datetime.now(UTC), announcement=message.announcement
         )
+        if moved:
+            log.info(event("action started", action=action_id, account=moved["accountId"], rows=moved["totalCount"]))
         action = moved or await platform.store.actions.get(action_id) or action
     if action["status"] != Status.PROCESSING:
         return

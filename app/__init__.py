@@ -14,8 +14,11 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(name)
     from app.logs import redact_logs
     from app.main import create_app
+    from app.quiet_faust import without_banner
     from app.settings import get_settings
 
     redact_logs(settings := get_settings())
+    if settings.log_faust == "quiet":
+        without_banner()
     globals()["app"] = made = create_app(settings)
     return made

@@ -7,6 +7,7 @@ drivers and of asyncio included. A filter would have to be on each handler, and 
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import threading
 import traceback
@@ -26,6 +27,17 @@ _secrets: tuple[str, ...] = ()
 def hide(text: object) -> str:
     """Return a text, or what an error says, without secrets."""
     return redact(str(text), _secrets)
+
+
+def event(what: str, **fields: object) -> str:
+    """Return the line for something that happened: ``what: name=value name=value``; what is None is left out."""
+    return f"{what}: " + " ".join(f"{name}={_shown(value)}" for name, value in fields.items() if value is not None)
+
+
+def _shown(value: object) -> str:
+    text = f"{value:.1f}" if isinstance(value, float) else str(value)
+    # One line stays one line, and one value one value.
+    return text if text.isprintable() and not re.search(r"\s|^$", text) else ascii(text)
 
 
 class _Hidden:

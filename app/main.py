@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import tempfile
 import threading
 from typing import Any, NoReturn
 
@@ -27,8 +28,9 @@ from app.kafka_security import client_options
 from app.messages import Chunk, ChunkResult, Feed
 from app.orphans import OrphanSweeper, sweep_interval
 from app.platform import Platform
+from app.quiet_faust import QuietWorker
 from app.settings import Settings
-from app.startup import REFUSALS, port_is_free, prepare
+from app.startup import REFUSALS, is_loopback, port_is_free, prepare
 from app.topics import Topics
 from tables.progress import ProgressTable
 from web import routes
@@ -36,9 +38,6 @@ from web.middleware import middlewares
 from web.server import ApiWeb
 
 log = logging.getLogger(__name__)
-
-#: Addresses that nobody reaches from elsewhere.
-_THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class BulkApp(faust.App):  # type: ignore[misc]
@@ -59,9 +58,19 @@ class BulkApp(faust.App):  # type: ignore[misc]
         """Make sure of the port and the directory, which Faust would only fail on with a traceback."""
         if not port_is_free(self.conf.web_bind, self.conf.web_port):
             _refuse(f"port {self.conf.web_port} is in use: give this worker another one with PORT or --web-port")
-        if self.settings.auth_mode == "none" and self.conf.web_bind not in _THIS_MACHINE:
+        if self.settings.auth_mode == "none" and not is_loopback(self.conf.web_bind):
+            if "auth_mode" not in self.settings.model_fields_set:
+                _refuse(
+                    f"whoever reaches {self.conf.web_bind} could do everything: set AUTH_MODE=required, or "
+                    "AUTH_MODE=none if that is meant, or HOST=127.0.0.1"
+                )
             log.warning("whoever reaches %s may do everything: AUTH_MODE is none", self.conf.web_bind)
-        self.conf.datadir.mkdir(parents=True, exist_ok=True)
+        try:
+            self.conf.datadir.mkdir(parents=True, exist_ok=True)
+            # Faust and its tables would fail on it later, with a traceback.
+            tempfile.TemporaryFile(dir=self.conf.datadir).close()
+        except OSError as error:
+            _refuse(f"DATA_DIR cannot be used: {error.strerror}: {self.conf.datadir}")
         await super().on_first_start()
 
     async def on_start(self) -> None:
@@ -172,6 +181,7 @@ def create_app(settings: Settings) -> BulkApp:
             },
         },
         worker_redirect_stdouts=False,
+        Worker=faust.Worker if settings.log_faust == "verbose" else QuietWorker,
     )
     topics = Topics(app, settings)
     app.settings, app.channels, app.progress_table = settings, topics, ProgressTable(app, settings)

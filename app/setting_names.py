@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 #: Others read these from the same ``.env``: the launcher, `docker compose`.
-_OF_OTHERS = frozenset({"STACK", "GATEWAY_URI", "S3_ACCESS_KEY", "S3_SECRET_KEY"})
+_OF_OTHERS = frozenset({"STACK", "GATEWAY_URI", "S3_ACCESS_KEY", "S3_SECRET_KEY", "PUBLISH"})
 _PREFIXES_OF_OTHERS = ("COMPOSE_", "DOCKER_")
 #: Variables of botocore (profiles, roles, ...), of which there are many.
 _BOTOCORE = "AWS_"

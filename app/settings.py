@@ -232,6 +232,10 @@ class Settings(BaseSettings):
     aws_session_token: SecretStr = Field(SecretStr(""), description="goes with a key that is temporary")
     data_dir: Path = Field(Path("data/worker"), description="this worker's tables; each worker needs its own")
 
+    log_faust: Literal["quiet", "verbose"] = Field(
+        "quiet", description="verbose: with what Faust says of its tables, partitions and services"
+    )
+
     # The web server
     host: str = Field("127.0.0.1", description="address the web server listens on")
     port: int = Field(3000, ge=1, le=65535, description="port of the web server (or --web-port)")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.domain.actions import Status
 from app.domain.progress import Progress
+from app.logs import event
 from app.messages import chunk_id
 from app.platform import Platform
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +64,28 @@ async def end(platform: Platform, action_id: str, status: Status, fold: Fold, **
         cleanupAt=datetime.now(UTC) + release,
         **changes,
     )
+    if moved is not None:
+        log.log(logging.INFO if status == Status.COMPLETED else logging.ERROR, _ended(moved))
     await platform.claims.close(action_id)
     await platform.snapshots.drop(action_id)
     return moved is not None
+
+
+def _ended(action: Mapping[str, Any]) -> str:
+    """Return the line of the log for an action that has just ended."""
+    started = action.get("startedAt")
+    return event(
+        "action ended",
+        action=action["_id"],
+        account=action["accountId"],
+        status=action["status"],
+        rows=action["totalCount"],
+        seconds=(action["completedAt"] - started).total_seconds() if started else None,
+        success=action["successCount"],
+        failure=action["failureCount"],
+        skipped=action["skippedCount"],
+        error=action.get("error"),
+    )
 
 
 async def settle(platform: Platform, action_id: str, chunk_count: int) -> Fold:

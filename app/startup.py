@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import socket
 from collections.abc import Awaitable, Callable
@@ -49,13 +50,23 @@ async def prepare(platform: Platform) -> None:
         await refuse_unfit(platform.redis)
 
     async def database_and_storage() -> None:
-        await _until_ready("MongoDB", platform.store.prepare, platform)
+        await _until_ready("MongoDB (MONGO_DB_URI)", platform.store.prepare, platform)
         # Behind it, because the database knows which storage is the right one.
         await _until_ready("the storage", platform.storage.prepare, platform)
 
     await asyncio.gather(
-        database_and_storage(), _until_ready("Redis", redis, platform), _until_ready("Kafka", kafka, platform)
+        database_and_storage(),
+        _until_ready("Redis (REDIS_URI)", redis, platform),
+        _until_ready("Kafka (KAFKA_BROKER)", kafka, platform),
     )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether nobody reaches this address from another machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def port_is_free(host: str, port: int) -> bool:

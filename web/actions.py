@@ -10,9 +10,10 @@ from typing import Annotated, Any
 from aiohttp import web
 from pydantic import Field
 
-from app.domain.actions import ENDED, Status, accepted, presented, statistics
+from app.domain.actions import ENDED, Status, accepted, iso, presented, statistics
 from app.domain.entities import find_entity
 from app.domain.idempotency import scoped
+from app.logs import event
 from app.messages import Feed
 from web.admission import REPLAYED_HEADER, UploadHeaders, check_key_of_query
 from web.answers import Accepted, Action, Statistics
@@ -96,6 +97,17 @@ class ActionsView(ApiView):
         action, replayed = await receive(request, self.platform, self.account(request))
         # As it was when it was made, however far it has come since.
         status = Status.SCHEDULED if action["scheduledAt"] else Status.QUEUED
+        log.info(
+            event(
+                "upload answered again" if replayed else "upload stored",
+                action=action["_id"],
+                account=action["accountId"],
+                rows=action["totalCount"],
+                bytes=action["fileSize"],
+                scheduled=iso(action["scheduledAt"]),
+                request=request["id"],
+            )
+        )
         if status == Status.QUEUED and not replayed:
             await self._announce(action["_id"])
         headers = {"Location": f"/bulk-actions/{action['_id']}"}

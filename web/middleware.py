@@ -13,6 +13,7 @@ import orjson
 from aiohttp import web
 
 from app.domain.public_faults import dependency_of
+from app.logs import event
 from app.metrics import REQUEST_SECONDS, REQUESTS
 from app.platform import Platform
 from web.access import Handler, access_control
@@ -77,6 +78,7 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
     try:
         return await handler(request)
     except ApiError as error:
+        _note_refusal(request, error)
         return error_response(request, error)
     except web.HTTPException as error:
         if error.status < 400:
@@ -102,6 +104,22 @@ async def known_parameters(request: web.Request, handler: Handler) -> web.Stream
         if operation is not None and operation.query is None:
             NoParameters.read(request.query)
     return await handler(request)
+
+
+def _note_refusal(request: web.Request, error: ApiError) -> None:
+    """Log what was refused; not what only looks, of which anybody may send any number."""
+    if request.method not in {"GET", "HEAD"}:
+        log.info(
+            event(
+                "refused",
+                method=request.method,
+                path=request.path,
+                status=error.status,
+                code=error.code,
+                account=request.get("principal") and request["principal"].account_id,
+                request=request["id"],
+            )
+        )
 
 
 def of_http(error: web.HTTPException) -> ApiError:

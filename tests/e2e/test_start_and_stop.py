@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,3 +82,64 @@ def storage_command(name: str, environment: dict[str, str]) -> subprocess.Comple
         check=False,
         timeout=60,
     )
+
+
+def test_a_worker_is_not_open_to_others_by_omission(start_worker: StartWorker) -> None:
+    worker = start_worker(wait=False, HOST="0.0.0.0")
+    assert _exit_code(worker) == 2
+    assert "this worker cannot start: whoever reaches 0.0.0.0 could do everything: set AUTH_MODE" in worker.tail()
+
+
+def test_a_worker_is_open_to_others_when_told_so(start_worker: StartWorker) -> None:
+    worker = start_worker(HOST="0.0.0.0", AUTH_MODE="none")
+    assert "whoever reaches 0.0.0.0 may do everything: AUTH_MODE is none" in worker.log.read_text()
+
+
+def test_a_directory_that_cannot_be_made_is_one_line(start_worker: StartWorker, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    worker = start_worker(wait=False)
+    worker.kill()
+    worker.environment["DATA_DIR"] = str(tmp_path / "file" / "data")
+    worker.log.unlink()
+    worker.launch()
+    assert _exit_code(worker) == 2
+    [line] = worker.log.read_text().splitlines()
+    assert "this worker cannot start: DATA_DIR cannot be used: Not a directory: " in line
+
+
+def test_a_mistyped_name_in_the_file_stops_the_start(tmp_path: Path) -> None:
+    """AUTH_MOD=required would leave the API open without a word."""
+    (tmp_path / ".env").write_text("AUTH_MOD=required\n")
+    command = [sys.executable, "-m", "faust", "-A", "app", "worker", "-l", "info"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0
+    assert done.stderr.strip() == "Setting AUTH_MOD in .env is unknown: did you mean AUTH_MODE?"
+
+
+def test_the_log_of_a_worker_is_short(start_worker: StartWorker) -> None:
+    """A page for the start at most, one line for each thing that happens, and nothing while it is idle."""
+    worker = start_worker(STALL_TIMEOUT="5")
+    started = worker.log.read_text().splitlines()
+    assert len(started) <= 8, started
+    assert any("this worker is ready" in line for line in started)
+    action_id = worker.submit(b"id,name,email,status\n1,Ada,ada@example.com,active\n2,Bo,nobody,active\n")
+    worker.wait_ended(action_id)
+    assert worker.client.post("/bulk-actions").status_code == 400
+    told = worker.log.read_text().splitlines()[len(started) :]
+    assert [line for line in told if f"upload stored: action={action_id} account=default rows=2" in line]
+    assert [line for line in told if f"action started: action={action_id} account=default rows=2" in line]
+    ended = rf"action ended: action={action_id} account=default status=COMPLETED rows=2 seconds=\d+\.\d success=1 "
+    assert [line for line in told if re.search(ended + "failure=1 skipped=0", line)]
+    assert [line for line in told if "refused: method=POST path=/bulk-actions status=400 code=FILE_REQUIRED" in line]
+    assert len(told) <= 6, told
+    before = worker.log.read_text()
+    deadline = time.monotonic() + 12
+    wait_for(lambda: time.monotonic() > deadline, "an idle while", timeout=30)
+    assert worker.log.read_text() == before
+
+
+def test_all_of_faust_can_be_had_back(start_worker: StartWorker) -> None:
+    log = start_worker(LOG_FAUST="verbose").log.read_text()
+    assert "+ƒaµS†" in log
+    assert "[^---Recovery]" in log

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,13 @@ from tests.support import free_port
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 Read = Callable[[dict[str, str]], Settings]
+
+
+@pytest.fixture(autouse=True)
+def collect() -> Iterator[None]:
+    """Drop here what asyncio has left open, and not in a later test, which would fail by it."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
