@@ -1,8 +1,10 @@
-"""Commands beside the worker: ``python -m app verify [ACTION_ID]``, ``… keys …`` and ``… storage …``."""
+"""Commands beside the worker: ``python -m app verify …``, ``… keys …`` and ``… storage …``."""
 
 from __future__ import annotations
 
 import asyncio
+import time
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -25,6 +27,10 @@ cli = typer.Typer(
 cli.add_typer(keys, name="keys")
 cli.add_typer(storage_commands, name="storage")
 
+_DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
+#: Between two lines about the progress, seconds.
+_PROGRESS_INTERVAL = 2.0
+
 
 @cli.callback()
 def _main() -> None:
@@ -34,30 +40,57 @@ def _main() -> None:
 @cli.command("verify")
 def verify_command(
     action_id: Annotated[str | None, typer.Argument(help="one action; without it, every ended one")] = None,
+    account: Annotated[str | None, typer.Option(help="those of one account only")] = None,
+    since: Annotated[
+        datetime | None, typer.Option(help="those made since a date or time (UTC) only", formats=_DATES)
+    ] = None,
 ) -> None:
     """Recount actions from the file, the ledger and the records; exit 1 if anything differs."""
-    raise typer.Exit(asyncio.run(_verify(action_id)))
+    raise typer.Exit(asyncio.run(_verify(action_id, account, since and since.replace(tzinfo=UTC))))
 
 
-async def _verify(action_id: str | None) -> int:
+class _Progress:
+    """Says on standard error, now and then, how far it has come: the differences stay alone on standard output."""
+
+    def __init__(self, actions: int, rows: int) -> None:
+        self._actions, self._rows = actions, rows
+        self._action = self._row = 0
+        self._said = time.monotonic()
+
+    def action(self) -> None:
+        """Begin the next action."""
+        self._action += 1
+
+    def rows(self, count: int) -> None:
+        """Count rows that were compared."""
+        self._row += count
+        if time.monotonic() - self._said >= _PROGRESS_INTERVAL:
+            self._said = time.monotonic()
+            typer.echo(f"action {self._action:,} of {self._actions:,}, row {self._row:,} of {self._rows:,}", err=True)
+
+
+async def _verify(action_id: str | None, account: str | None, since: datetime | None) -> int:
     settings = get_settings()
     redact_logs(settings)
     store = Store(settings.mongo_db_uri.get_secret_value())
     storage = open_storage(settings.storage_uri, settings.s3_client, store.storage_register)
-    differences = actions = rows = 0
+    differences = 0
     try:
         await storage.check()
         if action_id is None:
-            wanted = [action async for action in store.actions.of_statuses(sorted(ENDED))]
+            ended = store.actions.of_statuses(sorted(ENDED), account_id=account, since=since)
+            wanted = [action async for action in ended]
         else:
             action = await store.actions.get(action_id)
             if action is None:
                 typer.echo(f"there is no action {action_id}")
                 return 1
             wanted = [action]
+        rows = sum(action["totalCount"] for action in wanted)
+        progress = _Progress(len(wanted), rows)
         for action in wanted:
-            actions, rows = actions + 1, rows + action["totalCount"]
-            async for difference in verify(store, storage, action):
+            progress.action()
+            async for difference in verify(store, storage, action, progress.rows):
                 differences += 1
                 typer.echo(f"{action['_id']}: {difference}")
     except OSError as error:
@@ -66,7 +99,7 @@ async def _verify(action_id: str | None) -> int:
     finally:
         await storage.close()
         await store.close()
-    typer.echo(f"{actions} actions with {rows} rows verified, {differences} differences")
+    typer.echo(f"{len(wanted)} actions with {rows} rows verified, {differences} differences")
     return 1 if differences else 0
 
 

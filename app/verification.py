@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from app.adapters.storage import ObjectMissing, Storage
@@ -30,8 +30,17 @@ _OWNS_ALL_THE_SAME = frozenset({DEAD_LETTER, WRITE_REFUSED})
 _BLOCK = 1024 * 1024
 
 
-async def verify(store: Store, storage: Storage, action: dict[str, Any]) -> AsyncIterator[str]:
-    """Yield a sentence for each difference between an action and what lies underneath."""
+def _unheard(_rows: int) -> None:
+    pass
+
+
+async def verify(
+    store: Store, storage: Storage, action: dict[str, Any], progress: Callable[[int], None] = _unheard
+) -> AsyncIterator[str]:
+    """Yield a sentence for each difference between an action and what lies underneath.
+
+    ``progress`` is told of the rows of each chunk once they are compared.
+    """
     if action["status"] not in ENDED:
         yield f"not ended: it is {action['status']}"
         return
@@ -46,7 +55,7 @@ async def verify(store: Store, storage: Storage, action: dict[str, Any]) -> Asyn
         index = SpanIndex.from_bytes(await storage.read(action["spansKey"]))
         if index.row_count != action["totalCount"]:
             yield f"the file has {index.row_count} rows, totalCount is {action['totalCount']}"
-        async for difference in _Recount(store, StoredRows(storage, action), action, index).differences():
+        async for difference in _Recount(store, StoredRows(storage, action), action, index).differences(progress):
             yield difference
     except (ObjectMissing, ValueError) as error:
         yield f"its file or its span index cannot be read: {error}"
@@ -86,7 +95,7 @@ class _Recount:
         #: Of each duplicate: the row that it names as the owner, and its own key values.
         self._duplicates: dict[int, tuple[int, frozenset[str]]] = {}
 
-    async def differences(self) -> AsyncIterator[str]:
+    async def differences(self, progress: Callable[[int], None]) -> AsyncIterator[str]:
         """Yield a sentence for each difference."""
         action = self._action
         for first in range(0, len(self._index), _CHUNKS_PER_READ):
@@ -100,6 +109,7 @@ class _Recount:
                         yield difference
                 elif action["status"] == Status.COMPLETED:
                     yield f"chunk {name} has no outcome"
+                progress(span.rows)
         async for difference in self._owners():
             yield difference
         for name, value in self._total.to_document().items():

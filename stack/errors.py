@@ -17,6 +17,10 @@ class AddressTaken(StackError):
     exit_code = 2
 
 
+class Refused(StackError):
+    """A service answers, and does not let us in: who we say we are is wrong, or not said."""
+
+
 class NotReady(StackError):
     """A service does not answer its protocol (yet)."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stack.addresses import Address, free_port, is_free, is_listening, local
 from stack.downloads import Lock, exclusive, fetch
-from stack.errors import AddressTaken, Cancellation, NotReady, StackError
+from stack.errors import AddressTaken, Cancellation, NotReady, Refused, StackError
 from stack.model import Options, Place, Service
 from stack.process import Child, PidFile, tail, write_whole
 from stack.tools import can_install, install
@@ -210,7 +210,11 @@ class Instance:
                 if ours:
                     return False
                 raise StackError(f"{self.directory} is in use by another launcher")
-            reason = self._answers(self._given)
+            try:
+                reason = self._answers(self._given)
+            except Refused as error:
+                self._lock.release()
+                raise Refused(f"{self.service.name} at {self._given}: {error}") from error
             if reason is None:
                 self._taken = True
                 self._lock.release()

@@ -1,30 +1,46 @@
 """Does it really answer? One question per protocol.
 
-Every probe takes an address and a timeout in seconds and raises NotReady, with the reason, unless the service answers.
+Every probe takes an address and a timeout in seconds and raises NotReady, with the reason, unless the service answers;
+Refused when it answers and does not let us in.
 """
 
 from __future__ import annotations
 
+import asyncio
 import http.client
+import os
 import socket
 import struct
+from typing import Any
 from urllib.parse import urlsplit
 
 import pymongo
 import pymongo.errors
 import redis
+from aiokafka.errors import KafkaError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from app.adapters.broker_access import BrokerRefuses, check_access
+from app.kafka_security import client_options
+from app.settings import Settings
 from stack.addresses import Address, is_listening
-from stack.errors import NotReady, StackError
+from stack.errors import NotReady, Refused, StackError
 
+#: A login over TLS takes a few exchanges, and after a failure the broker is asked why, seconds.
+_LOGIN_TIMEOUT = 20.0
 _METADATA, _VERSION, _CORRELATION = 3, 1, 0x5AFE
 _LONGEST_ANSWER = 1 << 20
+#: Unauthorized (no login), AuthenticationFailed (a wrong one).
+_MONGO_REFUSALS = {13, 18}
 
 
 def kafka(address: Address, timeout: float) -> None:
     """Ask for the metadata of no topic: a broker that is ready lists at least itself."""
+    security = _kafka_security()
+    if security is not None:
+        _secure_kafka(address, timeout, security)
+        return
     # Without a client library: its reconnecting, logging and event loop are of no use for one question.
     client = b"stack"
     request = struct.pack(f">hhih{len(client)}si", _METADATA, _VERSION, _CORRELATION, len(client), client, 0)
@@ -49,6 +65,29 @@ def kafka(address: Address, timeout: float) -> None:
     raise NotReady(reason)
 
 
+def _kafka_security() -> dict[str, Any] | None:
+    """Return the settings about security that the platform would use, None where there are none."""
+    if os.environ.get("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT") in ("", "PLAINTEXT"):
+        return None
+    try:
+        return client_options(Settings(_env_file=None))
+    except ValueError as error:
+        raise StackError(f"the settings of Kafka do not fit together: {_first_line(error)}") from error
+
+
+def _secure_kafka(address: Address, timeout: float, security: dict[str, Any]) -> None:
+    async def ask() -> None:
+        async with asyncio.timeout(max(timeout, _LOGIN_TIMEOUT)):
+            await check_access([f"{host}:{port}" for host, port in address.hosts], security)
+
+    try:
+        asyncio.run(ask())
+    except BrokerRefuses as error:
+        raise Refused(f"it answers and does not let us in: {error}") from error
+    except (KafkaError, OSError) as error:
+        raise NotReady(_first_line(error)) from error
+
+
 def mongo(address: Address, timeout: float) -> None:
     """Send `ping`, through the driver, with all that the URI says. Raises StackError for an URI it rejects."""
     # A refused connection is known at once; the driver would retry until its timeout.
@@ -63,6 +102,12 @@ def mongo(address: Address, timeout: float) -> None:
             socketTimeoutMS=milliseconds,
         ) as client:
             client.admin.command("ping")
+            # Everybody may ping; this needs a login where there is one, and no right beyond it.
+            client.get_default_database("bulk").command("listCollections", nameOnly=True, authorizedCollections=True)
+    except pymongo.errors.OperationFailure as error:
+        if error.code in _MONGO_REFUSALS:
+            raise Refused(f"it answers and does not let us in, MONGO_DB_URI: {_said_by_mongo(error)}") from error
+        raise NotReady(_first_line(error)) from error
     except (pymongo.errors.InvalidURI, pymongo.errors.ConfigurationError) as error:
         raise StackError(f"MONGO_DB_URI: {error}") from error
     except pymongo.errors.PyMongoError as error:
@@ -82,6 +127,8 @@ def redis_(address: Address, timeout: float) -> None:
         raise StackError(f"REDIS_URI: {error}") from error
     try:
         client.ping()
+    except (redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError) as error:
+        raise Refused(f"it answers and does not let us in, REDIS_URI: {_first_line(error)}") from error
     except (redis.RedisError, OSError) as error:
         raise NotReady(_first_line(error)) from error
     finally:
@@ -116,6 +163,11 @@ def _get(address: Address, path: str, timeout: float) -> tuple[int, bytes]:
         raise NotReady(_first_line(error)) from error
     finally:
         connection.close()
+
+
+def _said_by_mongo(error: pymongo.errors.OperationFailure) -> str:
+    said = error.details.get("errmsg") if error.details else None
+    return str(said or _first_line(error)).splitlines()[0][:200]
 
 
 def _exactly(connection: socket.socket, size: int) -> bytes:

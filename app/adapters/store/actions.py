@@ -195,9 +195,16 @@ class Actions:
             {"_id": action_id}, {"$set": {"announced": times, "announcedAt": datetime.now(UTC)}}
         )
 
-    async def of_statuses(self, statuses: Sequence[str]) -> AsyncIterator[Document]:
-        """Yield every action of these statuses, oldest first."""
-        async for action in self._collection.find({"status": {"$in": list(statuses)}}).sort("_id", 1):
+    async def of_statuses(
+        self, statuses: Sequence[str], *, account_id: str | None = None, since: datetime | None = None
+    ) -> AsyncIterator[Document]:
+        """Yield every action of these statuses, oldest first; of one account, or made since a time, if that is said."""
+        condition: Document = {"status": {"$in": list(statuses)}}
+        if account_id is not None:
+            condition["accountId"] = account_id
+        if since is not None:
+            condition["createdAt"] = {"$gte": since}
+        async for action in self._collection.find(condition).sort("_id", 1):
             yield action
 
     async def due(self, now: datetime, limit: int) -> list[Document]:
