@@ -173,19 +173,32 @@ class Worker:
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
+    def poll(self, action_id: str) -> dict[str, Any] | None:
+        """The action; None while the worker, or what it needs, is away or too slow for a moment."""
+        try:
+            answer = self.client.get(f"/bulk-actions/{action_id}")
+        except httpx.TransportError:
+            return None
+        if answer.status_code == 503:
+            return None
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def wait_processed(self, action_id: str, *, more_than: int, timeout: float = 60.0) -> None:
+        """Wait until more than so many rows of an action have an outcome."""
+
+        def processed() -> bool:
+            action = self.poll(action_id)
+            return action is not None and action["processedCount"] > more_than
+
+        wait_for(processed, f"more than {more_than} rows are processed", timeout=timeout)
+
     def wait_ended(self, action_id: str, timeout: float = 120.0) -> dict[str, Any]:
         seen: dict[str, Any] = {}
 
         def ended() -> dict[str, Any] | None:
-            try:
-                answer = self.client.get(f"/bulk-actions/{action_id}")
-            except httpx.TransportError:
-                return None
-            if answer.status_code == 503:  # a service is away, or slow for a moment
-                return None
-            assert answer.status_code == 200, answer.text
-            seen.update(answer.json())
-            return seen if seen["status"] in ENDED else None
+            seen.update(self.poll(action_id) or {})
+            return seen if seen.get("status") in ENDED else None
 
         try:
             return wait_for(ended, f"action {action_id} ended", timeout=timeout)

@@ -34,7 +34,7 @@ def test_a_second_worker_that_joins_in_the_middle_changes_nothing(
     expected = sample.write(tmp_path / "contacts.csv")
     first = start_worker(STALL_TIMEOUT="5")
     action = first.submit(tmp_path / "contacts.csv")
-    wait_for(lambda: first.action(action)["processedCount"] > 5_000, "the action is under way")
+    first.wait_processed(action, more_than=5_000)
     second = start_worker(STALL_TIMEOUT="5", wait=False)
     first.wait_ended(action)
     wait_for(second.ready, "the second worker is ready")

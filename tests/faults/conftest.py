@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pymongo
 import pytest
 
@@ -81,7 +80,7 @@ class Scene:
     def under_way(self, worker: Worker, *, rows: int = 3_000) -> str:
         """Submit the file; return the action once more than so many of its rows have an outcome."""
         action = worker.submit(self.file)
-        wait_for(lambda: worker.action(action)["processedCount"] > rows, "under way")
+        worker.wait_processed(action, more_than=rows)
         return action
 
     def assert_exact(self, worker: Worker, action_id: str, *, timeout: float = 150.0) -> None:
@@ -98,10 +97,8 @@ class Scene:
         counts: list[int] = []
 
         def moves() -> bool:
-            try:
-                action = worker.action(action_id)
-            except (httpx.TransportError, AssertionError):
-                return False  # the service that was away is still answering with errors
+            if (action := worker.poll(action_id)) is None:
+                return False
             counts.append(action["processedCount"])
             return counts[-1] > counts[0] or action["status"] in ENDED
 

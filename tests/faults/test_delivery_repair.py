@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.conftest import Inject, MakeScene, Scene
-from tests.support import wait_for
 
 #: So long that the watchdog and the second look at queued actions do not act within a test.
 NEVER = {"STALL_TIMEOUT": "100000", "REQUEUE_AFTER": "100000"}
@@ -37,7 +36,7 @@ def _slow(concurrency: int) -> Inject:
 def _kill_one_of_two(scene: Scene, inject: Inject) -> None:
     survivor, doomed = scene.worker(inject=inject), scene.worker(inject=inject)
     action = survivor.submit(scene.file)
-    wait_for(lambda: survivor.action(action)["processedCount"] > 10_000, "under way")
+    survivor.wait_processed(action, more_than=10_000)
     doomed.kill()
     scene.struck()
     scene.assert_exact(survivor, action)

@@ -127,7 +127,7 @@ def test_a_small_action_is_done_within_seconds_while_a_large_one_runs_on_a_slow_
     scene = make_scene(rows=500_000, BATCH_SIZE="1000", STALL_TIMEOUT="20")
     worker = scene.worker(inject={"slow_writes": {"seconds": 0.2}})
     large = worker.submit(scene.file)
-    wait_for(lambda: worker.action(large)["processedCount"] > 0, "the large action is under way")
+    worker.wait_processed(large, more_than=0)
     before = worker.peak_memory()
     small = Sample(10, invalid=0, duplicates=0, prefix="small")
     expected = small.write(scene.directory / "small.csv")

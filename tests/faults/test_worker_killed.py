@@ -48,7 +48,7 @@ def test_one_of_two_workers_dies_for_good_and_a_third_joins(make_scene: MakeScen
     scene = make_scene(rows=50_000)
     first, second = scene.worker(), scene.worker()
     action = first.submit(scene.file)
-    wait_for(lambda: first.action(action)["processedCount"] > 10_000, "under way")
+    first.wait_processed(action, more_than=10_000)
     second.kill()
     scene.struck()
     third = scene.worker(wait=False)
@@ -62,7 +62,7 @@ def test_a_rolling_restart_of_all_workers_loses_nothing(make_scene: MakeScene) -
     action = workers[0].submit(scene.file)
     for number, worker in enumerate(workers):
         other = workers[1 - number]
-        wait_for(lambda o=other, n=number: o.action(action)["processedCount"] > 5_000 * (n + 1), "under way")
+        other.wait_processed(action, more_than=5_000 * (number + 1))
         assert worker.stop() == 0
         worker.start()
     scene.assert_exact(workers[0], action)
