@@ -61,6 +61,13 @@ async def eventually(probe: Callable[[], object], what: str, *, timeout: float =
         await asyncio.sleep(0.02)
 
 
+class NotUtf8(str):
+    """The name of a header as no client of Python writes it, and others may."""
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        return b"\xff\xfe"
+
+
 class Worker:
     """A worker process, started as an operator would."""
 

@@ -18,7 +18,11 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
+from app.adapters import lenient_records
+
 log = logging.getLogger(__name__)
+
+lenient_records.install()
 
 #: Records of one fetch, of all partitions together.
 _BATCH = 200

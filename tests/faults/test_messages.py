@@ -8,10 +8,13 @@ import os
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.producer import message_accumulator, producer
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
+from app.headers import Handover, Origin
 from stack.samples import Sample
 from tests.faults.conftest import Inject, MakeScene
-from tests.support import Worker, assert_verified, wait_for
+from tests.support import NotUtf8, Worker, assert_verified, wait_for
 
 
 @pytest.mark.parametrize(
@@ -98,14 +101,75 @@ def _letters(worker: Worker, least: int) -> list[dict[str, object]]:
     return letters if len(letters) >= least else []
 
 
+def test_no_size_and_no_header_stops_an_agent(make_scene: MakeScene) -> None:
+    """Messages above what a producer may send, though not the broker, and headers as nobody writes them."""
+    scene = make_scene(rows=5_000, RETRY_DELAYS="[0.5, 0.5, 0.5]", RETRY_MOMENT="0.5")
+    worker = scene.worker()
+    topic = scene.environment["KAFKA_TOPIC"]
+    unknown = b'"actionId": "' + b"f" * 24 + b'"'
+    large = 1_040_000
+    values = [
+        b"\xff" * large,
+        b"{" + unknown + b', "junk": "' + b"x" * large + b'"}',
+        b"{" + unknown + b', "indexes": [' + b"1," * (large // 2) + b"1]}",
+        b"{" + unknown + b', "chunkCount": 1, "counts": {"' + b"k" * large + b'": "x"}}',
+    ]
+    history = Handover(Origin(f"{topic}.feed", 0, 0), 1, "2026-01-31T09:00:00.000+00:00", "it failed").to_headers()
+    odd = [
+        {"retry-count": b"-5", "due": b"1"},
+        {"attempt": b"9" * 4000},
+        *({"due": due} for due in (b"nan", b"inf", b"1e308", b"-1", b"soon", b"")),
+        {"origin-topic": b"\xff"},
+        {"origin-topic": b"x" * 500_000},
+        {"origin-offset": b"9" * 4000},
+        {"error-message": b"x" * 500_000},
+    ]
+    headers: list[list[tuple[str, bytes]]] = [list({**history, **change}.items()) for change in odd]
+    headers += [[(NotUtf8(), b"1")], [(f"name{number}", b"x") for number in range(5_000)]]
+    suffixes = ("", ".feed", ".results", ".retry.1", ".DLQ", ".POISON")
+    asyncio.run(
+        _produce_hostile(
+            scene.environment["KAFKA_BROKER"],
+            [(topic + suffix, value, []) for suffix in suffixes for value in values],
+            [(topic + suffix, b"{" + unknown + b"}", one) for suffix in suffixes for one in headers],
+        )
+    )
+    letters = wait_for(lambda: _letters(worker, least=50), "what cannot be done is kept", timeout=120)
+    assert all(len(str(letter["payload"])) <= 400_000 for letter in letters)
+    # Behind all that, in every partition of every topic, goes what anybody wants to have done.
+    scene.assert_exact(worker, worker.submit(scene.file))
+    assert worker.running
+
+
+Hostile = tuple[str, bytes, list[tuple[str, bytes]]]
+
+
+async def _produce_hostile(broker: str, large: list[Hostile], odd: list[Hostile]) -> None:
+    """Send to partitions by the builder that does not look at the names of headers, in turn with each compression."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (message_accumulator, producer):
+            patch.setattr(module, "DefaultRecordBatchBuilder", _DefaultRecordBatchBuilderPy)
+        for compression in (None, "gzip", "snappy", "lz4", "zstd"):
+            async with AIOKafkaProducer(
+                bootstrap_servers=broker.removeprefix("kafka://"),
+                max_request_size=2_000_000,
+                compression_type=compression,
+            ) as client:
+                messages = [(0, *one) for one in large] if compression is None else []
+                messages += [(partition, *one) for partition in range(4) for one in odd]
+                for partition, topic, value, headers in messages:
+                    await client.send(topic, value, key=os.urandom(4), partition=partition, headers=headers)
+                await client.flush()
+
+
 async def _produce(broker: str, messages: list[tuple[str, bytes | None]]) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=broker.removeprefix("kafka://"))
-    await producer.start()
+    client = AIOKafkaProducer(bootstrap_servers=broker.removeprefix("kafka://"))
+    await client.start()
     try:
         for topic, value in messages:
-            await producer.send_and_wait(topic, value, key=os.urandom(4))
+            await client.send_and_wait(topic, value, key=os.urandom(4))
     finally:
-        await producer.stop()
+        await client.stop()
 
 
 def test_two_actions_on_the_same_records_at_the_same_time_are_both_exact(make_scene: MakeScene) -> None:
