@@ -128,7 +128,9 @@ def redis_(address: Address, timeout: float) -> None:
     try:
         client.ping()
     except (redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError) as error:
-        raise Refused(f"it answers and does not let us in, REDIS_URI: {_first_line(error)}") from error
+        # Without a password, what the server says is about its protocol.
+        said = _first_line(error) if urlsplit(address.uri).password else "it asks for a password"
+        raise Refused(f"it answers and does not let us in, REDIS_URI: {said}") from error
     except (redis.RedisError, OSError) as error:
         raise NotReady(_first_line(error)) from error
     finally:

@@ -67,7 +67,7 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 def test_redis_says_that_the_password_is_wrong(redis: int, tmp_path: Path, login: str) -> None:
     said = both("redis", tmp_path, REDIS_URI=f"redis://{login}127.0.0.1:{redis}/0")
     assert "REDIS_URI: " in said
-    assert ("Authentication required" if not login else "invalid username-password pair") in said
+    assert ("it asks for a password" if not login else "invalid username-password pair") in said
 
 
 def test_redis_lets_in_who_has_the_password(redis: int) -> None:
@@ -124,7 +124,8 @@ def answer_to(command: dict[str, Any]) -> dict[str, Any]:
 def test_mongo_says_that_the_password_is_wrong(tmp_path: Path, login: str, words: str) -> None:
     with guarded_mongo() as port:
         said = both("mongo", tmp_path, MONGO_DB_URI=f"mongodb://{login}127.0.0.1:{port}/bulk")
-    assert f"MONGO_DB_URI: {words}" in said or words in said
+    assert "MONGO_DB_URI: " in said
+    assert words in said
 
 
 def test_kafka_says_that_the_password_is_wrong(secure_kafka: SecureKafka, tmp_path: Path) -> None:
