@@ -36,11 +36,11 @@ async def clean_up(platform: Platform) -> None:
     lease = timedelta(seconds=platform.settings.stall_timeout)
     for action in await platform.store.actions.take_cleanups(datetime.now(UTC), lease, _PER_TURN):
         await _guarded(_clean_up_action, platform, action)
-    if await unavailable(platform):
-        # What cannot be run now must not be sent in vain. The ends above give memory back to a Redis that is full.
-        return
-    for letter in await platform.store.dead_letters.take_replays(datetime.now(UTC), lease, _PER_TURN):
-        await _guarded(go_on, platform, letter)
+    letters = await platform.store.dead_letters.take_replays(datetime.now(UTC), lease, _PER_TURN)
+    # What cannot be run now must not be sent in vain. The ends above give memory back to a Redis that is full.
+    if letters and not await unavailable(platform):
+        for letter in letters:
+            await _guarded(go_on, platform, letter)
 
 
 async def _guarded(step: Step, platform: Platform, item: dict[str, Any]) -> None:

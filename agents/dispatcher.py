@@ -79,12 +79,14 @@ async def _push(platform: Platform, action: dict[str, Any]) -> None:
     names = {chunk_id(action_id, index): index for index in missing}
     openings = await platform.store.ledger.openings(list(names))
     now, stall_timeout = datetime.now(UTC), timedelta(seconds=settings.stall_timeout)
+    moving = await actions.any_progress_since(now - stall_timeout)
     found = review(
         missing,
         {names[name]: opening for name, opening in openings.items()},
         map(Reissue.from_document, action.get("reissues", ())),
         now,
         stall_timeout,
+        moving=moving,
     )
     stalls = action.get("stalls", 0)
     if action.get("stalledAt") != done:
@@ -93,7 +95,7 @@ async def _push(platform: Platform, action: dict[str, Any]) -> None:
         stalls += 1
     elif not found.in_hand:
         # Its chunks wait: behind those of others, as long as these have results.
-        stalls = 0 if await actions.any_progress_since(now - stall_timeout) else stalls + 1
+        stalls = 0 if moving else stalls + 1
     if stalls > settings.action_max_stalls:
         reason = (
             f"No progress in {settings.action_max_stalls} attempts: "

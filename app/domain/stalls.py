@@ -1,8 +1,8 @@
 """What is done about an action without new results: which chunks are sent again, and whether that is a stall.
 
-A chunk that waits behind the chunks of others looks like one that Kafka has lost. So a chunk is sent again only after
-pauses that double, and an action stalls only if a chunk that was sent again has been begun since and has no result
-all the same.
+A chunk that waits behind the chunks of others looks like one that Kafka has lost. So while anything moves a chunk is
+sent again only after pauses that double, and an action stalls only if a chunk that was sent again has been begun since
+and has no result all the same.
 """
 
 from __future__ import annotations
@@ -78,6 +78,8 @@ def review(
     reissues: Iterable[Reissue],
     now: datetime,
     stall_timeout: timedelta,
+    *,
+    moving: bool,
 ) -> StallReview:
     """Decide what to do about missing chunks.
 
@@ -87,22 +89,25 @@ def review(
         reissues: what was remembered at the last look.
         now: the time.
         stall_timeout: how long an action has no new result before it is looked at; no run of a chunk takes longer.
+        moving: whether any action has had new results within that time. If not, and nothing is in hand, a chunk that
+            is not begun does not wait behind others: it is lost, and there is nothing to wait for.
     """
     known = {reissue.index: reissue for reissue in reissues}
     send: list[int] = []
     kept: list[Reissue] = []
-    in_hand = begun = False
+    in_hand = any(opening.may_be_in_hand(now, stall_timeout) for opening in openings.values())
+    begun = False
     for index in missing:
         opening, before = openings.get(index, _NEVER_BEGUN), known.get(index)
         if opening.may_be_in_hand(now, stall_timeout):
-            in_hand = True
+            pass
         elif before is None:
             send.append(index)
             kept.append(Reissue(index, opening.count, 1, now))
             continue
         else:
             begun = begun or opening.count > before.openings
-            if now - before.at >= pause(stall_timeout, before.times):
+            if now - before.at >= pause(stall_timeout, before.times if moving or in_hand else 0):
                 send.append(index)
                 kept.append(Reissue(index, opening.count, before.times + 1, now))
                 continue

@@ -21,6 +21,7 @@ import agents.processor
 from app import main
 from app.adapters.storage import local
 from app.adapters.store.actions import Actions
+from app.adapters.store.dead_letters import DeadLetters
 from app.adapters.store.ledger import Ledger
 from app.adapters.store.records import Records
 from app.messages import Chunk
@@ -39,6 +40,8 @@ KILL_POINTS: dict[str, tuple[Any, str, str]] = {
     "closed": (Ledger, "close", "after"),
     "counting": (ProgressTable, "set", "after"),
     "flushing": (Actions, "record_progress", "before"),
+    "replaying": (DeadLetters, "claim_replay", "after"),
+    "recounted": (Actions, "correct_counts", "after"),
 }
 
 

@@ -8,7 +8,7 @@ import pymongo
 import pytest
 
 from tests.faults.conftest import MakeScene, Scene
-from tests.support import wait_for
+from tests.support import assert_verified, wait_for
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -25,7 +25,10 @@ def test_the_database_dies_at_the_end(make_durable_scene: MakeScene) -> None:
         time.sleep(number * 0.1 / _TIMES)  # the moment of the death, from 0 to 95 ms after the end
         scene.services["mongo"].kill()
         scene.services["mongo"].start()
-        scene.assert_exact(worker, action)
+        ended = worker.wait_ended(action)
+        assert {name: ended[name] for name in scene.expected.counts()} == scene.expected.counts(), ended
+    scene.assert_exact(worker, action)
+    assert_verified(scene.environment)
 
 
 def _wait_completed(scene: Scene, action: str) -> None:

@@ -12,9 +12,13 @@ from typing import Any
 
 import pytest
 
+from agents.dead_letters import bury
 from app.domain.actions import Status
 from app.domain.outcomes import WRITE_REFUSED
+from app.headers import Handover
+from app.settlement import settle
 from app.verification import verify
+from tests.fakes import event
 from tests.integration.conftest import Bench, Job
 
 ROWS = [
@@ -255,6 +259,48 @@ async def test_a_row_that_was_lost_and_is_called_a_duplicate_is_named(bench: Ben
     await _action(bench, job, **counts)
     await _remove(bench, "contacts", "default:e")
     assert any("row 5" in text for text in await differences(bench, job))
+
+
+async def _give_up(bench: Bench, job: Job, index: int) -> None:
+    """Let a chunk be given up."""
+    topics = bench.topics
+    headers = Handover.after(event(topic=topics.chunks.name), "no").to_headers()
+    await bury(event(job.chunks[index].encode(), topic=topics.dead.name, headers=headers), bench.platform)
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        ("DEAD", None),
+        ("REPLAYED", "the replay of dead letter {1} has not ended"),
+        ("DONE", "dead letter {1} is DONE, its chunk was given up"),
+    ],
+)
+async def test_a_letter_of_another_state_is_named(bench: Bench, status: str, sentence: str | None) -> None:
+    """A chunk that was given up has a letter that is DEAD."""
+    job = await bench.submit(*ROWS, chunk_rows=CHUNK_ROWS)
+    await bench.run(job.chunks[0], job.chunks[2])
+    await _give_up(bench, job, 1)
+    await settle(bench.platform, job.action_id, 3)
+    await _update(bench, "dead_letters", job.chunk_ids[1], status=status, seen=True)
+    assert await differences(bench, job) == ([] if sentence is None else [sentence.format(*job.chunk_ids)])
+
+
+async def test_a_letter_of_a_chunk_with_an_outcome_is_named(bench: Bench) -> None:
+    """Its letter is DONE."""
+    job = await finished(bench)
+    await _give_up(bench, job, 1)
+    assert await differences(bench, job) == []
+    await _update(bench, "dead_letters", job.chunk_ids[1], status="DEAD")
+    assert await differences(bench, job) == [f"dead letter {job.chunk_ids[1]} is DEAD, its chunk has an outcome"]
+
+
+async def test_counters_of_a_failed_action_are_compared(bench: Bench) -> None:
+    """With what its ledger has, also of chunks that were closed after the end."""
+    job = await bench.submit(*ROWS, chunk_rows=CHUNK_ROWS)
+    await bench.run(job.chunks[0])
+    await bench.store.actions.move(job.action_id, Status.FAILED)
+    assert "processedCount is 0, the ledger says 3" in await differences(bench, job)
 
 
 # The command

@@ -19,31 +19,31 @@ def ago(seconds: float) -> datetime:
 
 def test_lost_chunks_are_sent_again() -> None:
     """Neither begun nor sent again before: Kafka may have lost them."""
-    found = review([3, 5], {}, [], NOW, TIMEOUT)
+    found = review([3, 5], {}, [], NOW, TIMEOUT, moving=True)
     assert found == StallReview([3, 5], [Reissue(3, 0, 1, NOW), Reissue(5, 0, 1, NOW)], in_hand=False, begun=False)
 
 
 def test_a_chunk_in_hand_is_not_sent_again() -> None:
     """Whoever began it less than the longest run ago may still be running it."""
-    found = review([3, 5], {3: Opening(1, ago(19.9)), 5: Opening(1, ago(20))}, [], NOW, TIMEOUT)
+    found = review([3, 5], {3: Opening(1, ago(19.9)), 5: Opening(1, ago(20))}, [], NOW, TIMEOUT, moving=True)
     assert (found.send, found.in_hand, found.begun) == ([5], True, False)
 
 
 def test_an_opening_of_an_unknown_time_is_not_in_hand() -> None:
     """Openings of an older version have no time."""
-    assert review([3], {3: Opening(2)}, [], NOW, TIMEOUT).send == [3]
+    assert review([3], {3: Opening(2)}, [], NOW, TIMEOUT, moving=True).send == [3]
 
 
 def test_a_waiting_chunk_is_no_stall() -> None:
     """It was sent again, and nobody has begun it since."""
-    found = review([3], {3: Opening(1, LONG_AGO)}, [Reissue(3, 1, 1, ago(20))], NOW, TIMEOUT)
+    found = review([3], {3: Opening(1, LONG_AGO)}, [Reissue(3, 1, 1, ago(20))], NOW, TIMEOUT, moving=True)
     assert found == StallReview([], [Reissue(3, 1, 1, ago(20))], in_hand=False, begun=False)
 
 
 def test_a_chunk_begun_in_vain_is_a_stall() -> None:
     """It was begun after it was sent again, nobody can be running it, and it has no result."""
-    assert review([3], {3: Opening(2, ago(21))}, [Reissue(3, 1, 1, ago(25))], NOW, TIMEOUT).begun
-    assert not review([3], {3: Opening(2, ago(5))}, [Reissue(3, 1, 1, ago(25))], NOW, TIMEOUT).begun
+    assert review([3], {3: Opening(2, ago(21))}, [Reissue(3, 1, 1, ago(25))], NOW, TIMEOUT, moving=True).begun
+    assert not review([3], {3: Opening(2, ago(5))}, [Reissue(3, 1, 1, ago(25))], NOW, TIMEOUT, moving=True).begun
 
 
 @pytest.mark.parametrize(("times", "seconds"), [(0, 20), (1, 40), (2, 80), (5, 640), (6, 640), (1000, 640)])
@@ -51,16 +51,24 @@ def test_pauses_double_up_to_a_limit(times: int, seconds: float) -> None:
     """So what Kafka has lost is found at last, and copies stay few."""
     assert pause(TIMEOUT, times) == timedelta(seconds=seconds)
     before = Reissue(3, 0, times, ago(seconds) + timedelta(milliseconds=1))
-    assert review([3], {}, [before], NOW, TIMEOUT).send == []
+    assert review([3], {}, [before], NOW, TIMEOUT, moving=True).send == []
     due = Reissue(3, 0, times, ago(seconds))
-    assert review([3], {}, [due], NOW, TIMEOUT) == StallReview(
+    assert review([3], {}, [due], NOW, TIMEOUT, moving=True) == StallReview(
         [3], [Reissue(3, 0, times + 1, NOW)], in_hand=False, begun=False
     )
 
 
+def test_nothing_is_waited_for_where_nothing_moves() -> None:
+    """A chunk that is not begun then is lost again, and is sent at the next look, unless one is in hand."""
+    before = [Reissue(3, 0, 4, ago(20))]
+    assert review([3], {}, before, NOW, TIMEOUT, moving=False).send == [3]
+    assert review([3], {}, before, NOW, TIMEOUT, moving=True).send == []
+    assert review([3, 5], {5: Opening(1, ago(1))}, before, NOW, TIMEOUT, moving=False).send == []
+
+
 def test_chunks_with_a_result_are_forgotten() -> None:
     """The memory is never larger than what may be in flight."""
-    found = review([4], {}, [Reissue(3, 0, 2, ago(1)), Reissue(4, 0, 2, ago(1))], NOW, TIMEOUT)
+    found = review([4], {}, [Reissue(3, 0, 2, ago(1)), Reissue(4, 0, 2, ago(1))], NOW, TIMEOUT, moving=True)
     assert found.reissues == [Reissue(4, 0, 2, ago(1))]
 
 
@@ -69,7 +77,7 @@ def test_copies_of_an_hour_are_few() -> None:
     reissues: list[Reissue] = []
     sent = 0
     for seconds in range(0, 3600, 20):
-        found = review([3], {}, reissues, LONG_AGO + timedelta(seconds=seconds), TIMEOUT)
+        found = review([3], {}, reissues, LONG_AGO + timedelta(seconds=seconds), TIMEOUT, moving=True)
         reissues, sent = found.reissues, sent + len(found.send)
     assert sent == 9
 

@@ -1,0 +1,59 @@
+"""Dead letters that cannot be replayed: the answer says why."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pymongo
+import pytest
+
+from app.domain.dead_letters import Obstacle
+from tests.support import Worker, told
+
+
+def _put(environment: dict[str, str], **changes: Any) -> str:
+    letter = {
+        "_id": f"letter-{datetime.now(UTC).timestamp()}",
+        "kind": "CHUNK",
+        "status": "DEAD",
+        "accountId": "default",
+        "actionId": "e" * 24,
+        "error": "no",
+        "retryCount": 1,
+        "firstFailure": "2026-01-01T00:00:00.000+00:00",
+        "origin": {"topic": environment["KAFKA_TOPIC"], "partition": 0, "offset": 1},
+        "key": b"key",
+        "payload": b"{}",
+        "complete": True,
+        "at": datetime.now(UTC),
+        **changes,
+    }
+    with pymongo.MongoClient[dict[str, Any]](environment["MONGO_DB_URI"]) as client:
+        client.get_default_database()["dead_letters"].insert_one(letter)
+    return str(letter["_id"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "obstacle"),
+    [
+        ({"complete": False}, Obstacle.NOT_REPLAYABLE),
+        ({"origin": {"topic": "gone", "partition": 0, "offset": 1}}, Obstacle.NOT_REPLAYABLE),
+        ({}, Obstacle.ACTION_OVER),
+        ({"obstacle": "CHUNK_UNREADABLE"}, Obstacle.CHUNK_UNREADABLE),
+    ],
+    ids=["cut", "of another topic", "of no action", "of no file"],
+)
+def test_a_replay_that_cannot_work_is_refused(
+    worker: Worker, shared_environment: dict[str, str], changes: dict[str, Any], obstacle: Obstacle
+) -> None:
+    """With a conflict that names the reason; the letter is as it was."""
+    if "obstacle" in changes:
+        action = worker.submit(b"id,name,email,status\nx,X,x@x.example,active\n")
+        worker.wait_ended(action)
+        changes = {**changes, "actionId": action}
+    letter = _put(shared_environment, **changes)
+    answer = worker.client.post(f"/dead-letters/{letter}/replay")
+    assert told(answer) == (409, obstacle.name, obstacle.value)
+    shown = [one for one in worker.client.get("/dead-letters").json() if one["id"] == letter]
+    assert [one["status"] for one in shown] == ["DEAD"]
