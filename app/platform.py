@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from redis.asyncio import Redis
@@ -16,6 +16,7 @@ from app.adapters.storage import IdentifiedStorage, open_storage
 from app.adapters.store import Store
 from app.authentication import Authenticator, open_authenticator
 from app.dependencies import Dependencies
+from app.open_uploads import OpenUploads
 from app.reporter import Reporter
 from app.settings import Settings
 from app.topics import Topics
@@ -41,6 +42,8 @@ class Platform:
     authenticator: Authenticator
     rate_limits: RateLimits
     dependencies: Dependencies
+    #: The uploads that this worker is taking.
+    open_uploads: OpenUploads = field(default_factory=OpenUploads, kw_only=True)
     #: Whether partitions are about to be given away, or the worker is about to stop.
     is_moving: Callable[[], bool]
 
@@ -51,7 +54,12 @@ class Platform:
         """Create the clients; none of them connects yet."""
         store = Store(settings.mongo_db_uri.get_secret_value())
         redis = open_redis(settings.redis_uri.get_secret_value())
-        storage = open_storage(settings.storage_uri, settings.s3_client, store.storage_register)
+        storage = open_storage(
+            settings.storage_uri,
+            settings.s3_client,
+            store.storage_register,
+            reserve=settings.storage_reserve_bytes,
+        )
         snapshots = Snapshots(redis)
 
         async def redis_takes_writes() -> None:

@@ -222,6 +222,9 @@ class Settings(BaseSettings):
         BeforeValidator(kafka_security.parse_extensions),
         AfterValidator(kafka_security.check_oauth),
     ] = Field(default_factory=dict, description="sent beside the token, name=value, several separated by commas")
+    storage_reserve_bytes: int = Field(
+        1024**3, ge=0, description="space that uploads leave free on the disk of a file:// storage, bytes"
+    )
     # Beside these, which may stand in .env as well, botocore's own variables and files work: profiles, roles, ...
     aws_endpoint_url: Annotated[str, AfterValidator(_endpoint_url)] = Field(
         "", description="server of an s3:// storage, unless it is Amazon's"
@@ -248,6 +251,8 @@ class Settings(BaseSettings):
     max_gzip_ratio: float = Field(
         200.0, ge=1, le=2000, description="how many times its size a gzip file may unpack to, beyond its first 16 MiB"
     )
+    max_rows: int = Field(20_000_000, ge=1, le=2**32 - 1, description="most rows of an upload")
+    max_columns: int = Field(500, ge=1, le=10_000, description="most columns of a header")
     max_field_bytes: int = Field(131_072, ge=1, description="largest accepted field of a row, bytes")
     max_record_bytes: int = Field(1024**2, ge=1, description="largest accepted row, bytes")
 
@@ -259,6 +264,11 @@ class Settings(BaseSettings):
         4096, ge=0, description="bytes per second that an upload must reach on the whole, after UPLOAD_IDLE_TIMEOUT"
     )
     upload_timeout: Seconds = Field(6 * 3600.0, description="seconds in which an upload must have arrived")
+    max_open_uploads: int = Field(200, ge=1, description="uploads that a worker takes at the same time")
+    max_open_uploads_per_account: int = Field(
+        50, ge=1, description="uploads of one account that a worker takes at the same time"
+    )
+    schedule_max_days: int = Field(366, ge=1, le=36_500, description="days that scheduledAt may be ahead")
     orphan_age: Annotated[float, AfterValidator(_longer_than_uploads)] = Field(
         24 * 3600.0,
         ge=0,

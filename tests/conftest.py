@@ -82,6 +82,8 @@ def namespace(services: Stack, directory: Path) -> dict[str, str]:
         "STORAGE_URI": (directory / "storage").as_uri(),
         "DATA_DIR": str(directory / "data"),
         "TOPIC_PARTITIONS": "4",
+        # Tests schedule what is never to run.
+        "SCHEDULE_MAX_DAYS": "36500",
         # Tests that name an account send more than an account may; those of the limits set their own.
         "RATE_LIMIT_MAX": "100000",
         "RATE_LIMIT_READS_MAX": "100000",

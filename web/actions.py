@@ -10,13 +10,13 @@ from typing import Annotated, Any
 from aiohttp import web
 from pydantic import Field
 
-from app.domain.actions import ENDED, Status, accepted, iso, presented, statistics
+from app.domain.actions import ENDED, Status, accepted, iso, listed, presented, statistics
 from app.domain.entities import find_entity
 from app.domain.idempotency import scoped
 from app.logs import event
 from app.messages import Feed
 from web.admission import REPLAYED_HEADER, UploadHeaders, check_key_of_query
-from web.answers import Accepted, Action, Statistics
+from web.answers import Accepted, Action, ListedAction, Statistics
 from web.conditional import CONDITIONAL, UNCHANGED, conditional_json
 from web.errors import as_utf8
 from web.forms import UploadForm
@@ -126,7 +126,7 @@ class ActionsView(ApiView):
 
     @operation(
         "listBulkActions",
-        {200: Answer("A page of actions.", list[Action], headers={**NEXT_PAGE, **CONDITIONAL}), 304: UNCHANGED},
+        {200: Answer("A page of actions.", list[ListedAction], headers={**NEXT_PAGE, **CONDITIONAL}), 304: UNCHANGED},
         INVALID_LIMIT,
         invalid_status(Status.__members__),
         INVALID_KEY,
@@ -148,7 +148,7 @@ class ActionsView(ApiView):
         if len(actions) > asked.limit:
             actions = actions[: asked.limit]
             headers["Link"] = next_link(request, actions[-1]["createdAt"], actions[-1]["_id"])
-        return conditional_json(request, [presented(action) for action in actions], headers)
+        return conditional_json(request, [listed(action) for action in actions], headers)
 
 
 class ActionView(ApiView):

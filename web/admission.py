@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -10,14 +11,16 @@ from aiohttp import web
 from pydantic import Field
 
 from app import admission
+from app.adapters.storage import OutOfSpace
 from app.admission import Insertion
 from app.domain.account_limits import StorageFull, TooManyActive
 from app.domain.idempotency import KeyReused, check_key, scoped
 from app.metrics import ACCOUNT_LIMITED, REPLAYS
+from app.open_uploads import TooManyOpen
 from app.platform import Platform
-from web.errors import ApiError, too_many_requests
+from web.errors import ApiError, too_many_requests, unavailable
 from web.inputs import Input, reads
-from web.upload_problems import INVALID_KEY, KEY_HEADER
+from web.upload_problems import INVALID_KEY, KEY_HEADER, STORAGE_FULL, TOO_MANY_UPLOADS
 
 REPLAYED_HEADER = "Idempotency-Replayed"
 
@@ -25,6 +28,10 @@ REPLAYED_HEADER = "Idempotency-Replayed"
 _MAX_FORM = 1024**2
 #: When to ask again where an action must end first; nobody knows when that is. Seconds.
 _ASK_AGAIN = 10
+#: When one of the uploads under way may have ended, seconds.
+_UPLOADS_END = 5
+
+log = logging.getLogger(__name__)
 
 
 def _read_key(text: str) -> str:
@@ -60,12 +67,12 @@ async def begin(request: web.Request, platform: Platform, account_id: str) -> st
     """Look at an upload before its body is read; return its idempotency key as it is stored, None when it has none.
 
     Raises:
-        ApiError: the key is none, or the account has no room.
+        ApiError: the key is none.
+        TooManyActive, StorageFull: the account has no room; see :func:`refusals`.
     """
     key = _key(request, account_id)
     size = max(0, (request.content_length or 0) - _MAX_FORM)
-    with _refusals():
-        await admission.check_room(platform, account_id, size, key)
+    await admission.check_room(platform, account_id, size, key)
     return key
 
 
@@ -75,10 +82,10 @@ async def admit(platform: Platform, action: dict[str, Any], insertion: Insertion
     ``insertion`` tells, also when this raises, whether the action may be stored.
 
     Raises:
-        ApiError: the account has no room, or the key stands for another request.
+        TooManyActive, StorageFull, KeyReused: the account has no room, or the key stands for another request; see
+            :func:`refusals`.
     """
-    with _refusals():
-        standing = await admission.admit(platform, action, insertion)
+    standing = await admission.admit(platform, action, insertion)
     if standing["_id"] != action["_id"]:
         REPLAYS.inc()
     return standing
@@ -92,9 +99,29 @@ def _key(request: web.Request, account_id: str) -> str | None:
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
+def open_upload(platform: Platform, account_id: str) -> Iterator[None]:
+    """Count an upload among those under way, before anything of it is read."""
+    settings = platform.settings
+    with platform.open_uploads.one_more(
+        account_id, most=settings.max_open_uploads, most_of_account=settings.max_open_uploads_per_account
+    ):
+        yield
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Say in the words of HTTP why an upload finds no room."""
     try:
         yield
+    except OutOfSpace as error:
+        log.error("an upload is refused: %s", error)
+        raise STORAGE_FULL.error() from None
+    except TooManyOpen as error:
+        if error.of_account:
+            message = f"The account has {error.limit} uploads under way, and may have no more."
+            raise too_many_requests(message, "TOO_MANY_OPEN_UPLOADS", _UPLOADS_END) from None
+        message = f"This worker takes {error.limit} uploads at the same time, and no more. Please try again."
+        raise unavailable(message, TOO_MANY_UPLOADS.code) from None
     except TooManyActive as error:
         ACCOUNT_LIMITED.labels("active_actions").inc()
         raise too_many_requests(str(error), "TOO_MANY_ACTIVE_ACTIONS", _ASK_AGAIN) from None

@@ -105,30 +105,30 @@ class _Counted(BaseModel):
     chunk_count: Count = Field(description="Parts in which the file is worked on.")
 
 
-class Action(_Counted):
-    """A bulk action."""
+#: An action in a list.
+_LISTED: dict[str, Any] = {
+    "actionId": _ID,
+    "actionType": "BULK_UPDATE",
+    "entityType": "Contact",
+    "status": "COMPLETED",
+    **_COUNTS,
+    "createdAt": "2026-11-23T23:55:49.253Z",
+    **_DETAILS,
+    "scheduledAt": None,
+    "startedAt": "2026-11-23T23:55:49.367Z",
+    "completedAt": "2026-11-23T23:55:49.597Z",
+    "updatedAt": "2026-11-23T23:55:49.597Z",
+    "fileName": "contacts.csv",
+    "fileSize": 168,
+    "sha256": "84b7b79acf4654ce9fc277a393b0c9594ad764bfa327980c3ddf6b4acbb461bc",
+    "error": None,
+}
 
-    model_config = _model(
-        {
-            "actionId": _ID,
-            "actionType": "BULK_UPDATE",
-            "entityType": "Contact",
-            "status": "COMPLETED",
-            **_COUNTS,
-            "createdAt": "2026-11-23T23:55:49.253Z",
-            **_DETAILS,
-            "scheduledAt": None,
-            "startedAt": "2026-11-23T23:55:49.367Z",
-            "completedAt": "2026-11-23T23:55:49.597Z",
-            "updatedAt": "2026-11-23T23:55:49.597Z",
-            "fileName": "contacts.csv",
-            "fileSize": 168,
-            "sha256": "84b7b79acf4654ce9fc277a393b0c9594ad764bfa327980c3ddf6b4acbb461bc",
-            "mapping": None,
-            "ignoredColumns": [],
-            "error": None,
-        }
-    )
+
+class ListedAction(_Counted):
+    """A bulk action in a list: what became of its columns is left to the single action."""
+
+    model_config = _model(_LISTED)
 
     action_id: ActionId
     action_type: str
@@ -142,9 +142,16 @@ class Action(_Counted):
     file_name: str | None
     file_size: Annotated[int, Field(ge=0)] | None = Field(description="Bytes.")
     sha256: str | None
+    error: str | None = Field(description="Why the action is FAILED.")
+
+
+class Action(ListedAction):
+    """A bulk action."""
+
+    model_config = _model({**_LISTED, "mapping": None, "ignoredColumns": []})
+
     mapping: dict[str, str | None] | None = Field(description="What the columns of the file were said to be.")
     ignored_columns: list[str] | None = Field(description="Columns of the file that the entity does not have.")
-    error: str | None = Field(description="Why the action is FAILED.")
 
 
 class Statistics(_Counted):

@@ -112,6 +112,7 @@ def scanner_of(settings: Settings, delimiter: str) -> SpanScanner:
         chunk_bytes=settings.chunk_bytes,
         max_field_bytes=settings.max_field_bytes,
         max_record_bytes=settings.max_record_bytes,
+        max_rows=settings.max_rows,
     )
 
 

@@ -9,7 +9,7 @@ from aiohttp import BodyPartReader, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from app.adapters.storage import StorageWriter
-from app.domain.csv_spans import CsvError
+from app.domain.csv_spans import CsvError, TooManyRowsError
 from app.domain.file_names import clean_file_name
 from app.domain.gunzip import GzipError, GzipTooDense
 from app.settings import Settings
@@ -99,6 +99,8 @@ async def _fault_of(step: Awaitable[None]) -> list[Fault]:
     """Take a step with the file; return what is wrong with it, if anything is."""
     try:
         await step
+    except TooManyRowsError as error:
+        raise problems.TOO_MANY_ROWS.error(str(error)) from None
     except CsvError as error:
         return [problems.INVALID_CSV.fault(FILE, str(error))]
     except GzipTooDense as error:

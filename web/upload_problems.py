@@ -37,6 +37,16 @@ GZIP_TOO_DENSE = Problem(
     "GZIP_TOO_DENSE",
     "The gzip file unpacks to more than 200 times its size: please upload it without compression.",
 )
+SCHEDULE_TOO_FAR = Problem(
+    400, "SCHEDULE_TOO_FAR", "scheduledAt may be at most 366 days ahead, and is 2100-01-01T00:00:00.000Z."
+)
+TOO_MANY_ROWS = Problem(413, "TOO_MANY_ROWS", "The file has more than 20,000,000 rows. Please upload it in parts.")
+TOO_MANY_UPLOADS = Problem(
+    503, "TOO_MANY_UPLOADS", "This worker takes 200 uploads at the same time, and no more. Please try again."
+)
+STORAGE_FULL = Problem(
+    507, "STORAGE_FULL", "The storage has no room for this upload. Please try again when room has been made."
+)
 UNSUPPORTED_ENCODING = Problem(
     415, "UNSUPPORTED_ENCODING", "The body of the request is compressed: please compress the file alone, with gzip."
 )
@@ -87,6 +97,11 @@ PROBLEMS = (
     Problem(413, "FILE_TOO_LARGE", "The file is larger than the limit of 5368709120 bytes."),
     Problem(413, "FORM_TOO_LARGE", "Beside the file, the form has more than 2097152 bytes."),
     GZIP_TOO_DENSE,
+    SCHEDULE_TOO_FAR,
+    TOO_MANY_ROWS,
+    TOO_MANY_UPLOADS,
+    STORAGE_FULL,
+    too_many("TOO_MANY_OPEN_UPLOADS", "The account has 50 uploads under way, and may have no more.", 5),
     Problem(
         413,
         "STORAGE_LIMIT_REACHED",

@@ -16,22 +16,26 @@ from bson import ObjectId
 
 from app.admission import Insertion
 from app.domain import upload_keys
-from app.domain.actions import Status
+from app.domain.actions import Status, check_schedule
 from app.domain.column_mapping import MappingError
-from app.domain.csv_spans import CsvError, Scan
+from app.domain.csv_spans import CsvError, Scan, TooManyRowsError
 from app.domain.csv_text import other_text
 from app.domain.entities import Columns, read_header
 from app.domain.idempotency import request_digest
 from app.domain.outcomes import Counts
 from app.platform import Platform
+from app.settings import Settings
 from web import admission
 from web import upload_problems as problems
-from web.arriving_file import BLOCK, ArrivingFile, scanner_of
+from web.arriving_file import ArrivingFile, scanner_of
 from web.arriving_form import ArrivedForm, read_form
 from web.errors import Fault, refusal
 from web.forms import FILE, UploadForm
 
 log = logging.getLogger(__name__)
+
+#: A stored file is scanned again in blocks of this size, bytes: each is a request to the storage.
+_STORED_BLOCK = 8 * 1024**2
 
 
 async def receive(request: web.Request, platform: Platform, account_id: str) -> tuple[dict[str, Any], bool]:
@@ -40,6 +44,11 @@ async def receive(request: web.Request, platform: Platform, account_id: str) -> 
     Raises:
         ApiError: the request or the file is not good; nothing of it is left behind.
     """
+    with admission.refusals(), admission.open_upload(platform, account_id):
+        return await _receive(request, platform, account_id)
+
+
+async def _receive(request: web.Request, platform: Platform, account_id: str) -> tuple[dict[str, Any], bool]:
     key = await admission.begin(request, platform, account_id)
     if request.content_type != "multipart/form-data":
         raise refusal([problems.no_form()])
@@ -100,10 +109,12 @@ async def _scan_stored(platform: Platform, key: str, size: int, delimiter: str) 
     """Find the records of a stored file."""
     scanner = scanner_of(platform.settings, delimiter)
     try:
-        for start in range(0, size, BLOCK):
-            block = await platform.storage.read(key, start, min(start + BLOCK, size))
+        for start in range(0, size, _STORED_BLOCK):
+            block = await platform.storage.read(key, start, min(start + _STORED_BLOCK, size))
             await asyncio.to_thread(scanner.feed, block)
         return scanner.finish()
+    except TooManyRowsError as error:
+        raise problems.TOO_MANY_ROWS.error(str(error)) from None
     except CsvError as error:
         raise problems.INVALID_CSV.error(str(error)) from None
 
@@ -116,26 +127,39 @@ async def _check(
     Raises:
         ApiError: 400, with all that is wrong with them.
     """
+    settings = platform.settings
     order, wrong = UploadForm.check(form.fields)
+    if order is not None:
+        wrong += _check_schedule(order, settings)
     if form.file is None or form.faults:
         raise refusal(form.faults + wrong)
     scan = form.file.scan
     if order is not None and not wrong and order.delimiter != scan.delimiter and not scan.declared:
         # The field came after the file: records may end elsewhere than was assumed.
         scan = await _scan_stored(platform, storage_key, form.file.size, order.delimiter)
-    columns, found = _check_file(scan, order or UploadForm.sound_part(form.fields, wrong))
+    columns, found = _check_file(scan, order or UploadForm.sound_part(form.fields, wrong), settings.max_columns)
     if order is None or columns is None or wrong or found:
         raise refusal(wrong + found)
     return order, form.file, scan, columns
 
 
-def _check_file(scan: Scan, order: UploadForm | None) -> tuple[Columns | None, list[Fault]]:
+def _check_schedule(order: UploadForm, settings: Settings) -> list[Fault]:
+    try:
+        check_schedule(order.scheduled_at, datetime.now(UTC), settings.schedule_max_days)
+    except ValueError as error:
+        return [problems.SCHEDULE_TOO_FAR.fault("scheduledAt", str(error))]
+    return []
+
+
+def _check_file(scan: Scan, order: UploadForm | None, max_columns: int) -> tuple[Columns | None, list[Fault]]:
     """Return the columns of a file, and what is wrong with it as far as the form says what it should be."""
     if scan.header is None:
         return None, [problems.EMPTY_FILE.fault(FILE)]
     columns, faults = None, []
     if order is not None:
-        columns, wrong = read_header(order.entity, scan.header, _delimiter_of(scan, order), order.mapping)
+        columns, wrong = read_header(
+            order.entity, scan.header, _delimiter_of(scan, order), order.mapping, max_columns=max_columns
+        )
         if wrong and (kind := other_text(scan.header)):
             return None, [problems.NOT_CSV.fault(FILE, f"The file is {kind}, not CSV.")]
         faults = [

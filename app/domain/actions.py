@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -71,6 +71,16 @@ def parse_schedule(text: str) -> datetime:
         raise ValueError(_schedule_error(text)) from None
 
 
+def check_schedule(moment: datetime | None, now: datetime, max_days: int) -> None:
+    """Return when a schedule is not too far ahead.
+
+    Raises:
+        ValueError: it is, in the words of the person who sent it.
+    """
+    if moment is not None and moment > now + timedelta(days=max_days):
+        raise ValueError(f"scheduledAt may be at most {max_days} days ahead, and is {iso(moment)}.")
+
+
 def _schedule_error(text: str) -> str:
     return f"scheduledAt must be an ISO 8601 date and time such as 2030-01-31T09:00:00Z, not {text[:60]!r}."
 
@@ -93,6 +103,20 @@ _MOMENTS = ("scheduledAt", "startedAt", "completedAt", "updatedAt")
 
 def presented(action: Mapping[str, Any]) -> dict[str, Any]:
     """Return an action document as the API shows it, the documented fields first."""
+    shown = listed(action)
+    del shown["error"]
+    shown["ignoredColumns"] = action.get("ignoredColumns")
+    # What became of the columns, where the upload said so: each with its field, or null.
+    fields = action.get("fields")
+    shown["mapping"] = (
+        None if fields is None else {c: f or None for c, f in zip(action["columns"], fields, strict=True)}
+    )
+    shown["error"] = action.get("error")
+    return shown
+
+
+def listed(action: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an action document as a list shows it: without its columns, of which it may have hundreds."""
     shown: dict[str, Any] = {
         "actionId": action["_id"],
         "actionType": action["actionType"],
@@ -103,13 +127,8 @@ def presented(action: Mapping[str, Any]) -> dict[str, Any]:
     shown["createdAt"] = iso(action["createdAt"])
     shown.update((name, action.get(name, 0)) for name in _DETAIL_COUNTS)
     shown.update((name, iso(action.get(name))) for name in _MOMENTS)
-    for name in ("fileName", "fileSize", "sha256", "ignoredColumns"):
+    for name in ("fileName", "fileSize", "sha256"):
         shown[name] = action.get(name)
-    # What became of the columns, where the upload said so: each with its field, or null.
-    fields = action.get("fields")
-    shown["mapping"] = (
-        None if fields is None else {c: f or None for c, f in zip(action["columns"], fields, strict=True)}
-    )
     shown["error"] = action.get("error")
     return shown
 

@@ -63,6 +63,10 @@ class RecordTooLargeError(CsvError):
     """A record is larger than the limit, most often because a quote is not closed."""
 
 
+class TooManyRowsError(CsvError):
+    """There are more rows than an upload may have."""
+
+
 class BlankLinesError(CsvError):
     """Nothing but line ends for longer than a record may be: a span could not stay bounded."""
 
@@ -213,6 +217,7 @@ class SpanScanner:
         chunk_bytes: Size from which on a chunk takes no further row.
         max_field_bytes: The largest field, quotes included.
         max_record_bytes: The largest record, line end excluded; also the longest run of blank lines.
+        max_rows: The most rows.
 
     Raises:
         ValueError: an argument is not possible.
@@ -226,13 +231,15 @@ class SpanScanner:
         chunk_bytes: int = 4 * 1024 * 1024,
         max_field_bytes: int = 131_072,
         max_record_bytes: int = 1024 * 1024,
+        max_rows: int = 2**32 - 1,
     ) -> None:
-        if min(chunk_rows, chunk_bytes, max_field_bytes, max_record_bytes) < 1:
+        if min(chunk_rows, chunk_bytes, max_field_bytes, max_record_bytes, max_rows) < 1:
             raise ValueError("Rows and bytes per chunk and the limits must be at least 1")
         self._chunk_rows = chunk_rows
         self._chunk_bytes = chunk_bytes
         self._max_field = max_field_bytes
         self._max_record = max_record_bytes
+        self._max_rows = max_rows
         self._worth_checking = min(max_field_bytes, max_record_bytes)
         self._use(delimiter)
         self._declared = False
@@ -501,6 +508,8 @@ class SpanScanner:
 
     def _add_rows(self, ends: _Offsets) -> None:
         """Count the rows that end at these offsets of the file, and note where chunks start."""
+        if self.row_count + len(ends) > self._max_rows:
+            raise TooManyRowsError(f"The file has more than {self._max_rows:,} rows. Please upload it in parts.")
         done = 0
         while done < len(ends):
             if self._rows_in_chunk == 0:

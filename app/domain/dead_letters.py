@@ -8,9 +8,9 @@ from enum import StrEnum
 from typing import Any
 
 from app.domain.actions import iso
-from app.domain.outcomes import ChunkOutcome, Counts, RowOutcome
+from app.domain.outcomes import DEAD_LETTER, ChunkOutcome, Counts, RowOutcome
 
-CODE = "DEAD_LETTER"
+CODE = DEAD_LETTER
 
 
 class Obstacle(StrEnum):

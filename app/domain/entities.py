@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -231,21 +232,23 @@ def find_entity(name: str) -> Entity | None:
     return next((entity for entity in ENTITIES.values() if entity.name.casefold() == wanted), None)
 
 
-def check_header(entity: Entity, header: bytes, delimiter: str, mapping: ColumnMapping | None = None) -> Columns:
+def check_header(
+    entity: Entity, header: bytes, delimiter: str, mapping: ColumnMapping | None = None, *, max_columns: int = 500
+) -> Columns:
     """Read the header record and check it against the entity, as :func:`read_header` does.
 
     Raises:
-        HeaderError: not UTF-8, too large, a column missing or named twice.
+        HeaderError: not UTF-8, too large, too many columns, a column missing or named twice.
         MappingError: the mapping does not fit the header or the entity.
     """
-    columns, wrong = read_header(entity, header, delimiter, mapping)
+    columns, wrong = read_header(entity, header, delimiter, mapping, max_columns=max_columns)
     if columns is None:
         raise wrong[0]
     return columns
 
 
 def read_header(
-    entity: Entity, header: bytes, delimiter: str, mapping: ColumnMapping | None = None
+    entity: Entity, header: bytes, delimiter: str, mapping: ColumnMapping | None = None, *, max_columns: int = 500
 ) -> tuple[Columns | None, list[HeaderError | MappingError]]:
     """Read the header record and check it against the entity.
 
@@ -256,6 +259,7 @@ def read_header(
         header: The raw header record, without byte-order mark and line end (``SpanScanner.header``).
         delimiter: One ASCII character.
         mapping: Which column is for which field. Columns that it does not name are for the field of their name.
+        max_columns: The most columns that it may have.
 
     Returns:
         The columns, None when they cannot be used, and then all that is wrong with them.
@@ -270,6 +274,8 @@ def read_header(
     names, open_quote = _read_names(text, delimiter)
     if open_quote:
         return None, [HeaderError("A quote in the header is not closed.")]
+    if len(names) > max_columns:
+        return None, [HeaderError(f"The header has {len(names)} columns, and may have {max_columns}.")]
     wrong: list[HeaderError | MappingError] = []
     fields = None if mapping is None else _mapped(entity, names, mapping, wrong)
     if wrong:
@@ -313,10 +319,13 @@ def _mapped(
     lowered = [name.casefold() for name in names]
     known = {name.casefold(): name for name in entity.columns}
     fields = [known.get(name, "") for name in lowered]
+    # Looked up, not searched for: a mapping may name every column.
+    positions = {name: position for position, name in enumerate(lowered)}
+    times = Counter(lowered)
     for column, target in mapping.items():
         place = column.strip().casefold()
-        if lowered.count(place) != 1:
-            reason = "has more than once" if place in lowered else "does not have"
+        if times[place] != 1:
+            reason = "has more than once" if place in times else "does not have"
             wrong.append(
                 MappingError(
                     f"mapping names the column {_name_list([column])}, which the file {reason}. "
@@ -331,7 +340,7 @@ def _mapped(
                 )
             )
         else:
-            fields[lowered.index(place)] = "" if target is None else known[target.strip().casefold()]
+            fields[positions[place]] = "" if target is None else known[target.strip().casefold()]
         if len(wrong) == _MOST_TOLD:
             break
     return tuple(fields)

@@ -7,35 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
-#: Code of a row that the database did not take, although it was valid.
-WRITE_REFUSED = "WRITE_REFUSED"
+from app.domain import packed_exceptions
+from app.domain.outcome_entries import DEAD_LETTER, DUPLICATE, WRITE_REFUSED, RowOutcome, RowStatus
 
-RowStatus = Literal["SUCCESS", "FAILED", "SKIPPED"]
-
-
-class RowOutcome(NamedTuple):
-    """One row that did not plainly succeed.
-
-    ``owner`` is, for a DUPLICATE, the number of the row of the same action that owns the record.
-    """
-
-    row: int
-    status: RowStatus
-    code: str
-    message: str
-    column: str | None = None
-    owner: int | None = None
-
-    def to_document(self) -> dict[str, Any]:
-        """Return the entry as the ledger stores it, without empty parts."""
-        return {key: value for key, value in self._asdict().items() if value is not None}
-
-    @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> RowOutcome:
-        """Read an entry of the ledger back."""
-        return cls(**document)
+__all__ = [
+    "DEAD_LETTER",
+    "DUPLICATE",
+    "WRITE_REFUSED",
+    "ChunkOutcome",
+    "Counts",
+    "RowOutcome",
+    "RowStatus",
+    "bit_set",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +113,7 @@ class ChunkOutcome:
             "firstRow": self.first_row,
             "rowCount": self.row_count,
             "counts": self.counts.to_document(),
-            "exceptions": [outcome.to_document() for outcome in self.exceptions],
+            "packed": packed_exceptions.pack(self.exceptions, self.first_row),
             "created": self.created.to_bytes((self.row_count + 7) // 8, "little"),
         }
 
@@ -138,6 +124,13 @@ class ChunkOutcome:
             document["firstRow"],
             document["rowCount"],
             Counts.from_document(document["counts"]),
-            [RowOutcome.from_document(entry) for entry in document["exceptions"]],
+            _exceptions(document),
             int.from_bytes(document["created"], "little"),
         )
+
+
+def _exceptions(document: Mapping[str, Any]) -> list[RowOutcome]:
+    if "packed" in document:
+        return packed_exceptions.unpack(document["packed"], document["firstRow"])
+    # As version 0.1 kept them: a document for each.
+    return [RowOutcome.from_document(entry) for entry in document["exceptions"]]

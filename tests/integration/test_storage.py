@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import subprocess
 import sys
@@ -15,9 +16,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
-from app.adapters.storage import LocalStorage, ObjectMissing, Storage, open_storage
+from app.adapters.storage import LocalStorage, ObjectMissing, OutOfSpace, Storage, open_storage
 from app.adapters.storage.identity import MARKER
+from app.adapters.storage.s3 import _faults as s3_faults
 from tests.buckets import Bucket
 from tests.fakes import MemoryRegister
 
@@ -407,3 +410,39 @@ async def test_check_of_a_directory_that_cannot_be_made_is_an_os_error(tmp_path:
             await step()
     with pytest.raises(OSError):
         await storage.put(KEY, DATA)
+
+
+# Room
+
+
+async def test_uploads_leave_the_reserve_free(tmp_path: Path) -> None:
+    """A disk with less than that has no room, which is no fault that passes by sending the file again."""
+    free = os.statvfs(tmp_path)
+    storage = LocalStorage(tmp_path, reserve=free.f_bavail * free.f_frsize * 2)
+    with pytest.raises(OutOfSpace):
+        await storage.put(KEY, DATA)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    await LocalStorage(tmp_path, reserve=1).put(KEY, DATA)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+async def test_a_full_disk_has_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    def full(_: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    storage = LocalStorage(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OutOfSpace):
+            await storage.put(KEY, DATA)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [("QuotaExceeded", 403), ("XMinioStorageFull", 507), ("AnyOther", 507), ("SlowDown", 503)]
+)
+def test_a_bucket_that_is_full_has_no_room(code: str, status: int) -> None:
+    answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    with pytest.raises(OSError) as refused, s3_faults():
+        raise ClientError(answer, "PutObject")
+    assert isinstance(refused.value, OutOfSpace) == (code != "SlowDown")

@@ -187,7 +187,7 @@ async def test_an_action_is_claimed_for_a_look_by_one_of_many(store: Store) -> N
 
 def outcome(first_row: int = 1, rows: int = 10) -> ChunkOutcome:
     exceptions = [
-        RowOutcome(first_row, "FAILED", "INVALID_EMAIL", 'email is not an email address: "ä"', "email"),
+        RowOutcome(first_row, "FAILED", "WRITE_REFUSED", 'The database refused it: "ä"'),
         RowOutcome(first_row + 1, "SKIPPED", "DUPLICATE", "Row 1 of this file has the same record.", owner=1),
     ]
     counts = Counts.of(exceptions, created=rows - 4, updated=2)

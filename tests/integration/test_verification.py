@@ -99,7 +99,14 @@ async def _action(bench: Bench, job: Job, **values: Any) -> None:
 
 
 async def _outcome(bench: Bench, job: Job, index: int, **values: Any) -> None:
-    await _update(bench, "chunk_outcomes", job.chunk_ids[index], **values)
+    """Change an outcome, in the form in which version 0.1 kept it: a document for each exception."""
+    name = job.chunk_ids[index]
+    outcome = (await bench.store.ledger.outcomes([name]))[name]
+    exceptions = [{"message": "", **entry.to_document()} for entry in outcome.exceptions]
+    await bench.database["chunk_outcomes"].update_one(
+        {"_id": name}, {"$set": {"exceptions": exceptions}, "$unset": {"packed": ""}}
+    )
+    await _update(bench, "chunk_outcomes", name, **values)
 
 
 async def _contact(bench: Bench, key: str, **values: Any) -> None:

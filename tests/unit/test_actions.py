@@ -15,8 +15,10 @@ from app.domain.actions import (
     ENDED,
     TRANSITIONS,
     Status,
+    check_schedule,
     is_action_id,
     iso,
+    listed,
     parse_schedule,
     presented,
     sources_of,
@@ -314,3 +316,23 @@ def test_statistics_name_every_counter_of_the_design() -> None:
     shown = statistics(action(), CREATED)
     names = {"pendingCount", "duplicateCount", "createdCount", "updatedCount", "rowsPerSecond", "etaSeconds"}
     assert names | {name for name in DOCUMENTED if name.endswith("Count")} | {"actionId"} <= set(shown)
+
+
+def test_a_schedule_may_be_so_far_ahead() -> None:
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    check_schedule(None, now, 1)
+    check_schedule(now + timedelta(days=366), now, 366)
+    with pytest.raises(ValueError, match="at most 366 days ahead, and is 2031-01-02T00:00:01"):
+        check_schedule(now + timedelta(days=366, seconds=1), now, 366)
+
+
+def test_a_list_leaves_the_columns_to_the_single_action() -> None:
+    """They may be hundreds, with names of any length."""
+    action = {
+        "_id": ACTION_ID,
+        "actionType": "BULK_UPDATE",
+        "entityType": "Contact",
+        "status": "QUEUED",
+        "createdAt": CREATED,
+    }
+    assert presented(action).keys() - listed(action).keys() == {"mapping", "ignoredColumns"}

@@ -26,6 +26,7 @@ from app.domain.csv_spans import (
     Span,
     SpanIndex,
     SpanScanner,
+    TooManyRowsError,
 )
 from app.domain.csv_text import SAMPLE_BYTES, other_text, read_records, refuse_reason
 
@@ -509,3 +510,20 @@ def test_another_first_line_is_a_record(start: bytes) -> None:
     result = scan(start + b"a,b\n")
     assert (result.delimiter, result.declared) == (",", False)
     assert result.header is not None
+
+
+@pytest.mark.parametrize("block", [1, 7, 100_000])
+@pytest.mark.parametrize("end", [b"\n", b""])
+def test_a_file_has_so_many_rows_and_no_more(block: int, end: bytes) -> None:
+    """Decided while it streams in: at the first block in which there are too many."""
+
+    def scan(rows: int) -> Scan:
+        scanner = SpanScanner(max_rows=1000)
+        data = HEADER + b"\n".join([b"a,b,c,d"] * rows) + end
+        for start in range(0, len(data), block):
+            scanner.feed(data[start : start + block])
+        return scanner.finish()
+
+    assert scan(1000).row_count == 1000
+    with pytest.raises(TooManyRowsError, match="more than 1,000 rows"):
+        scan(1001)

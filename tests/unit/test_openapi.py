@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field
 from app.domain import actions, dead_letters
 from app.domain.access import Role
 from app.domain.outcomes import ChunkOutcome, Counts, RowOutcome
+from app.row_outcomes import rows_shown
 from tests.described import DOCUMENT, answers, operations
 from web import answers as models
 from web.answers import Error
@@ -24,7 +25,6 @@ from web.docs_page import render
 from web.inputs import Form, Input, Query, reads
 from web.openapi import describe
 from web.operations import Answer, Problem, operation, operation_of
-from web.records import row_outcomes
 from web.routes import ROUTES
 from web.views import ApiView
 
@@ -266,7 +266,7 @@ def test_the_model_of_a_row_is_what_is_shown_of_any() -> None:
     failed = RowOutcome(2, "FAILED", "INVALID_EMAIL", "email is not an email address", "email")
     skipped = RowOutcome(3, "SKIPPED", "DUPLICATE", "Row 1 of this file has the same record.", owner=1)
     counts = Counts.of([failed, skipped], created=1, updated=1)
-    rows = list(row_outcomes(ChunkOutcome(1, 4, counts, [failed, skipped], created=1)))
+    rows = rows_shown(ChunkOutcome(1, 4, counts, [failed, skipped], created=1))
     for row in rows:
         models.Row.model_validate(row)
     assert {name for row in rows for name in row} == fields(models.Row)

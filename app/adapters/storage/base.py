@@ -11,6 +11,10 @@ class ObjectMissing(LookupError):
     """There is no object of that key: asking again will not help."""
 
 
+class OutOfSpace(OSError):
+    """The storage has no room for what is to be stored; nobody need send it again before somebody has made room."""
+
+
 class StoredObject(NamedTuple):
     """An object in a list: its key, and the moment before which it was begun or after which it is unchanged."""
 
@@ -25,7 +29,8 @@ class StorageWriter(Protocol):
         """Append a block.
 
         Raises:
-            OSError: the storage cannot be reached or is full.
+            OutOfSpace: the storage is full.
+            OSError: the storage cannot be reached.
         """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
-from app.adapters.storage.base import ObjectMissing, StorageWriter, StoredObject
+from app.adapters.storage.base import ObjectMissing, OutOfSpace, StorageWriter, StoredObject
 from app.adapters.storage.ending import to_the_end
 
 #: Where files grow until they get their names.
@@ -22,19 +23,22 @@ _PARTS = ".parts"
 class LocalStorage:
     """Object storage in a directory. An object appears under its name only when it is complete and synced."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, reserve: int = 0) -> None:
+        """Describe the storage; ``reserve`` is the space that is to stay free on its disk, bytes."""
         self._directory = directory
+        self._reserve = reserve
         self._parts = directory / _PARTS
 
     @classmethod
-    def from_uri(cls, uri: str) -> LocalStorage:
+    def from_uri(cls, uri: str, *, reserve: int = 0) -> LocalStorage:
         """Return the storage of ``file:///absolute/directory``."""
-        return cls(Path(unquote(urlsplit(uri).path)))
+        return cls(Path(unquote(urlsplit(uri).path)), reserve=reserve)
 
     @contextlib.asynccontextmanager
     async def writer(self, key: str) -> AsyncIterator[StorageWriter]:
         """Open a new object; see :class:`~app.adapters.storage.base.Storage`."""
-        growing = _GrowingFile(self._directory, self._parts / uuid4().hex, self._path(key))
+        with _full_disks():
+            growing = _GrowingFile(self._directory, self._parts / uuid4().hex, self._path(key), self._reserve)
         try:
             yield growing
             await to_the_end(asyncio.to_thread(growing.publish))
@@ -83,22 +87,32 @@ class LocalStorage:
 class _GrowingFile:
     """An object while it is written."""
 
-    def __init__(self, root: Path, part: Path, path: Path) -> None:
+    def __init__(self, root: Path, part: Path, path: Path, reserve: int) -> None:
         self._root, self._part, self._path = root, part, path
+        self._reserve = reserve
         self._published = False
         part.parent.mkdir(exist_ok=True)
         self._file = part.open("xb")
 
     async def write(self, block: bytes) -> None:
-        await asyncio.to_thread(self._file.write, block)
+        await asyncio.to_thread(self._append, block)
+
+    def _append(self, block: bytes) -> None:
+        with _full_disks():
+            if self._reserve:
+                disk = os.fstatvfs(self._file.fileno())
+                if disk.f_bavail * disk.f_frsize - len(block) < self._reserve:
+                    raise OutOfSpace(f"less than {self._reserve} bytes would be free on the disk of the storage")
+            self._file.write(block)
 
     def publish(self) -> None:
         """Give the object its name, when all of it is on the disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        _make_below(self._root, self._path.parent)
-        self._part.replace(self._path)
+        with _full_disks():
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            _make_below(self._root, self._path.parent)
+            self._part.replace(self._path)
         self._published = True
         directory = os.open(self._path.parent, os.O_RDONLY)
         try:
@@ -111,6 +125,17 @@ class _GrowingFile:
         with contextlib.suppress(OSError):
             self._file.close()
         (self._path if self._published else self._part).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _full_disks() -> Iterator[None]:
+    """Tell a disk that is full, or a quota that is used up, from other faults."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OutOfSpace(str(error)) from error
+        raise
 
 
 def _make_below(root: Path, directory: Path) -> None:

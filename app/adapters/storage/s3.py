@@ -13,13 +13,16 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
-from app.adapters.storage.base import ObjectMissing, StorageWriter, StoredObject
+from app.adapters.storage.base import ObjectMissing, OutOfSpace, StorageWriter, StoredObject
 from app.adapters.storage.ending import to_the_end
 from app.domain.upload_keys import is_upload_key
 
 #: An object is sent in parts of this size, of which each writer holds one, bytes. S3 takes parts from 5 MiB on, of one
 #: size but for the last, and at most 10,000 of them: an object may have 78 GiB.
 PART_SIZE = 8 * 1024**2
+
+#: What servers say when a bucket or a disk has no room: Ceph and MinIO, versitygw, and others.
+_FULL = frozenset({"QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage"})
 
 _CONFIG = AioConfig(
     connect_timeout=5,
@@ -237,6 +240,8 @@ def _faults(key: str = "") -> Iterator[None]:
     except ClientError as error:
         if _code(error) == "NoSuchKey":
             raise ObjectMissing(f"no stored object {key}") from None
+        if _code(error) in _FULL or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 507:
+            raise OutOfSpace(f"the storage is full: {error}") from error
         raise OSError(f"the storage refuses: {error}") from error
     except (BotoCoreError, aiohttp.ClientError) as error:  # the latter when an answer breaks off
         raise OSError(f"the storage cannot be reached: {error}") from error

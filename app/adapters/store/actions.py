@@ -16,6 +16,9 @@ from app.domain.stalls import Reissue
 
 Document = dict[str, Any]
 
+#: What a list leaves to the single action.
+_WITHOUT_COLUMNS = {"columns": 0, "fields": 0, "ignoredColumns": 0}
+
 #: An expired key is taken away from its action at the first attempt; the next ones are for those who race for it.
 _ATTEMPTS = 5
 
@@ -108,7 +111,10 @@ class Actions:
     async def page(
         self, query: Mapping[str, Any], limit: int, before: tuple[datetime, str] | None = None
     ) -> list[Document]:
-        """Return up to ``limit`` actions that match, newest first, older than ``before`` (createdAt, id)."""
+        """Return up to ``limit`` actions that match, newest first, older than ``before`` (createdAt, id).
+
+        They come without their columns, of which an action may have hundreds.
+        """
         condition: Document = dict(query)
         if before is not None:
             moment, action_id = before
@@ -116,7 +122,9 @@ class Actions:
                 {"createdAt": {"$lt": moment}},
                 {"createdAt": moment, "_id": {"$lt": action_id}},
             ]
-        cursor = self._collection.find(condition).sort([("createdAt", DESCENDING), ("_id", DESCENDING)])
+        cursor = self._collection.find(condition, _WITHOUT_COLUMNS).sort(
+            [("createdAt", DESCENDING), ("_id", DESCENDING)]
+        )
         found: list[Document] = await cursor.limit(limit).to_list(limit)
         return found
 

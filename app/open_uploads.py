@@ -1,0 +1,46 @@
+"""How many uploads a worker takes at the same time, of all accounts and of each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class TooManyOpen(Exception):
+    """There are as many uploads as there may be at the same time.
+
+    Attributes:
+        of_account: Whether that is the limit of the account; else it is that of the worker.
+        limit: How many there may be.
+    """
+
+    def __init__(self, limit: int, *, of_account: bool) -> None:
+        super().__init__(limit)
+        self.limit, self.of_account = limit, of_account
+
+
+class OpenUploads:
+    """The uploads that this process is taking."""
+
+    def __init__(self) -> None:
+        self._by_account: Counter[str] = Counter()
+
+    @contextmanager
+    def one_more(self, account_id: str, *, most: int, most_of_account: int) -> Iterator[None]:
+        """Count an upload while it is taken.
+
+        Raises:
+            TooManyOpen: there is no place for it.
+        """
+        if self._by_account[account_id] >= most_of_account:
+            raise TooManyOpen(most_of_account, of_account=True)
+        if self._by_account.total() >= most:
+            raise TooManyOpen(most, of_account=False)
+        self._by_account[account_id] += 1
+        try:
+            yield
+        finally:
+            self._by_account[account_id] -= 1
+            # Accounts come and go: those without an upload are not kept.
+            self._by_account += Counter()

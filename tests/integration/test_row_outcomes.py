@@ -1,0 +1,95 @@
+"""The outcomes of rows, page by page: complete, in order, and read only where there are any."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.domain.outcomes import RowStatus
+from app.row_outcomes import page_of_rows
+from tests.integration.conftest import Bench, Job
+
+BAD = "no address"
+#: 40 rows in chunks of 4: of the chunks 0, 3 and 9 some rows fail; row 8 is a duplicate.
+FAILED = {2: "INVALID_EMAIL", 14: "INVALID_EMAIL", 15: "REQUIRED", 40: "WRONG_FIELD_COUNT"}
+MESSAGES = {
+    2: ('email is not an email address: "no address"', "email"),
+    14: ('email is not an email address: "no address"', "email"),
+    15: ("name is empty.", "name"),
+    40: ("The row has 2 fields, the header has 4.", None),
+}
+
+
+def row(number: int) -> str:
+    if number == 8:
+        return row(7)
+    code = FAILED.get(number)
+    name = "" if code == "REQUIRED" else f"Name {number}"
+    mail = BAD if code == "INVALID_EMAIL" else f"mail{number}@example.com"
+    return "1,short" if code == "WRONG_FIELD_COUNT" else f"{number},{name},{mail},active"
+
+
+async def finished(bench: Bench) -> Job:
+    return await bench.finish(await bench.submit(*map(row, range(1, 41)), chunk_rows=4))
+
+
+async def pages(bench: Bench, job: Job, status: RowStatus | None, limit: int) -> list[list[dict[str, Any]]]:
+    action = await bench.store.actions.get(job.action_id)
+    assert action is not None
+    found, place = [], (0, 0)
+    while True:
+        rows, following = await page_of_rows(
+            bench.platform, action, status=status, chunk=place[0], after=place[1], limit=limit
+        )
+        found.append(rows)
+        if following is None:
+            return found
+        chunk, _, after = following.partition("-")
+        place = int(chunk), int(after)
+
+
+@pytest.mark.parametrize("limit", [1, 3, 4, 7, 500])
+async def test_pages_have_every_row_once_and_in_order(bench: Bench, limit: int) -> None:
+    job = await finished(bench)
+    for status, wanted in (
+        (None, range(1, 41)),
+        ("FAILED", FAILED),
+        ("SKIPPED", [8]),
+        ("SUCCESS", [number for number in range(1, 41) if number not in {*FAILED, 8}]),
+    ):
+        found = await pages(bench, job, status, limit)
+        assert [entry["row"] for page in found for entry in page] == list(wanted)
+        assert all(len(page) == limit for page in found[:-1])
+        assert found[-1]
+
+
+async def test_what_is_wrong_with_a_row_is_read_in_its_file(bench: Bench) -> None:
+    """The ledger has row and code alone; message and column are those that the processor saw."""
+    job = await finished(bench)
+    [failed] = await pages(bench, job, "FAILED", 500)
+    assert {entry["row"]: entry["code"] for entry in failed} == FAILED
+    assert {entry["row"]: (entry["message"], entry.get("column")) for entry in failed} == MESSAGES
+    [[duplicate]] = await pages(bench, job, "SKIPPED", 500)
+    assert (duplicate["ownerRow"], duplicate["message"]) == (7, "Row 7 of this file has the same record.")
+
+
+async def test_only_chunks_that_have_such_rows_are_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = await finished(bench)
+    read: list[str] = []
+    outcomes = bench.store.ledger.outcomes
+
+    async def counted(ids: Any) -> Any:
+        read.extend(ids)
+        return await outcomes(ids)
+
+    monkeypatch.setattr(bench.store.ledger, "outcomes", counted)
+    await pages(bench, job, "FAILED", 500)
+    assert read == [job.chunk_ids[index] for index in (0, 3, 9)]
+
+
+async def test_rows_are_listed_when_their_file_is_gone(bench: Bench) -> None:
+    job = await finished(bench)
+    await bench.storage.delete(f"{job.action_id}/upload.csv")
+    [failed] = await pages(bench, job, "FAILED", 500)
+    assert {entry["row"]: entry["code"] for entry in failed} == FAILED

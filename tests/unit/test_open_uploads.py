@@ -1,0 +1,39 @@
+"""Uploads at the same time: so many of a worker, so many of an account, and each place is free again afterwards."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import pytest
+
+from app.open_uploads import OpenUploads, TooManyOpen
+
+
+def test_an_account_has_its_places() -> None:
+    uploads = OpenUploads()
+    with ExitStack() as open_ones:
+        for _ in range(2):
+            open_ones.enter_context(uploads.one_more("acme", most=10, most_of_account=2))
+        with pytest.raises(TooManyOpen) as refused:
+            open_ones.enter_context(uploads.one_more("acme", most=10, most_of_account=2))
+        assert (refused.value.limit, refused.value.of_account) == (2, True)
+        open_ones.enter_context(uploads.one_more("other", most=10, most_of_account=2))
+    with uploads.one_more("acme", most=10, most_of_account=1):
+        pass
+
+
+def test_a_worker_has_its_places_for_all_accounts_together() -> None:
+    uploads = OpenUploads()
+    with ExitStack() as open_ones:
+        for number in range(3):
+            open_ones.enter_context(uploads.one_more(f"account{number}", most=3, most_of_account=2))
+        with pytest.raises(TooManyOpen) as refused:
+            open_ones.enter_context(uploads.one_more("one more", most=3, most_of_account=2))
+        assert (refused.value.limit, refused.value.of_account) == (3, False)
+
+
+def test_an_upload_that_fails_gives_its_place_back() -> None:
+    uploads = OpenUploads()
+    for _ in range(3):
+        with pytest.raises(OSError), uploads.one_more("acme", most=1, most_of_account=1):
+            raise OSError
