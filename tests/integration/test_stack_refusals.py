@@ -99,7 +99,7 @@ def serve(connection: socket.socket) -> None:
             body = stream.read(size - 16)
             if opcode == 2004:  # OP_QUERY, of the first hello
                 command = bson.decode(body[body.index(b"\0", 4) + 9 :])
-                reply, opcode = bytes(8) + bytes(4) + (1).to_bytes(4, "little"), 1
+                reply, opcode = bytes(16) + (1).to_bytes(4, "little"), 1
                 reply += bson.encode(answer_to(command))
             else:
                 reply, opcode = bytes(5) + bson.encode(answer_to(bson.decode(body[5:]))), 2013
