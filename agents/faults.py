@@ -8,6 +8,7 @@ from pymongo.errors import PyMongoError
 from redis.exceptions import RedisError
 
 from app.adapters import redis_client
+from app.adapters.store import faults as store_faults
 from app.domain.public_faults import Refusal
 
 
@@ -32,4 +33,8 @@ def means_away(error: BaseException) -> bool:
     """Tell whether an error itself says that what we depend on cannot do its work now, whatever a probe finds."""
     if isinstance(error, BaseExceptionGroup):
         return any(means_away(inner) for inner in error.exceptions)
-    return isinstance(error, KafkaError | ProducerSendError) or redis_client.means_away(error)
+    return (
+        isinstance(error, KafkaError | ProducerSendError)
+        or redis_client.means_away(error)
+        or store_faults.means_away(error)
+    )

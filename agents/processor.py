@@ -13,6 +13,7 @@ from typing import Any
 
 from agents.faults import PermanentFault
 from app.adapters.claims import ClaimsReleased
+from app.adapters.store.records import Written
 from app.adapters.store.upserts import Upserts
 from app.domain.actions import Status
 from app.domain.entities import Columns, Entity, find_entity
@@ -70,7 +71,10 @@ async def _run(chunk: Chunk, platform: Platform, *, first_time: bool) -> ChunkOu
     ]
     owned = checked.without(owners) if owners else checked
     created, refused = await _write(chunk, platform, owned, first_time=first_time)
-    failures = [RowOutcome(row, "FAILED", WRITE_REFUSED, message[:200]) for row, message in refused.items()]
+    failures = [
+        RowOutcome(row, "FAILED", WRITE_REFUSED, f"The database did not take this record: {reason}.")
+        for row, reason in refused.items()
+    ]
     exceptions = sorted([*checked.failures, *duplicates, *failures])
     updated = len(owned.rows) - len(created) - len(refused)
     return ChunkOutcome(
@@ -118,8 +122,13 @@ async def _write(
         present = await records.find(entity.collection, ids, ["_bulk"])
         overtaken = {position for position, _id in enumerate(ids) if _is_newer(present.get(_id), chunk)}
         stale = owned.without(overtaken)
-    written = await records.upsert(entity.collection, _upserts(chunk, entity).statements(stale.rows, stale.columns))
-    refused = {stale.rows[index]: message for index, message in written.refused.items()}
+    # In the order of their ids: where a command is a transaction, two in opposite order would wait for each other.
+    stale = stale.sorted_by(entity.key)
+    statements = _upserts(chunk, entity).statements(stale.rows, stale.columns)
+    # What has failed although everything answers may be due to some of its rows.
+    written = await records.upsert(entity.collection, statements, isolate=chunk.attempt > 0)
+    reasons = {**written.refused, **await _given_up(chunk, platform, written)}
+    refused = {stale.rows[index]: reason for index, reason in reasons.items()}
     if first_time and await platform.store.ledger.opened_once(chunk.id):
         return [stale.rows[index] for index in written.created], refused
     ids = [prefix + key for key in owned.column(entity.key)]
@@ -130,6 +139,25 @@ async def _write(
         if row not in refused and after.get(_id, {}).get("createdBy") == action
     ]
     return created, refused
+
+
+async def _given_up(chunk: Chunk, platform: Platform, written: Written) -> dict[int, str]:
+    """Return the statements that failed alone and are not to be tried again, with the reason.
+
+    Raises:
+        pymongo.errors.PyMongoError: there are some that have not been tried often enough, or nothing shows that it is
+            them and not the server.
+    """
+    if not written.failed:
+        return {}
+    fault = next(iter(written.failed.values()))
+    if chunk.attempt < len(platform.topics.retries):
+        raise fault
+    if not written.count:
+        if len(written.failed) > 1:
+            raise fault
+        await platform.store.check_write()
+    return dict.fromkeys(written.failed, "it could not be written, although others could")
 
 
 def _upserts(chunk: Chunk, entity: Entity) -> Upserts:

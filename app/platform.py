@@ -52,7 +52,7 @@ class Platform:
         cls, settings: Settings, topics: Topics, progress: ProgressTable, *, is_moving: Callable[[], bool]
     ) -> Self:
         """Create the clients; none of them connects yet."""
-        store = Store(settings.mongo_db_uri.get_secret_value())
+        store = Store(settings.mongo_db_uri.get_secret_value(), operation_timeout=settings.database_timeout)
         redis = open_redis(settings.redis_uri.get_secret_value())
         storage = open_storage(
             settings.storage_uri,

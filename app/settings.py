@@ -11,7 +11,7 @@ import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo
 from pydantic_settings import (
@@ -65,6 +65,11 @@ def _has_port_or_none(url: str) -> bool:
 
 
 def _mongo_uri(secret: SecretStr) -> SecretStr:
+    options = {
+        name.lower(): values[-1] for name, values in parse_qs(secret.get_secret_value().partition("?")[2]).items()
+    }
+    if options.get("w") == "0":
+        raise ValueError("must not have w=0, with which nobody knows what was written")
     if not _MONGO_URI.fullmatch(secret.get_secret_value()):
         raise ValueError(f"must be mongodb://host:port/database{_ESCAPED}")
     return secret
@@ -378,6 +383,11 @@ class Settings(BaseSettings):
             source.env_vars for source in (env_settings, dotenv_settings) if isinstance(source, EnvSettingsSource)
         ]
         return init_settings, env_settings, dotenv_settings, SecretFiles(settings_cls, secret_names(), *places)
+
+    @property
+    def database_timeout(self) -> float:
+        """Seconds to wait for an answer of the database: less than it takes until a chunk counts as lost."""
+        return 0.8 * self.stall_timeout
 
     @property
     def brokers(self) -> list[str]:

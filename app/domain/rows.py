@@ -29,7 +29,7 @@ class CheckedChunk:
     """What became of the rows of a chunk.
 
     Attributes:
-        rows: The numbers of the valid rows, ascending.
+        rows: The numbers of the valid rows, ascending unless sorted by something else.
         columns: For each of the entity's fields, in its order, the values of these rows, normalised.
         failures: The other rows, ascending.
     """
@@ -44,6 +44,15 @@ class CheckedChunk:
         kept = [position not in positions for position in range(len(self.rows))]
         columns = [list(compress(column, kept)) for column in self.columns]
         return replace(self, rows=list(compress(self.rows, kept)), columns=columns)
+
+    def sorted_by(self, field: str) -> CheckedChunk:
+        """Return the chunk with its valid rows in the order of their values of a field."""
+        order = sorted(range(len(self.rows)), key=self.column(field).__getitem__)
+        return replace(
+            self,
+            rows=[self.rows[position] for position in order],
+            columns=[[column[position] for position in order] for column in self.columns],
+        )
 
     def column(self, field: str) -> list[str]:
         """Return the values of one field."""

@@ -47,6 +47,7 @@ WRONG = [
     ("KAFKA_BROKER", "broker:9092/topic"),
     ("MONGO_DB_URI", "nonsense"),
     ("MONGO_DB_URI", "mongodb://"),
+    ("MONGO_DB_URI", "mongodb://mongo/bulk?w=0"),
     ("MONGO_DB_URI", "mongodb:///bulk"),
     ("MONGO_DB_URI", "http://mongo/bulk"),
     ("REDIS_URI", "ftp://host"),

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pymongo import DESCENDING, ReturnDocument, WriteConcern
+from pymongo import DESCENDING, IndexModel, ReturnDocument
 from pymongo.errors import DuplicateKeyError, ServerSelectionTimeoutError
 
+from app.adapters.store.writes import journaled
 from app.domain.actions import ENDED, Status, sources_of
 from app.domain.idempotency import KEY_LIFETIME
 from app.domain.outcomes import Counts
@@ -32,20 +33,24 @@ class Actions:
 
     def __init__(self, collection: Any) -> None:
         self._collection = collection
-        concern = collection.write_concern.document
-        self._journaled = collection.with_options(write_concern=WriteConcern(**{**concern, "j": True}))
+        #: For what must stay whatever happens: that an action exists, and that it has ended.
+        self._journaled = journaled(collection)
 
     async def create_indexes(self) -> None:
         """Create what the list of an account and the dispatcher's looks need."""
-        await self._collection.create_index([("accountId", 1), ("createdAt", -1), ("_id", -1)])
-        await self._collection.create_index([("status", 1), ("scheduledAt", 1)])
-        # Whether anything moves is asked for each action that does not.
-        await self._collection.create_index("progressAt", sparse=True)
-        await self._collection.create_index("cleanupAt", sparse=True)
-        # Both counts of an account's limits are read from this index alone.
-        await self._collection.create_index([("accountId", 1), ("status", 1), ("fileSize", 1)])
-        # One field, because a compound index has every document that has any of its fields, sparse or not.
-        await self._collection.create_index("idempotencyKey", unique=True, sparse=True)
+        await self._collection.create_indexes(
+            [
+                IndexModel([("accountId", 1), ("createdAt", -1), ("_id", -1)]),
+                IndexModel([("status", 1), ("scheduledAt", 1)]),
+                # Whether anything moves is asked for each action that does not.
+                IndexModel("progressAt", sparse=True),
+                IndexModel("cleanupAt", sparse=True),
+                # Both counts of an account's limits are read from this index alone.
+                IndexModel([("accountId", 1), ("status", 1), ("fileSize", 1)]),
+                # One field, because a compound index has every document that has any of its fields, sparse or not.
+                IndexModel("idempotencyKey", unique=True, sparse=True),
+            ]
+        )
 
     async def add(self, action: Document) -> Document:
         """Store a new action, unless its ``idempotencyKey``, if it has one, stands for another one already.
@@ -59,7 +64,7 @@ class Actions:
         key = action.get("idempotencyKey")
         for attempt in range(_ATTEMPTS):
             try:
-                await self._collection.insert_one(action)
+                await self._journaled.insert_one(action)
                 return action
             except ServerSelectionTimeoutError as error:
                 # Behind a first attempt nobody knows: the driver may have sent that twice.

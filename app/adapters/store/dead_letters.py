@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pymongo import DESCENDING, ReturnDocument
+from pymongo import DESCENDING, IndexModel, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from app.domain.dead_letters import Obstacle
@@ -24,9 +24,13 @@ class DeadLetters:
 
     async def create_indexes(self) -> None:
         """Create what the lists and the clean-up need."""
-        await self._collection.create_index([("accountId", 1), ("at", -1), ("_id", -1)])
-        await self._collection.create_index([("actionId", 1), ("at", -1)])
-        await self._collection.create_index("lookAt", sparse=True)
+        await self._collection.create_indexes(
+            [
+                IndexModel([("accountId", 1), ("at", -1), ("_id", -1)]),
+                IndexModel([("actionId", 1), ("at", -1)]),
+                IndexModel("lookAt", sparse=True),
+            ]
+        )
         # Replays that were begun by a version that did not look at them again.
         await self._collection.update_many(
             {"status": "REPLAYED", "lookAt": {"$exists": False}}, {"$set": {"lookAt": datetime.now(UTC)}}

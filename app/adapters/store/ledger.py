@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from app.domain.outcomes import ChunkOutcome, Counts
@@ -41,13 +40,17 @@ class Ledger:
 
     async def open(self, chunk_id: str) -> bool:
         """Announce that the caller is about to run the chunk; True for the first who does."""
-        before = await self._openings.find_one_and_update(
-            {"_id": chunk_id},
-            {"$inc": {"openings": 1}, "$set": {"at": datetime.now(UTC)}},
-            upsert=True,
-            return_document=ReturnDocument.BEFORE,
-        )
-        return before is None
+        while True:
+            now = datetime.now(UTC)
+            try:
+                # Inserted first: an upsert by _id is not atomic on every server, and would tell several that they are.
+                await self._openings.insert_one({"_id": chunk_id, "openings": 1, "at": now})
+            except DuplicateKeyError:
+                change = {"$inc": {"openings": 1}, "$set": {"at": now}}
+                if (await self._openings.update_one({"_id": chunk_id}, change)).matched_count:
+                    return False
+            else:
+                return True
 
     async def opened_once(self, chunk_id: str) -> bool:
         """Tell whether nobody has opened the chunk after its first opening."""

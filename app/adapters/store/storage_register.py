@@ -8,6 +8,7 @@ from typing import Any
 from pymongo.errors import DuplicateKeyError
 
 from app.adapters.storage.identity import StorageIdentity
+from app.adapters.store.writes import insert_or_replace
 
 _ID = "storage"
 #: Files asked for to tell whether a storage has those of the database: some, in case one was lost.
@@ -43,7 +44,7 @@ class StorageRegister:
 
     async def replace(self, storage_id: str) -> None:
         """Record another id, whose marker has been written."""
-        await self._collection.replace_one({"_id": _ID}, {"storageId": storage_id, "marked": True}, upsert=True)
+        await insert_or_replace(self._collection, {"_id": _ID, "storageId": storage_id, "marked": True})
 
     async def known_keys(self) -> Sequence[str]:
         """Return the keys of the files of the newest actions."""
