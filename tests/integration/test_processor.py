@@ -218,7 +218,7 @@ async def test_a_half_written_chunk_is_finished_and_what_it_created_stays_create
     class Half:
         """A server that takes some of the statements and dies."""
 
-        async def upsert(self, collection: str, statements: list[Any]) -> Any:
+        async def upsert(self, collection: str, statements: list[Any], **_: Any) -> Any:
             rows = {row + 1 for row in written}
             some = [s for s in statements if s["u"]["$set"]["_bulk"]["row"] in rows]
             assert len(some) == len(written)

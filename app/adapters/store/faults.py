@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from pymongo.errors import ConnectionFailure, OperationFailure
+from pymongo.errors import NotPrimaryError, OperationFailure
 
 #: A write that another one has overtaken; the second time, another record has the same unique value.
 DUPLICATE_KEY = 11000
@@ -86,5 +86,8 @@ def reason_of_refusal(code: int | None) -> str | None:
 
 
 def means_away(error: BaseException) -> bool:
-    """Tell whether an error says that the database cannot do its work now, so that trying again is all there is."""
-    return isinstance(error, ConnectionFailure) or (isinstance(error, OperationFailure) and error.code in _AWAY)
+    """Tell whether an error says that the database cannot do its work now, so that trying again is all there is.
+
+    A connection that breaks says nothing of the kind: it may have been broken by what was sent.
+    """
+    return isinstance(error, NotPrimaryError) or (isinstance(error, OperationFailure) and error.code in _AWAY)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pymongo.errors import PyMongoError, WriteConcernError
+from pymongo.errors import ConnectionFailure, PyMongoError, WriteConcernError
 
 from app.adapters.store.faults import DUPLICATE_KEY, StatementFault, means_away, reason_of_refusal
 
@@ -74,7 +74,8 @@ class Records:
                 again, fault = indexes, error
             if fault is None:
                 continue
-            if not isolate or means_away(fault):
+            # Each half would wait for a server that is not there.
+            if not isolate or means_away(fault) or isinstance(fault, ConnectionFailure):
                 raise fault
             if len(again) < len(indexes):
                 waiting.append(again)
