@@ -31,7 +31,7 @@ async def feed(message: Feed, platform: Platform) -> None:
         action = moved or await platform.store.actions.get(action_id) or action
     if action["status"] != Status.PROCESSING:
         return
-    if message.announcement is not None and message.announcement != action["announcement"]:
+    if message.announcement is not None and message.announcement != action.get("announcement"):
         # Another announcement has started the action. The one that did goes on here when it is delivered again.
         return
     source = Source(

@@ -25,7 +25,8 @@ async def count(result: ChunkResult, platform: Platform) -> None:
     if result.index is not None:
         progress = progress.count(result.index, result.read_counts())
     if progress.complete:
-        settled = (await settle(platform, action_id, result.chunk_count)).progress
+        # What the action says of itself: a message may say anything.
+        settled = (await settle(platform, action_id, progress.chunk_count)).progress
         if settled.complete:
             table.drop(action_id)
             return

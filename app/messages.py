@@ -51,6 +51,12 @@ class Message(BaseModel):
             raise Undecodable(f"{where or 'message'}: {first['msg']}") from None
 
 
+#: What no chunk of ours exceeds, whatever the settings: a forged one must not fill the memory of its reader.
+_MOST_CHUNK_BYTES, _MOST_CHUNK_ROWS = 64 * 1024**2, 10_000
+#: Rows and chunks of an action are numbers of 32 bits, as MAX_ROWS is.
+_LARGEST = 2**32 - 1
+
+
 class ByteRange(BaseModel):
     """Part of an uploaded file: bytes ``start`` to ``end``, beginning with data row ``firstRow``."""
 
@@ -58,13 +64,15 @@ class ByteRange(BaseModel):
 
     start: int = Field(ge=0)
     end: int = Field(ge=0)
-    first_row: int = Field(ge=1)
-    rows: int = Field(ge=0)
+    first_row: int = Field(ge=1, le=_LARGEST)
+    rows: int = Field(ge=0, le=_MOST_CHUNK_ROWS)
 
     @model_validator(mode="after")
     def _forward(self) -> Self:
         if self.end < self.start:
             raise ValueError("a span cannot end before it starts")
+        if self.end - self.start > _MOST_CHUNK_BYTES:
+            raise ValueError(f"a span has at most {_MOST_CHUNK_BYTES} bytes")
         return self
 
 
@@ -80,8 +88,8 @@ class Source(BaseModel):
     columns: tuple[str, ...]
     fields: tuple[str, ...] | None = None
     delimiter: str = Field(",", min_length=1, max_length=1)
-    row_count: int = Field(ge=0)
-    chunk_count: int = Field(ge=1)
+    row_count: int = Field(ge=0, le=_LARGEST)
+    chunk_count: int = Field(ge=1, le=_LARGEST)
     started_at: AwareDatetime
 
     @model_validator(mode="after")

@@ -259,7 +259,7 @@ class Settings(BaseSettings):
     max_rows: int = Field(20_000_000, ge=1, le=2**32 - 1, description="most rows of an upload")
     max_columns: int = Field(500, ge=1, le=10_000, description="most columns of a header")
     max_field_bytes: int = Field(131_072, ge=1, description="largest accepted field of a row, bytes")
-    max_record_bytes: int = Field(1024**2, ge=1, description="largest accepted row, bytes")
+    max_record_bytes: int = Field(1024**2, ge=1, le=32 * 1024**2, description="largest accepted row, bytes")
 
     request_head_timeout: Seconds = Field(
         60.0, description="seconds a connection has for the head of its next request; so long one may be idle"

@@ -228,3 +228,13 @@ async def test_an_action_that_is_given_up_leaves_no_entry(bench: Bench, table: T
         await count(result, platform)
     assert table.entries == {}
     assert chunks_sent(bench) == []
+
+
+async def test_a_message_that_lies_about_the_chunks(bench: Bench, platform: Platform) -> None:
+    """How many chunks an action has is known from the action: a result that says less does not end it early."""
+    job = await bench.submit(*ROWS, chunk_rows=2)
+    await bench.run(job.chunks[0])
+    zero = Counts().to_document()
+    for index in range(3):
+        await count(ChunkResult(action_id=job.action_id, index=index, chunk_count=1, counts=zero), platform)
+    assert (await action_of(bench, job))["status"] == Status.PROCESSING

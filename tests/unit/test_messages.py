@@ -33,13 +33,17 @@ SOURCES = made(
     storage_key=st.text(),
     columns=st.lists(st.text()).map(tuple),
     delimiter=st.sampled_from(",;|\t"),
-    row_count=st.integers(0, 2**40),
-    chunk_count=st.integers(1, 2**40),
+    row_count=st.integers(0, 2**32 - 1),
+    chunk_count=st.integers(1, 2**32 - 1),
     started_at=st.datetimes(timezones=st.just(UTC)),
 )
-SPANS = st.tuples(OFFSETS, OFFSETS).flatmap(
-    lambda ends: made(
-        ByteRange, start=st.just(min(ends)), end=st.just(max(ends)), first_row=st.integers(1, 2**62), rows=OFFSETS
+SPANS = st.tuples(OFFSETS, st.integers(0, 64 * 1024**2)).flatmap(
+    lambda range_: made(
+        ByteRange,
+        start=st.just(range_[0]),
+        end=st.just(sum(range_)),
+        first_row=st.integers(1, 2**32 - 1),
+        rows=st.integers(0, 10_000),
     )
 )
 CHUNKS = made(Chunk, action_id=IDS, index=OFFSETS, span=SPANS, source=SOURCES, replay=st.booleans())
@@ -194,6 +198,10 @@ def test_what_is_no_message_is_undecodable(kind: type[Message], value: bytes | N
         ({"source": {**chunk()["source"], "chunkCount": 0}}, "source.chunkCount"),
         ({"source": {**chunk()["source"], "delimiter": ",,"}}, "source.delimiter"),
         ({"actionId": "7"}, "actionId"),
+        # More than any chunk of ours has, so that reading it, or giving it up, fills nobody's memory.
+        ({"span": {"start": 0, "end": 2**40, "firstRow": 1, "rows": 1}}, "span"),
+        ({"span": {"start": 0, "end": 9, "firstRow": 1, "rows": 10**9}}, "span.rows"),
+        ({"source": {**chunk()["source"], "rowCount": 10**15}}, "source.rowCount"),
     ],
 )
 def test_what_is_wrong_with_a_message_is_named(changes: dict[str, Any], named: str) -> None:
