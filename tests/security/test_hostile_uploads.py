@@ -224,7 +224,8 @@ def test_a_mapped_file_is_read_by_its_mapping_and_errors_name_its_own_columns(
 # Time
 
 HEAD = (
-    f"POST /bulk-actions HTTP/1.1\r\nHost: x\r\nContent-Type: {MULTIPART}\r\nContent-Length: 9000000\r\n\r\n".encode()
+    b"POST /bulk-actions HTTP/1.1\r\nHost: localhost\r\n"
+    + f"Content-Type: {MULTIPART}\r\nContent-Length: 9000000\r\n\r\n".encode()
 )
 START = fields() + file_part(GOOD)[:-2]
 
