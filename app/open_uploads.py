@@ -26,6 +26,11 @@ class OpenUploads:
     def __init__(self) -> None:
         self._by_account: Counter[str] = Counter()
 
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        return self._by_account.total()
+
     @contextmanager
     def one_more(self, account_id: str, *, most: int, most_of_account: int) -> Iterator[None]:
         """Count an upload while it is taken.
@@ -35,7 +40,7 @@ class OpenUploads:
         """
         if self._by_account[account_id] >= most_of_account:
             raise TooManyOpen(most_of_account, of_account=True)
-        if self._by_account.total() >= most:
+        if self.total >= most:
             raise TooManyOpen(most, of_account=False)
         self._by_account[account_id] += 1
         try:

@@ -1,0 +1,124 @@
+"""What an upload may be, and how many there may be at once: each limit has its answer, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from aiohttp import FormData, web
+from aiohttp.test_utils import TestClient, TestServer
+
+from app.adapters.storage import LocalStorage, OutOfSpace
+from app.adapters.storage.identity import MARKER
+from tests.integration.conftest import Bench
+from web.errors import ApiError
+from web.uploads import receive
+
+Client = TestClient[web.Request, web.Application]
+HEADER = b"id,name,email,status\n"
+ROW = b"1,Ada,ada@example.com,active\n"
+GOOD = HEADER + ROW
+
+
+@pytest.fixture
+async def client(bench: Bench) -> AsyncIterator[Client]:
+    async def post(request: web.Request) -> web.Response:
+        try:
+            action, _ = await receive(request, bench.platform, request.headers.get("accountid", "acme"))
+        except ApiError as error:
+            return web.json_response(
+                {"code": error.code, "error": error.message}, status=error.status, headers=error.headers
+            )
+        return web.json_response({"id": action["_id"]}, status=201)
+
+    application = web.Application()
+    application.router.add_post("/", post)
+    async with TestClient(TestServer(application)) as client:
+        yield client
+
+
+def limit(bench: Bench, **limits: int) -> None:
+    bench.platform = bench.platform_with(settings=bench.settings.model_copy(update=limits))
+
+
+async def upload(client: Client, content: Any = GOOD, account: str = "acme", **fields: str) -> tuple[int, str]:
+    form = FormData({"actionType": "BULK_UPDATE", "entityType": "Contact", **fields})
+    form.add_field("file", content, filename="upload.csv")
+    async with client.post("/", data=form, headers={"accountid": account}) as answer:
+        return answer.status, (await answer.json()).get("code", "")
+
+
+async def stored(bench: Bench) -> list[str]:
+    return [entry.key for entry in await bench.storage.objects() if entry.key != MARKER]
+
+
+async def test_so_many_rows(bench: Bench, client: Client) -> None:
+    limit(bench, max_rows=3)
+    assert await upload(client, HEADER + ROW * 4) == (413, "TOO_MANY_ROWS")
+    assert await stored(bench) == []
+    assert (await upload(client, HEADER + ROW * 3))[0] == 201
+
+
+async def test_rows_are_counted_again_with_a_late_delimiter(bench: Bench, client: Client) -> None:
+    """With the delimiter that comes behind the file, quotes end elsewhere and so do rows."""
+    limit(bench, max_rows=3)
+    form = FormData({"actionType": "BULK_UPDATE", "entityType": "Contact"})
+    form.add_field("file", (HEADER + ROW * 3).replace(b",", b";"), filename="upload.csv")
+    form.add_field("delimiter", ";")
+    async with client.post("/", data=form) as answer:
+        assert answer.status == 201
+    assert len(await stored(bench)) == 2
+
+
+async def test_so_many_columns(bench: Bench, client: Client) -> None:
+    limit(bench, max_columns=4)
+    assert (await upload(client))[0] == 201
+    assert await upload(client, HEADER.replace(b"id,", b"id,more,") + ROW) == (400, "INVALID_HEADER")
+
+
+async def test_so_far_ahead(bench: Bench, client: Client) -> None:
+    limit(bench, schedule_max_days=366)
+    assert await upload(client, scheduledAt="2100-01-01T00:00:00Z") == (400, "SCHEDULE_TOO_FAR")
+    assert await stored(bench) == []
+
+
+async def test_a_storage_without_room(bench: Bench, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """507 tells a client that sending the file again will not help; when room was made, it does."""
+
+    def full(*_: object) -> Iterator[None]:
+        raise OutOfSpace("no space left on the device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalStorage, "writer", full)
+        assert await upload(client) == (507, "STORAGE_FULL")
+    assert (await upload(client))[0] == 201
+
+
+@pytest.mark.parametrize(
+    ("limits", "others", "refused"),
+    [
+        ({"max_open_uploads": 2}, "other", (503, "TOO_MANY_UPLOADS")),
+        ({"max_open_uploads_per_account": 2}, "acme", (429, "TOO_MANY_OPEN_UPLOADS")),
+    ],
+)
+async def test_so_many_at_the_same_time(
+    bench: Bench, client: Client, limits: dict[str, int], others: str, refused: tuple[int, str]
+) -> None:
+    """Told at once, before the file is read; with a place free again the next one comes in."""
+    limit(bench, **limits)
+    go_on = asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield HEADER
+        await go_on.wait()
+        yield ROW
+
+    under_way = [asyncio.create_task(upload(client, slowly(), others)) for _ in range(2)]
+    while bench.platform.open_uploads.total < 2:
+        await asyncio.sleep(0.01)
+    assert await upload(client) == refused
+    go_on.set()
+    assert [status for status, _ in await asyncio.gather(*under_way)] == [201, 201]
+    assert (await upload(client))[0] == 201
