@@ -78,7 +78,7 @@ def test_the_main_job_over_tls_with_logins(secured: dict[str, str], secure_redis
 
 
 def test_a_worker_that_is_not_let_in_ends_with_a_line(secured: dict[str, str], tmp_path: Path) -> None:
-    (tmp_path / "password").write_text("wrong\n")
+    (tmp_path / "password").write_text("another-password\n")
     worker = Worker(secured, tmp_path / "worker")
     try:
         worker.launch()
