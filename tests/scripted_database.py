@@ -5,7 +5,7 @@ The development server never steps down, copies no error of a shard and validate
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from pymongo import WriteConcern
@@ -30,20 +30,31 @@ class ScriptedDatabase:
     def __getitem__(self, name: str) -> Any:
         return self._real[name]
 
-    async def command(self, command: Command) -> dict[str, Any]:
+    async def command(self, command: Command) -> Command:
         self.last = command
-        ids = [str(statement["q"]["_id"]) for statement in command["updates"]]
-        self.commands.append(ids)
-        errors = self._script(ids)
-        kept = [position for position in range(len(ids)) if position not in errors]
-        upserted: list[dict[str, Any]] = []
-        if self._real is None:
-            upserted = [{"index": position, "_id": ids[position]} for position in kept]
-        elif kept:
-            reply = await self._real.command({**command, "updates": [command["updates"][index] for index in kept]})
-            upserted = [{**entry, "index": kept[entry["index"]]} for entry in reply.get("upserted", ())]
-        return {
-            "n": len(kept),
-            "upserted": upserted,
-            "writeErrors": [{"index": index, **entry} for index, entry in sorted(errors.items())],
-        }
+        self.commands.append(ids_of(command))
+        return await answered(self._script, command, _made_up if self._real is None else self._real.command)
+
+
+async def answered(script: Script, command: Command, run: Callable[[Command], Awaitable[Command]]) -> Command:
+    """Answer an ``update`` command with the errors of the script; the other statements are run."""
+    ids = ids_of(command)
+    errors = script(ids)
+    kept = [position for position in range(len(ids)) if position not in errors]
+    reply: Command = {"ok": 1.0, "n": 0, "nModified": 0}
+    if kept:
+        reply = await run({**command, "updates": [command["updates"][position] for position in kept]})
+    upserted = [{**entry, "index": kept[entry["index"]]} for entry in reply.get("upserted", ())]
+    found = [{**entry, "index": kept[entry["index"]]} for entry in reply.get("writeErrors", ())]
+    scripted = [{"index": position, **entry} for position, entry in errors.items()]
+    return {**reply, "upserted": upserted, "writeErrors": sorted(found + scripted, key=lambda entry: entry["index"])}
+
+
+def ids_of(command: Command) -> list[str]:
+    """The ids that the statements of an ``update`` command are about."""
+    return [str(statement["q"]["_id"]) for statement in command["updates"]]
+
+
+async def _made_up(command: Command) -> Command:
+    ids = ids_of(command)
+    return {"n": len(ids), "upserted": [{"index": position, "_id": _id} for position, _id in enumerate(ids)]}

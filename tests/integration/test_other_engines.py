@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pymongo import ReadPreference
 
-from app.adapters.store import Ledger, Records, Store
+from app.adapters.store import DeadLetters, Ledger, Records, Store
 from app.settings import Settings
 from tests.integration.conftest import Bench
 from tests.scripted_database import ScriptedDatabase
@@ -57,6 +57,20 @@ async def test_statements_are_sorted_by_id(bench: Bench) -> None:
     # The third of the sorted ids is c: row 3 of the one file, row 2 of the other.
     assert [[entry.row for entry in outcome.exceptions] for outcome in outcomes] == [[3], [2]]
     assert [outcome.counts.created for outcome in outcomes] == [3, 0]
+
+
+async def test_letters_need_no_upsert(bench: Bench) -> None:
+    """A letter takes the place of the one of its id without an upsert, which not every server makes atomic."""
+
+    class WithoutUpserts(NonAtomic):
+        async def _upsert(self, name: str, query: Any, change: Any, upsert: bool, options: Any) -> Any:
+            assert not upsert
+            return await getattr(self._collection, name)(query, change, **options)
+
+    letters = DeadLetters(WithoutUpserts(bench.database["dead_letters"]))
+    for message in ("first", "second"):
+        await letters.put("a:1", {"message": message, "status": "DEAD"})
+    assert await letters.get("a:1") == {"_id": "a:1", "message": "second", "status": "DEAD"}
 
 
 async def test_reads_go_to_the_primary(settings: Settings) -> None:

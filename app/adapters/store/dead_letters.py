@@ -9,6 +9,7 @@ from typing import Any
 from pymongo import DESCENDING, IndexModel, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
+from app.adapters.store.writes import insert_or_replace
 from app.domain.dead_letters import Obstacle
 
 
@@ -41,13 +42,14 @@ class DeadLetters:
 
         So a message that is delivered again changes nothing, also when its letter was replayed in the meantime.
         """
+        document = {**letter, "_id": letter_id}
         try:
-            await self._collection.insert_one({**letter, "_id": letter_id})
+            await self._collection.insert_one(document)
         except DuplicateKeyError:
             standing = await self.get(letter_id)
             message = letter.get("message")
             if standing is None or message is None or standing.get("message") != message:
-                await self._collection.replace_one({"_id": letter_id}, dict(letter), upsert=True)
+                await insert_or_replace(self._collection, document)
 
     async def get(self, letter_id: str) -> dict[str, Any] | None:
         """Return a letter."""

@@ -139,13 +139,13 @@ class Records:
             command["writeConcern"] = concern.document
         reply: dict[str, Any] = await self._database.command(command)
         errors = {indexes[entry["index"]]: entry for entry in reply.get("writeErrors", ())}
-        if "writeConcernError" in reply:
-            details = reply["writeConcernError"]
-            raise WriteConcernError("the write was not confirmed as asked", details.get("code"), details)
         upserted = reply.get("upserted", ())
         # That all made a record needs no look at each.
         written.created.update(
             indexes if len(upserted) == len(indexes) else [indexes[entry["index"]] for entry in upserted]
         )
+        if "writeConcernError" in reply:
+            details = reply["writeConcernError"]
+            raise WriteConcernError("the write was not confirmed as asked", details.get("code"), details)
         written.count += len(indexes) - len(errors)
         return errors
