@@ -129,9 +129,19 @@ def test_there_are_many_different_attacks() -> None:
     assert len(ATTACKS) >= 80
 
 
+#: What this worker cannot be brought to by one upload: tests/integration/test_upload_limits.py has each.
+TRIED_ELSEWHERE = {
+    (400, "SCHEDULE_TOO_FAR"),
+    (413, "TOO_MANY_ROWS"),
+    (429, "TOO_MANY_OPEN_UPLOADS"),
+    (503, "TOO_MANY_UPLOADS"),
+    (507, "STORAGE_FULL"),
+}
+
+
 def test_the_page_has_a_row_for_each_answer_and_none_besides() -> None:
     seen = {(attack.status, attack.code) for attack in ATTACKS.values() if attack.status != 201}
-    assert documented() == seen
+    assert documented() == seen | TRIED_ELSEWHERE
 
 
 @pytest.mark.parametrize("name", ATTACKS)
