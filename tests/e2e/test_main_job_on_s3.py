@@ -13,7 +13,7 @@ from stack import Stack
 from stack.samples import Sample
 from tests.buckets import Bucket
 from tests.conftest import namespace
-from tests.support import Worker, assert_exact, assert_verified
+from tests.support import Worker, assert_exact, assert_verified, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +96,15 @@ def test_a_refused_file_leaves_nothing_in_the_bucket(
 
 
 def test_readiness_tells_whether_the_bucket_answers(worker: Worker, s3: Stack) -> None:
-    assert worker.readiness()["checks"]["storage"] == "UP"
+    """It may be a second old."""
+
+    def storage_is(state: str) -> None:
+        wait_for(lambda: worker.readiness()["checks"]["storage"] == state, f"the storage is {state}")
+
+    storage_is("UP")
     s3["s3"].stop()
     try:
-        assert worker.readiness()["checks"]["storage"] == "DOWN"
+        storage_is("DOWN")
     finally:
         s3["s3"].start()
-    assert worker.readiness()["checks"]["storage"] == "UP"
+    storage_is("UP")

@@ -69,7 +69,7 @@ async def test_when_the_database_was_never_reached_nothing_stays_and_the_key_is_
         raise ServerSelectionTimeoutError("no server")
 
     with monkeypatch.context() as patch:
-        patch.setattr(bench.store.actions, "_collection", Inserting(bench.database["bulk_operations"], not_there))
+        patch.setattr(bench.store.actions, "_journaled", Inserting(bench.database["bulk_operations"], not_there))
         assert (await upload(client))[0] == 503
     assert stored(bench) == set()
     status, made = await upload(client)

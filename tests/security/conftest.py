@@ -117,7 +117,13 @@ def federated(
 ) -> Iterator[Guarded]:
     """A worker that takes keys, and tokens of an identity provider."""
     yield from guarded_worker(
-        services, pytestconfig, tmp_path_factory, JWT_JWKS_URL=provider.url, JWT_JWKS_CACHE="10", METRICS_AUTH="none"
+        services,
+        pytestconfig,
+        tmp_path_factory,
+        JWT_JWKS_URL=provider.url,
+        JWT_JWKS_CACHE="10",
+        JWT_JWKS_STALE="0",
+        METRICS_AUTH="none",
     )
 
 

@@ -270,7 +270,8 @@ def test_a_strange_key_is_a_key_and_nothing_of_it_comes_back(limited: Limited) -
     for number, key in enumerate(GOOD_KEYS):
         status, answer = send_raw(limited.both[number % 2], [b"Idempotency-Key: " + key])
         assert status == 201, (key, answer)
-        assert len(key) < 4 or key not in answer
+        # A short one may be a word of the answer itself, as null is.
+        assert len(key) < 5 or key not in answer
         actions.add(re.search(rb'"actionId":"([0-9a-f]{24})"', answer)[1])  # type: ignore[index]
     assert len(actions) == len(GOOD_KEYS)
 

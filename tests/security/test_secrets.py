@@ -153,7 +153,7 @@ def test_no_secret_is_logged_or_answered_whatever_is_sent_and_whatever_is_away(m
     worker.kill()
     log = worker.log.read_text(errors="replace")
     assert "DEBUG" in log
-    assert "a service is away" in log
+    assert "the database is away" in log
     hidden = {"a mark": MARK, "the key": key[5:], "a token": signed, "its signature": signed.rpartition(".")[2]}
     for what, value in hidden.items():
         assert value not in log, f"{what}: {next(line for line in log.splitlines() if value in line)}"
@@ -173,10 +173,16 @@ def wrong(services: Stack, directory: Path) -> dict[str, str]:
     }
 
 
-def test_a_worker_that_is_refused_everywhere_does_not_say_with_what_it_came(services: Stack, tmp_path: Path) -> None:
-    worker = Worker(wrong(services, tmp_path), tmp_path / "worker", level="debug").launch()
+@pytest.mark.parametrize("refusing", [("MongoDB", "Redis"), ("the storage",)], ids=" and ".join)
+def test_a_worker_that_is_refused_does_not_say_with_what_it_came(
+    services: Stack, tmp_path: Path, refusing: tuple[str, ...]
+) -> None:
+    """The storage is asked for behind the database, which knows the right one."""
+    right = {name: services.environment()[name] for name in ("MONGO_DB_URI", "REDIS_URI")}
+    settings = wrong(services, tmp_path) | (right if refusing == ("the storage",) else {})
+    worker = Worker(settings, tmp_path / "worker", level="debug").launch()
     try:
-        for name in ("MongoDB", "Redis", "the storage"):
+        for name in refusing:
             wait_for(lambda n=name: f"waiting for {n}" in worker.log.read_text(), f"it waits for {name}")  # type: ignore[misc]
     finally:
         worker.kill()
