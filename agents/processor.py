@@ -17,6 +17,7 @@ from app.adapters.store.records import Written
 from app.adapters.store.upserts import Upserts
 from app.domain.actions import Status
 from app.domain.entities import Columns, Entity, find_entity
+from app.domain.outcome_entries import duplicate_of
 from app.domain.outcomes import WRITE_REFUSED, ChunkOutcome, Counts, RowOutcome, bit_set
 from app.domain.rows import CheckedChunk, check_chunk
 from app.messages import Chunk, ChunkResult
@@ -59,16 +60,7 @@ async def _run(chunk: Chunk, platform: Platform, *, first_time: bool) -> ChunkOu
     columns = Columns(chunk.source.columns, chunk.source.fields)
     checked = check_chunk(entity, columns, data, chunk.source.delimiter, span.first_row)
     owners = await _owners(chunk, platform, checked)
-    duplicates = [
-        RowOutcome(
-            checked.rows[position],
-            "SKIPPED",
-            "DUPLICATE",
-            f"Row {owner} of this file has the same record.",
-            owner=owner,
-        )
-        for position, owner in owners.items()
-    ]
+    duplicates = [duplicate_of(checked.rows[position], owner) for position, owner in owners.items()]
     owned = checked.without(owners) if owners else checked
     created, refused = await _write(chunk, platform, owned, first_time=first_time)
     failures = [
