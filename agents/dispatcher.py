@@ -10,12 +10,12 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from app.dependencies import unavailable
+from app.context import AppContext
 from app.domain.actions import Status
 from app.domain.stalls import Reissue, pause, review
-from app.messages import ChunkResult, Feed, chunk_id
-from app.platform import Platform
-from app.settlement import end, settle
+from app.kafka.messages import ChunkResult, Feed, chunk_id
+from app.services.completion import complete_if_done, end
+from app.services.dependencies import unavailable
 
 log = logging.getLogger(__name__)
 
@@ -23,61 +23,61 @@ log = logging.getLogger(__name__)
 _PER_TURN = 100
 
 
-async def dispatch(platform: Platform) -> None:
+async def dispatch(context: AppContext) -> None:
     """Do one turn: due schedules, lost queue entries, stalled actions, claims that nobody released."""
-    await start_due(platform)
-    await send_lost(platform)
-    await push_stalled(platform)
-    await platform.claims.sweep()
+    await start_due(context)
+    await send_lost(context)
+    await push_stalled(context)
+    await context.claims.sweep()
 
 
-async def start_due(platform: Platform) -> None:
+async def start_due(context: AppContext) -> None:
     """Queue the scheduled actions whose time has come."""
-    for action in await platform.store.actions.due(datetime.now(UTC), _PER_TURN):
-        if await platform.store.actions.move(action["_id"], Status.QUEUED):
-            await platform.topics.feed.send(Feed.announce(action["_id"]))
+    for action in await context.store.actions.due(datetime.now(UTC), _PER_TURN):
+        if await context.store.actions.transition(action["_id"], Status.QUEUED):
+            await context.topics.feed.send(Feed.announce(action["_id"]))
 
 
-async def send_lost(platform: Platform) -> None:
+async def send_lost(context: AppContext) -> None:
     """Announce actions again that were queued a while ago and that no feeder has seen, after pauses that double."""
-    actions, now = platform.store.actions, datetime.now(UTC)
-    first = timedelta(seconds=platform.settings.requeue_after)
-    for action in await _untouched(platform, Status.QUEUED, platform.settings.requeue_after):
+    actions, now = context.store.actions, datetime.now(UTC)
+    first = timedelta(seconds=context.settings.requeue_after)
+    for action in await _untouched(context, Status.QUEUED, context.settings.requeue_after):
         times, last = action.get("announced", 0), action.get("announcedAt")
         if last is not None and now - last < pause(first, times):
             continue
         log.info("action %s is still queued: announcing it again", action["_id"])
-        await platform.topics.feed.send(Feed.announce(action["_id"]))
+        await context.topics.feed.send(Feed.announce(action["_id"]))
         await actions.note_announcement(action["_id"], times + 1)
 
 
-async def push_stalled(platform: Platform) -> None:
+async def push_stalled(context: AppContext) -> None:
     """Send missing chunks again of actions that have had no result for a while, at most a window of them.
 
     An action that stalls too often in a row, without a single new result, is FAILED with the reason.
     """
-    stalled = await _untouched(platform, Status.PROCESSING, platform.settings.stall_timeout)
+    stalled = await _untouched(context, Status.PROCESSING, context.settings.stall_timeout)
     # While something is away nothing can move, and that is nobody's stall.
-    if stalled and not await unavailable(platform):
+    if stalled and not await unavailable(context):
         for action in stalled:
-            await _push(platform, action)
+            await _push(context, action)
 
 
-async def _push(platform: Platform, action: dict[str, Any]) -> None:
-    settings, actions = platform.settings, platform.store.actions
+async def _push(context: AppContext, action: dict[str, Any]) -> None:
+    settings, actions = context.settings, context.store.actions
     action_id, chunk_count = action["_id"], action["chunkCount"]
-    fold = await settle(platform, action_id, chunk_count)
+    fold = await complete_if_done(context, action_id, chunk_count)
     progress = fold.progress
     if progress.complete:
         return
-    if await platform.claims.are_gone(action_id):
+    if await context.claims.are_gone(action_id):
         # It had ended, and the database has lost that; or its claims were too old.
         log.warning("action %s is under way without its claims", action_id)
         await actions.schedule_cleanup(action_id, datetime.now(UTC))
         return
     done, missing = progress.counted_chunks, progress.missing(settings.feed_window)
     names = {chunk_id(action_id, index): index for index in missing}
-    openings = await platform.store.ledger.openings(list(names))
+    openings = await context.store.ledger.openings(list(names))
     now, stall_timeout = datetime.now(UTC), timedelta(seconds=settings.stall_timeout)
     moving = await actions.any_progress_since(now - stall_timeout)
     found = review(
@@ -101,9 +101,9 @@ async def _push(platform: Platform, action: dict[str, Any]) -> None:
             f"No progress in {settings.action_max_stalls} attempts: "
             f"{chunk_count - done} of {chunk_count} chunks have no result."
         )
-        await end(platform, action_id, Status.FAILED, fold, error=reason)
+        await end(context, action_id, Status.FAILED, fold, error=reason)
         # What comes late from now on is counted in the action, not in the progress table.
-        await platform.topics.results.send(ChunkResult(action_id=action_id, chunk_count=chunk_count))
+        await context.topics.results.send(ChunkResult(action_id=action_id, chunk_count=chunk_count))
         return
     if found.send:
         log.warning(
@@ -113,13 +113,15 @@ async def _push(platform: Platform, action: dict[str, Any]) -> None:
             chunk_count,
             len(found.send),
         )
-        await platform.topics.feed.send(Feed(action_id=action_id, indexes=tuple(found.send)))
-    await platform.topics.results.send(ChunkResult(action_id=action_id, chunk_count=chunk_count))
+        await context.topics.feed.send(Feed(action_id=action_id, indexes=tuple(found.send)))
+    await context.topics.results.send(ChunkResult(action_id=action_id, chunk_count=chunk_count))
     await actions.note_stall(action_id, stalls, done, found.reissues)
 
 
-async def _untouched(platform: Platform, status: Status, seconds: float) -> list[dict[str, Any]]:
+async def _untouched(context: AppContext, status: Status, seconds: float) -> list[dict[str, Any]]:
     """Return actions of a status that nothing has touched for ``seconds``, each claimed for this look."""
     before = datetime.now(UTC) - timedelta(seconds=seconds)
-    found = await platform.store.actions.unchanged_since(status, before, _PER_TURN)
-    return [action for action in found if await platform.store.actions.touch(action["_id"], action["updatedAt"])]
+    found = await context.store.actions.unchanged_since(status, before, _PER_TURN)
+    return [
+        action for action in found if await context.store.actions.claim_unchanged(action["_id"], action["updatedAt"])
+    ]

@@ -7,8 +7,8 @@ from faust.exceptions import ProducerSendError
 from pymongo.errors import PyMongoError
 from redis.exceptions import RedisError
 
-from app.adapters import redis_client
-from app.adapters.store import faults as store_faults
+from app.adapters.mongo import errors as store_faults
+from app.adapters.redis import client as redis_client
 from app.domain.public_faults import Refusal
 
 

@@ -7,28 +7,28 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from agents.faults import PermanentFault
+from app.context import AppContext
 from app.domain.actions import Status
-from app.domain.csv_spans import Span, SpanIndex
-from app.logs import event
-from app.messages import ByteRange, Chunk, Feed, Source
-from app.platform import Platform
+from app.domain.csv.spans import Span, SpanIndex
+from app.kafka.messages import ByteRange, Chunk, Feed, Source
+from app.observability.logs import event
 
 log = logging.getLogger(__name__)
 
 
-async def feed(message: Feed, platform: Platform) -> None:
+async def feed(message: Feed, context: AppContext) -> None:
     """Send the chunks that are asked for, if the action is to be run at all."""
     action_id = message.action_id
-    action = await platform.store.actions.get(action_id)
+    action = await context.store.actions.get(action_id)
     if action is None:
         raise PermanentFault(f"no action {action_id}")
     if action["status"] == Status.QUEUED:
-        moved = await platform.store.actions.move(
+        moved = await context.store.actions.transition(
             action_id, Status.PROCESSING, startedAt=datetime.now(UTC), announcement=message.announcement
         )
         if moved:
             log.info(event("action started", action=action_id, account=moved["accountId"], rows=moved["totalCount"]))
-        action = moved or await platform.store.actions.get(action_id) or action
+        action = moved or await context.store.actions.get(action_id) or action
     if action["status"] != Status.PROCESSING:
         return
     if message.announcement is not None and message.announcement != action.get("announcement"):
@@ -47,12 +47,12 @@ async def feed(message: Feed, platform: Platform) -> None:
         started_at=action["startedAt"],
     )
     if message.indexes is None:
-        last = min(message.first + platform.settings.feed_window, source.chunk_count)
+        last = min(message.first + context.settings.feed_window, source.chunk_count)
         wanted: Sequence[int] = range(message.first, last)
     else:
         wanted = sorted({index for index in message.indexes if 0 <= index < source.chunk_count})
-    spans = await _spans(platform, action["spansKey"], wanted)
-    await platform.topics.chunks.send_all(
+    spans = await _spans(context, action["spansKey"], wanted)
+    await context.topics.chunks.send_all(
         Chunk(
             action_id=action_id,
             index=index,
@@ -63,11 +63,11 @@ async def feed(message: Feed, platform: Platform) -> None:
     )
 
 
-async def _spans(platform: Platform, key: str, wanted: Sequence[int]) -> list[Span]:
+async def _spans(context: AppContext, key: str, wanted: Sequence[int]) -> list[Span]:
     """Look up the spans of chunks (ascending) with one ranged read of the stored index."""
     if not wanted:
         return []
     first, count = wanted[0], wanted[-1] - wanted[0] + 1
     start, end = SpanIndex.window_range(first, count)
-    window = SpanIndex.spans_from_window(await platform.storage.read(key, start, end))
+    window = SpanIndex.spans_from_window(await context.storage.read(key, start, end))
     return [window[index - first] for index in wanted]

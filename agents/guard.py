@@ -20,26 +20,26 @@ from typing import Any, TypeVar
 
 import stamina
 
-from agents.dead_letters import MAX_KEY, MAX_PAYLOAD, bury
+from agents.dead_letters import MAX_KEY, MAX_PAYLOAD, store_dead_letter
 from agents.faults import is_transient, means_away
-from app.adapters.topic_reader import Event, Handle, TopicReader
-from app.domain.legible import legible
+from app.context import AppContext
+from app.domain.printable import printable
 from app.domain.public_faults import public_text
-from app.headers import Handover, Origin
-from app.kafka_security import client_options
-from app.messages import Chunk, Message
-from app.platform import Platform
-from app.topics import Channel, TooLarge
+from app.kafka.messages import Chunk, Message
+from app.kafka.retry_headers import Origin, RetryHeaders
+from app.kafka.security import client_options
+from app.kafka.topic_reader import Event, Handle, TopicReader
+from app.kafka.topics import Channel, TooLarge
 
 log = logging.getLogger(__name__)
 
 M = TypeVar("M", bound=Message)
 
-Handler = Callable[[M, Platform], Awaitable[None]]
-EventHandler = Callable[[Any, Platform], Awaitable[None]]
+Handler = Callable[[M, AppContext], Awaitable[None]]
+EventHandler = Callable[[Any, AppContext], Awaitable[None]]
 
 #: Between two attempts to hand over while the broker is away, or to store a letter, seconds.
-_HANDOVER_PAUSE = 1.0
+_SEND_PAUSE = 1.0
 #: So long a fault is tried again on the spot while everything answers, seconds: others could use the place.
 _WHILE_ALL_ANSWER = 1.0
 #: How often a reader looks whether the worker is to stop, seconds.
@@ -51,24 +51,24 @@ _MAX_REASON = 500
 def add_agent(app: Any, channel: Channel, message_type: type[M], handle: Handler[M], *, concurrency: int = 1) -> None:
     """Consume a topic: decode each event as ``message_type`` and give it to ``handle``, guarded."""
 
-    async def guarded(event: Any, platform: Platform) -> None:
+    async def guarded(event: Any, context: AppContext) -> None:
         try:
             message = message_type.decode(event.value)
         except Exception as error:
-            reason = legible(str(error), _MAX_REASON)
+            reason = printable(str(error), _MAX_REASON)
             log.error("%s: cannot be read: %s", Origin.of(event), reason)
-            await hand_over_unread(event, platform, Handover.first(event, reason))
+            await forward_unread(event, context, RetryHeaders.first(event, reason))
             return
-        began = platform.dependencies.now()
+        began = context.dependencies.now()
         try:
-            await _with_retries(handle, message, platform)
+            await _with_retries(handle, message, context)
         except Exception as error:
-            await _after_failure(event, message, platform, error, began)
+            await _after_failure(event, message, context, error, began)
 
     async def consume(stream: Any) -> None:
         events: AsyncIterator[Any] = stream.events()
         async for event in events:
-            await guarded(event, app.platform)
+            await guarded(event, app.context)
 
     app.agent(channel.topic, name=handle.__name__, concurrency=concurrency)(consume)
 
@@ -81,12 +81,12 @@ def add_waiting_topics(app: Any, handlers: Mapping[Channel, EventHandler]) -> No
 
     def guarded(channel: Channel, handle: EventHandler) -> Handle:
         async def until_done(event: Any) -> None:
-            await _until_done(event, channel, handle, app.platform)
+            await _until_done(event, channel, handle, app.context)
 
         return until_done
 
     async def read() -> None:
-        settings = app.platform.settings
+        settings = app.context.settings
         reader = TopicReader(
             {"bootstrap_servers": settings.brokers, **client_options(settings)},
             f"{settings.kafka_topic}-waiting",
@@ -105,7 +105,7 @@ def add_waiting_topics(app: Any, handlers: Mapping[Channel, EventHandler]) -> No
 
 
 def add_timer(
-    app: Any, interval: float, body: Callable[[Platform], Awaitable[None]], *, on_leader: bool = False
+    app: Any, interval: float, body: Callable[[AppContext], Awaitable[None]], *, on_leader: bool = False
 ) -> None:
     """Run ``body`` every ``interval`` seconds; what it raises is logged and ends nothing."""
 
@@ -116,7 +116,7 @@ def add_timer(
     app.timer(interval, on_leader=on_leader)(tick)
 
 
-def add_loop(app: Any, pause: float, body: Callable[[Platform], Awaitable[None]]) -> None:
+def add_loop(app: Any, pause: float, body: Callable[[AppContext], Awaitable[None]]) -> None:
     """Run ``body`` again and again, ``pause`` seconds after its end, however long it takes; guarded likewise."""
 
     async def turns() -> None:
@@ -127,9 +127,9 @@ def add_loop(app: Any, pause: float, body: Callable[[Platform], Awaitable[None]]
     app.task(turns)
 
 
-async def _one_turn(app: Any, body: Callable[[Platform], Awaitable[None]]) -> None:
+async def _one_turn(app: Any, body: Callable[[AppContext], Awaitable[None]]) -> None:
     try:
-        await body(app.platform)
+        await body(app.context)
     except Exception as error:
         if is_transient(error):
             log.warning("%s: trying again at the next turn: %r", body.__name__, error)
@@ -137,28 +137,29 @@ async def _one_turn(app: Any, body: Callable[[Platform], Awaitable[None]]) -> No
             log.exception("%s failed", body.__name__)
 
 
-async def _until_done(event: Any, channel: Channel, handle: EventHandler, platform: Platform) -> None:
+async def _until_done(event: Any, channel: Channel, handle: EventHandler, context: AppContext) -> None:
     while True:
         try:
-            await handle(event, platform)
+            await handle(event, context)
         except Exception as error:
             if is_transient(error):
                 log.warning("%s: %s: trying again: %r", handle.__name__, Origin.of(event), error)
-                await asyncio.sleep(_HANDOVER_PAUSE)
+                await asyncio.sleep(_SEND_PAUSE)
                 continue
             log.exception("%s: given up", Origin.of(event))
-            if channel is not platform.topics.poison:
-                await hand_over_unread(event, platform, Handover.after(event, public_text(error)))
+            if channel is not context.topics.poison:
+                await forward_unread(event, context, RetryHeaders.after(event, public_text(error)))
         return
 
 
-async def _with_retries(handle: Handler[M], message: M, platform: Platform) -> None:
+async def _with_retries(handle: Handler[M], message: M, context: AppContext) -> None:
     """Handle a message; try again while what fails is expected to pass.
 
-    While something is away that goes on for RETRY_MOMENT: nothing else could be done either. While everything answers,
+    While something is away that goes on for RETRY_INLINE_SECONDS: nothing else could be done either. While everything
+    answers,
     the fault is this message's, and its place belongs to others.
     """
-    dependencies, moment = platform.dependencies, platform.settings.retry_moment
+    dependencies, moment = context.dependencies, context.settings.retry_inline_seconds
     began = dependencies.now()
     while True:
         turn = dependencies.now()
@@ -171,7 +172,7 @@ async def _with_retries(handle: Handler[M], message: M, platform: Platform) -> N
                 wait_max=0.5,
             ):
                 with attempt:
-                    await handle(message, platform)
+                    await handle(message, context)
             return
         except Exception as error:
             if not is_transient(error) or dependencies.now() - began >= moment:
@@ -180,47 +181,49 @@ async def _with_retries(handle: Handler[M], message: M, platform: Platform) -> N
                 raise
 
 
-async def _after_failure(event: Any, message: Message, platform: Platform, error: Exception, began: float) -> None:
+async def _after_failure(event: Any, message: Message, context: AppContext, error: Exception, began: float) -> None:
     """Hand a message to a retry topic, or to the dead letters when that cannot help any more."""
     passes = is_transient(error)
-    counted = not passes or (not means_away(error) and await platform.dependencies.all_answered(began))
+    counted = not passes or (not means_away(error) and await context.dependencies.all_answered(began))
     # What can be seen outside says the kind of the fault only; the error itself is in the log.
-    handover = Handover.after(event, public_text(error), counted=counted)
+    retry_headers = RetryHeaders.after(event, public_text(error), counted=counted)
     if isinstance(message, Chunk):
-        message = message.model_copy(update={"attempt": handover.attempt})
-    retries = platform.topics.retries
-    if passes and handover.attempt <= len(retries):
+        message = message.model_copy(update={"attempt": retry_headers.attempt})
+    retries = context.topics.retries
+    if passes and retry_headers.attempt <= len(retries):
         # What waits for a service goes on soon after it is back.
-        tier = handover.attempt - 1 if counted else 0
-        due = datetime.now(UTC).timestamp() + platform.settings.retry_delays[tier]
+        tier = retry_headers.attempt - 1 if counted else 0
+        due = datetime.now(UTC).timestamp() + context.settings.retry_delays[tier]
         log.warning("%s: later, at %s: %r", Origin.of(event), retries[tier].name, error)
-        await _hand_over(message, platform, retries[tier], handover.due_at(due))
+        await _forward(message, context, retries[tier], retry_headers.due_at(due))
         return
     log.error("%s: to the dead letters: %r", Origin.of(event), error)
-    await _hand_over(message, platform, platform.topics.dead, handover)
+    await _forward(message, context, context.topics.dead, retry_headers)
 
 
-async def _hand_over(message: Message, platform: Platform, channel: Channel, handover: Handover) -> None:
+async def _forward(message: Message, context: AppContext, channel: Channel, retry_headers: RetryHeaders) -> None:
     """Send a message to another topic, however long the broker takes to be there.
 
     It is encoded anew, without what its sender may have added. One that is too large all the same is a dead letter.
     """
     key, value = message.key.encode(), message.encode()
     try:
-        await send_until_acknowledged(channel, key, value, handover.to_headers())
+        await send_until_acknowledged(channel, key, value, retry_headers.to_headers())
     except TooLarge as error:
-        log.error("%s: %s, so that it is stored as a dead letter: %s", handover.origin, channel.name, error)
-        dead = replace(handover, error=f"{handover.error} (and too large to be tried again)")
-        await _until_done(Event.made(channel.name, key, value, dead.to_headers()), platform.topics.dead, bury, platform)
+        log.error("%s: %s, so that it is stored as a dead letter: %s", retry_headers.origin, channel.name, error)
+        dead = replace(retry_headers, error=f"{retry_headers.error} (and too large to be tried again)")
+        await _until_done(
+            Event.made(channel.name, key, value, dead.to_headers()), context.topics.dead, store_dead_letter, context
+        )
 
 
-async def hand_over_unread(event: Any, platform: Platform, handover: Handover) -> None:
+async def forward_unread(event: Any, context: AppContext, retry_headers: RetryHeaders) -> None:
     """Send the event's bytes, as many as are kept, to the poison topic."""
     key, value = event.message.key, event.value
     if len(value or b"") > MAX_PAYLOAD:
-        handover, value = handover.cut(len(value)), value[:MAX_PAYLOAD]
+        retry_headers, value = retry_headers.cut(len(value)), value[:MAX_PAYLOAD]
     await send_until_acknowledged(
-        platform.topics.poison, None if key is None else key[:MAX_KEY], value, handover.to_headers()
+        context.topics.poison, None if key is None else key[:MAX_KEY], value, retry_headers.to_headers()
     )
 
 
@@ -239,6 +242,6 @@ async def send_until_acknowledged(
             raise
         except Exception as error:
             log.warning("%s does not take a message, trying again: %r", channel.name, error)
-            await asyncio.sleep(_HANDOVER_PAUSE)
+            await asyncio.sleep(_SEND_PAUSE)
         else:
             return

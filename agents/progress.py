@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from agents.faults import PermanentFault
+from app.context import AppContext
 from app.domain.actions import ENDED, Status
 from app.domain.progress import Progress
-from app.messages import ChunkResult, Feed
-from app.platform import Platform
-from app.replays import conclude
-from app.settlement import fold_ledger, recount, settle
+from app.kafka.messages import ChunkResult, Feed
+from app.services.completion import complete_if_done, recount, summarize_ledger
+from app.services.replays import conclude
 
 
-async def count(result: ChunkResult, platform: Platform) -> None:
+async def count(result: ChunkResult, context: AppContext) -> None:
     """Count the result of a chunk, or recount the action when the message asks for that."""
-    action_id, table = result.action_id, platform.progress
+    action_id, table = result.action_id, context.progress
     progress = None if result.index is None else table.get(action_id)
     if progress is None:
-        progress = await _recounted(result, platform)
+        progress = await _recounted(result, context)
         if progress is None:
-            platform.reporter.forget(action_id)
+            context.reporter.forget(action_id)
             if table.get(action_id) is not None:
                 table.drop(action_id)
             return
@@ -26,43 +26,43 @@ async def count(result: ChunkResult, platform: Platform) -> None:
         progress = progress.count(result.index, result.read_counts())
     if progress.complete:
         # What the action says of itself: a message may say anything.
-        settled = (await settle(platform, action_id, progress.chunk_count)).progress
+        settled = (await complete_if_done(context, action_id, progress.chunk_count)).progress
         if settled.complete:
             table.drop(action_id)
             return
         progress = settled.advanced(progress.fed)
-    progress = await _feed_on(progress, action_id, platform)
+    progress = await _feed_on(progress, action_id, context)
     table.set(action_id, progress)
-    platform.reporter.note(action_id, progress.counts)
+    context.reporter.note(action_id, progress.counts)
 
 
-async def _recounted(result: ChunkResult, platform: Platform) -> Progress | None:
+async def _recounted(result: ChunkResult, context: AppContext) -> Progress | None:
     """Fold the ledger: this is the first result of the action, or its table entry is lost or doubted.
 
     Returns None when the action has ended: then its counters are corrected, and nothing follows.
     """
-    action = await platform.store.actions.get(result.action_id)
+    action = await context.store.actions.get(result.action_id)
     if action is None:
         raise PermanentFault(f"no action {result.action_id}")
     if result.index is None:
-        await conclude(platform, action)
+        await conclude(context, action)
     if action["status"] in ENDED:
         if result.index is not None and action["status"] != Status.COMPLETED:
             # A chunk that was in hand when the action was given up: what it did is counted.
-            await recount(platform, result.action_id, action["chunkCount"])
+            await recount(context, result.action_id, action["chunkCount"])
         return None
-    fold = await fold_ledger(platform, result.action_id, action["chunkCount"])
+    fold = await summarize_ledger(context, result.action_id, action["chunkCount"])
     # What was asked for is on its way, even where the ledger does not show it yet: asking again would send it twice.
-    known = platform.progress.get(result.action_id)
-    fed = max(platform.settings.feed_window, fold.progress.counted.bit_length(), known.fed if known else 0)
+    known = context.progress.get(result.action_id)
+    fed = max(context.settings.feed_window, fold.progress.counted.bit_length(), known.fed if known else 0)
     return fold.progress.advanced(fed)
 
 
-async def _feed_on(progress: Progress, action_id: str, platform: Platform) -> Progress:
+async def _feed_on(progress: Progress, action_id: str, context: AppContext) -> Progress:
     """Ask for the next window when it is time."""
-    window = platform.settings.feed_window
+    window = context.settings.feed_window
     first = progress.next_window(window)
     if first is None:
         return progress
-    await platform.topics.feed.send(Feed(action_id=action_id, first=first))
+    await context.topics.feed.send(Feed(action_id=action_id, first=first))
     return progress.advanced(first + window)

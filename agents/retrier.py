@@ -11,23 +11,23 @@ import time
 from typing import Any
 
 from agents.faults import PermanentFault
-from app.dependencies import unavailable
-from app.headers import Handover
-from app.platform import Platform
+from app.context import AppContext
+from app.kafka.retry_headers import RetryHeaders
+from app.services.dependencies import unavailable
 
 #: How often a message that is due looks whether everything answers again, seconds.
 _LOOK = 1.0
 
 
-async def give_back(event: Any, platform: Platform) -> None:
+async def redeliver(event: Any, context: AppContext) -> None:
     """Wait until a message is due and can be done, then send it to its topic of origin."""
     message = event.message
-    handover = Handover.read(message.headers)
-    target = None if handover is None else platform.topics.named(handover.origin.topic)
-    if handover is None or target is None:
+    retry_headers = RetryHeaders.read(message.headers)
+    target = None if retry_headers is None else context.topics.named(retry_headers.origin.topic)
+    if retry_headers is None or target is None:
         raise PermanentFault("a message without a readable history in a retry topic")
     # Whatever a header says, nothing waits longer than the longest delay: it would hold up its partition.
-    await asyncio.sleep(min(handover.due - time.time(), max(platform.settings.retry_delays)))
-    while await unavailable(platform):
+    await asyncio.sleep(min(retry_headers.due - time.time(), max(context.settings.retry_delays)))
+    while await unavailable(context):
         await asyncio.sleep(_LOOK)
-    await target.send_raw(message.key, message.value, handover.to_headers())
+    await target.send_raw(message.key, message.value, retry_headers.to_headers())

@@ -12,9 +12,9 @@ from typing import Any
 def __getattr__(name: str) -> Any:
     if name != "app":
         raise AttributeError(name)
-    from app.logs import redact_logs
+    from app.kafka.worker import without_banner
     from app.main import create_app
-    from app.quiet_faust import without_banner
+    from app.observability.logs import redact_logs
     from app.settings import get_settings
 
     redact_logs(settings := get_settings())

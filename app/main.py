@@ -16,25 +16,25 @@ import faust
 import faust.auth
 
 from agents.cleanup import clean_up
-from agents.dead_letters import bury, keep_poison
+from agents.dead_letters import keep_poison, store_dead_letter
 from agents.dispatcher import dispatch
 from agents.feeder import feed
 from agents.guard import add_agent, add_loop, add_timer, add_waiting_topics
 from agents.processor import process
 from agents.progress import count
-from agents.retrier import give_back
-from app.delivery import RepairedTransport
-from app.kafka_security import client_options
-from app.messages import Chunk, ChunkResult, Feed
-from app.orphans import OrphanSweeper, sweep_interval
-from app.platform import Platform
-from app.quiet_faust import QuietWorker
+from agents.retrier import redeliver
+from app.context import AppContext
+from app.kafka.consumer import RepairedTransport
+from app.kafka.messages import Chunk, ChunkResult, Feed
+from app.kafka.security import client_options
+from app.kafka.topics import Topics
+from app.kafka.worker import QuietWorker
+from app.runtime import REFUSALS, is_loopback, port_is_free, prepare
+from app.services.sweeping import OrphanSweeper, sweep_interval
 from app.settings import Settings
-from app.startup import REFUSALS, is_loopback, port_is_free, prepare
-from app.topics import Topics
 from tables.progress import ProgressTable
 from web import routes
-from web.middleware import middlewares
+from web.middleware.chain import middlewares
 from web.server import ApiWeb
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 class BulkApp(faust.App):  # type: ignore[misc]
     """The Faust app with its platform, which is open from before the first service starts to after the last."""
 
-    platform: Platform
+    context: AppContext
     channels: Topics
     progress_table: ProgressTable
     settings: Settings
@@ -76,11 +76,11 @@ class BulkApp(faust.App):  # type: ignore[misc]
     async def on_start(self) -> None:
         """Open the stores before any service starts, and wait until they are there."""
         await super().on_start()
-        self.platform = Platform.open(
-            self.settings, self.channels, self.progress_table, is_moving=lambda: self.rebalancing or self.should_stop
+        self.context = AppContext.open(
+            self.settings, self.channels, self.progress_table, should_yield=lambda: self.rebalancing or self.should_stop
         )
         try:
-            await prepare(self.platform)
+            await prepare(self.context)
         except REFUSALS as error:
             _refuse(str(error))
         _quieten_garbage_collector()
@@ -95,7 +95,7 @@ class BulkApp(faust.App):  # type: ignore[misc]
     async def on_shutdown(self) -> None:
         """Close the stores after every service has stopped."""
         await super().on_shutdown()
-        await self.platform.close()
+        await self.context.close()
         self._deadline.cancel()
 
 
@@ -170,7 +170,7 @@ def create_app(settings: Settings) -> BulkApp:
         web_stats_enabled=False,
         web_metrics_enabled=False,
         web_application_options={
-            "middlewares": middlewares(lambda: app.platform),
+            "middlewares": middlewares(lambda: app.context),
             "client_max_size": 1024**2,
             "handler_args": {
                 # aiohttp closes a connection that has been waiting so long for a request to be complete up to its
@@ -188,7 +188,9 @@ def create_app(settings: Settings) -> BulkApp:
     add_agent(app, topics.feed, Feed, feed)
     add_agent(app, topics.chunks, Chunk, process, concurrency=settings.processor_concurrency)
     add_agent(app, topics.results, ChunkResult, count)
-    add_waiting_topics(app, {**dict.fromkeys(topics.retries, give_back), topics.dead: bury, topics.poison: keep_poison})
+    add_waiting_topics(
+        app, {**dict.fromkeys(topics.retries, redeliver), topics.dead: store_dead_letter, topics.poison: keep_poison}
+    )
     add_timer(app, settings.dispatch_interval_ms / 1000, dispatch, on_leader=True)
     add_timer(app, settings.dispatch_interval_ms / 1000, clean_up, on_leader=True)
     if settings.orphan_age:
@@ -200,6 +202,6 @@ def create_app(settings: Settings) -> BulkApp:
     return app
 
 
-async def _report(platform: Platform) -> None:
+async def _report(context: AppContext) -> None:
     """Write out the live counters."""
-    await platform.reporter.flush()
+    await context.reporter.flush()

@@ -12,10 +12,10 @@ from typing import Any
 from bson import ObjectId
 from redis.asyncio import Redis
 
-from app.adapters.claims import Claims
-from app.adapters.store import Store
-from app.adapters.store.upserts import Upserts
-from app.domain.csv_spans import SpanScanner
+from app.adapters.mongo import Store
+from app.adapters.mongo.statements import Upserts
+from app.adapters.redis.claims import Claims
+from app.domain.csv.spans import SpanScanner
 from app.domain.entities import ENTITIES, Columns
 from app.domain.rows import check_chunk
 from benchmarks.bed import Bed

@@ -21,8 +21,8 @@ from aiokafka.errors import KafkaError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from app.adapters.broker_access import BrokerRefuses, check_access
-from app.kafka_security import client_options
+from app.kafka.broker_access import BrokerRefuses, check_access
+from app.kafka.security import client_options
 from app.settings import Settings
 from stack.addresses import Address, is_listening
 from stack.errors import NotReady, Refused, StackError

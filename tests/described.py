@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from web.openapi import describe
+from web.openapi.document import describe
 from web.routes import ROUTES
 
 DOCUMENT = describe(ROUTES, credential_required=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.adapters.storage.identity import StorageIdentity
-from app.messages import ChunkResult, Message
+from app.kafka.messages import ChunkResult, Message
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class RecordingChannel:
 
 
 class RecordingTopics:
-    """All topics of the platform, as :class:`app.topics.Topics` has them."""
+    """All topics of the platform, as :class:`app.kafka.topics.Topics` has them."""
 
     def __init__(self, base: str = "bulk") -> None:
         self.chunks = RecordingChannel(base)

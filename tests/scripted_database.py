@@ -16,7 +16,7 @@ Script = Callable[[list[str]], Mapping[int, Mapping[str, Any]]]
 
 
 class ScriptedDatabase:
-    """What :class:`app.adapters.store.Records` needs of a database."""
+    """What :class:`app.adapters.mongo.Records` needs of a database."""
 
     write_concern = WriteConcern()
 

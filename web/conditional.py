@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from aiohttp import ETag, web
 
-from web.operations import Answer, Header
+from web.openapi.operations import Answer, Header
 
 #: It may be kept, by the client alone, and is to be asked for again each time, which then costs a 304.
 _REVALIDATED = {"Cache-Control": "private, no-cache"}

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from app.domain.legible import legible
 from app.domain.nearest import nearest
+from app.domain.printable import printable
 from web.errors import Fault, refusal
 
 
@@ -63,7 +63,7 @@ class Input(BaseModel):
             return []
         what, code = cls.unknown
         return [
-            Fault(legible(name, 40), code, unknown_message(what, name, names))
+            Fault(printable(name, 40), code, unknown_message(what, name, names))
             for name in dict.fromkeys(sent)
             if name not in names
         ]
@@ -88,7 +88,7 @@ class Form(Input):
 def unknown_message(what: str, name: str, known: list[str]) -> str:
     """Return what a client is told of a name that nobody knows: the nearest known one, or all of them."""
     meant = nearest(name, known)
-    shown = f'There is no {what} "{legible(name, 40)}"'
+    shown = f'There is no {what} "{printable(name, 40)}"'
     if meant is not None:
         return f"{shown}: did you mean {meant}?"
     return f"{shown}. There is: {', '.join(known)}." if known else f"{shown}: there is none here."

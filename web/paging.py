@@ -14,7 +14,7 @@ from pydantic import Field, PlainValidator
 
 from app.domain.actions import iso
 from web.inputs import reads
-from web.operations import Header, Problem
+from web.openapi.operations import Header, Problem
 
 DEFAULT_LIMIT, _MAX_LIMIT = 50, 500
 

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 from faust.web import Blueprint
 
 from app.domain.access import Role
-from web.actions import ActionStatisticsView, ActionsView, ActionView
-from web.dead_letters import DeadLetterReplayView, DeadLettersView
-from web.documentation import DescriptionView, DocsView, prepare
-from web.health import HealthView, ReadyView
-from web.metrics import MetricsView
-from web.operations import Operation, operation_of
-from web.records import ActionRecordsView
-from web.views import ApiView
+from web.openapi.operations import Operation, operation_of
+from web.views.actions import ActionStatisticsView, ActionsView, ActionView
+from web.views.base import ApiView
+from web.views.dead_letters import DeadLetterReplayView, DeadLettersView
+from web.views.documentation import DescriptionView, DocsView, prepare
+from web.views.health import HealthView, ReadyView
+from web.views.metrics import MetricsView
+from web.views.records import ActionRecordsView
 
 #: Needs no credential.
 OPEN = None

@@ -17,8 +17,8 @@ from aiohttp import web
 from faust.web.drivers.aiohttp import Web
 
 from web.errors import BAD_REQUEST, ApiError, internal
-from web.headers import on_response_prepare, protect
-from web.middleware import error_response, of_http
+from web.middleware.chain import error_response, of_http
+from web.middleware.response_headers import on_response_prepare, protect
 
 log = logging.getLogger(__name__)
 

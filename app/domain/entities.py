@@ -18,10 +18,10 @@ from typing import Annotated, Any, TypedDict, TypeVar, get_type_hints
 from pydantic import StringConstraints, TypeAdapter
 from pydantic_core import SchemaValidator, core_schema
 
-from app.domain.column_mapping import ColumnMapping, MappingError
-from app.domain.column_names import probable_columns
-from app.domain.csv_text import DELIMITER_NAMES, read_records
-from app.domain.legible import legible, shortened
+from app.domain.csv.column_mapping import ColumnMapping, MappingError
+from app.domain.csv.column_names import probable_columns
+from app.domain.csv.text import DELIMITER_NAMES, read_records
+from app.domain.printable import printable, shortened
 
 MAX_HEADER_BYTES = 32 * 1024
 """The header's names travel with every chunk message, so a header is kept well below what a message may
@@ -147,7 +147,7 @@ class Columns:
         """Return what messages call the entity's columns: with a mapping, what the file calls them, shortened."""
         if self.fields is None:
             return entity.columns
-        return tuple(legible(self.names[position], 60) for position in self.positions(entity))
+        return tuple(printable(self.names[position], 60) for position in self.positions(entity))
 
     def ignored(self, entity: Entity) -> list[str]:
         """Return the names of the columns that are for no field of the entity."""

@@ -31,7 +31,7 @@ _MODULES: Mapping[str, Dependency] = MappingProxyType(
     {
         "pymongo": Dependency.DATABASE,
         "motor": Dependency.DATABASE,
-        "app.adapters.store": Dependency.DATABASE,
+        "app.adapters.mongo": Dependency.DATABASE,
         "redis": Dependency.CACHE,
         "coredis": Dependency.CACHE,
         "limits": Dependency.CACHE,

@@ -15,10 +15,10 @@ from typing import Any, Final
 import numpy as np
 from pydantic_core import ErrorDetails, ValidationError
 
-from app.domain.csv_text import check_delimiter, read_records
+from app.domain.csv.text import check_delimiter, read_records
 from app.domain.entities import Columns, Damaged, Entity, Mismatch
-from app.domain.legible import legible
 from app.domain.outcomes import RowOutcome
+from app.domain.printable import printable
 
 _SHOWN: Final = 60  # characters of a value that a message shows
 _MISSING: Final = object()
@@ -278,7 +278,7 @@ def _shown(value: Any) -> str:
     if not isinstance(value, str):
         # JSON may nest deeply and be large: its kind says enough.
         return type(value).__name__ if isinstance(value, (Mapping, list, tuple)) else repr(value)[:_SHOWN]
-    return f'"{legible(value, _SHOWN)}"'
+    return f'"{printable(value, _SHOWN)}"'
 
 
 def _failed(number: int, code: str, message: str, column: str | None = None) -> RowOutcome:

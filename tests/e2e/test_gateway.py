@@ -25,7 +25,7 @@ from stack.gateway import NGINX, RULES
 from stack.samples import Sample
 from tests.conftest import namespace
 from tests.support import Worker, assert_exact, free_port, told, wait_for
-from web.headers import PROTECTIVE
+from web.middleware.response_headers import PROTECTIVE
 
 #: Chunks that are small, and survivors that need not be waited for.
 SETTINGS = {"BROKER_SESSION_TIMEOUT": "6", "STALL_TIMEOUT": "5", "BATCH_SIZE": "250"}

@@ -30,7 +30,7 @@ from tests.doors import (
 )
 from tests.support import Worker, told, wait_for
 from web.routes import ROUTES
-from web.views import ApiView
+from web.views.base import ApiView
 
 MAX_UPLOAD, MAX_FIELD = 2_000_000, 2_000  # of the shared worker
 

@@ -24,7 +24,7 @@ QUICK = {
     "BROKER_SESSION_TIMEOUT": "6",
     "STALL_TIMEOUT": "5",
     "REQUEUE_AFTER": "2",
-    "RETRY_MOMENT": "2",
+    "RETRY_INLINE_SECONDS": "2",
     "RETRY_DELAYS": "[2, 4, 8]",
     "FEED_WINDOW": "16",
     "BATCH_SIZE": "500",

@@ -19,14 +19,14 @@ from faust.transport.drivers import aiokafka as driver
 
 import agents.processor
 from app import main
+from app.adapters.mongo.actions import Actions
+from app.adapters.mongo.dead_letters import DeadLetters
+from app.adapters.mongo.ledger import Ledger
+from app.adapters.mongo.records import Records
 from app.adapters.storage import local
-from app.adapters.store.actions import Actions
-from app.adapters.store.dead_letters import DeadLetters
-from app.adapters.store.ledger import Ledger
-from app.adapters.store.records import Records
-from app.messages import Chunk
+from app.kafka.messages import Chunk
+from app.kafka.topics import Channel
 from app.settings import get_settings
-from app.topics import Channel
 from tables.progress import ProgressTable
 
 INJECT: dict[str, Any] = json.loads(os.environ.get("INJECT", "{}"))

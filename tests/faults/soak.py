@@ -50,7 +50,7 @@ _SHORT = {
 _LONG = ("broker killed", "database killed", "database hangs", "Redis killed", "Redis full", "storage unmounted")
 
 #: The retries and stalls of a worker that nobody has set up, and an outage that outlasts them, seconds.
-_REAL = {"RETRY_MOMENT": "10", "RETRY_DELAYS": "[15, 30, 60]", "STALL_TIMEOUT": "20"}
+_REAL = {"RETRY_INLINE_SECONDS": "10", "RETRY_DELAYS": "[15, 30, 60]", "STALL_TIMEOUT": "20"}
 _REAL_OUTLASTING = 240.0
 
 

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.producer import message_accumulator, producer
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
-from app.headers import Handover, Origin
+from app.kafka.retry_headers import Origin, RetryHeaders
 from stack.samples import Sample
 from tests.faults.conftest import Inject, MakeScene
 from tests.support import NotUtf8, Worker, assert_verified, wait_for
@@ -40,7 +40,7 @@ def test_dispatchers_that_both_believe_they_lead_run_an_action_once(make_scene: 
 def test_a_chunk_that_always_fails_becomes_a_dead_letter_and_its_replay_corrects_the_counters(
     make_scene: MakeScene, transient: bool
 ) -> None:
-    scene = make_scene(rows=5_000, RETRY_DELAYS="[0.5, 1, 2]", RETRY_MOMENT="0.5")
+    scene = make_scene(rows=5_000, RETRY_DELAYS="[0.5, 1, 2]", RETRY_INLINE_SECONDS="0.5")
     sick = scene.worker(inject={"fail_chunk": {"index": 3, "transient": transient}})
     action = sick.submit(scene.file)
     ended = sick.wait_ended(action)
@@ -103,7 +103,7 @@ def _letters(worker: Worker, least: int) -> list[dict[str, object]]:
 
 def test_no_size_and_no_header_stops_an_agent(make_scene: MakeScene) -> None:
     """Messages above what a producer may send, though not the broker, and headers as nobody writes them."""
-    scene = make_scene(rows=5_000, RETRY_DELAYS="[0.5, 0.5, 0.5]", RETRY_MOMENT="0.5")
+    scene = make_scene(rows=5_000, RETRY_DELAYS="[0.5, 0.5, 0.5]", RETRY_INLINE_SECONDS="0.5")
     worker = scene.worker()
     topic = scene.environment["KAFKA_TOPIC"]
     unknown = b'"actionId": "' + b"f" * 24 + b'"'
@@ -114,7 +114,7 @@ def test_no_size_and_no_header_stops_an_agent(make_scene: MakeScene) -> None:
         b"{" + unknown + b', "indexes": [' + b"1," * (large // 2) + b"1]}",
         b"{" + unknown + b', "chunkCount": 1, "counts": {"' + b"k" * large + b'": "x"}}',
     ]
-    history = Handover(Origin(f"{topic}.feed", 0, 0), 1, "2026-01-31T09:00:00.000+00:00", "it failed").to_headers()
+    history = RetryHeaders(Origin(f"{topic}.feed", 0, 0), 1, "2026-01-31T09:00:00.000+00:00", "it failed").to_headers()
     odd = [
         {"retry-count": b"-5", "due": b"1"},
         {"attempt": b"9" * 4000},

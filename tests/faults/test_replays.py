@@ -13,7 +13,7 @@ pytestmark = pytest.mark.timeout(300)
 
 def test_a_replay_survives_all_who_run_it(make_scene: MakeScene) -> None:
     """They die before they send it, between the entry and the recount, and between the recount and the mark."""
-    scene = make_scene(rows=2_000, STALL_TIMEOUT="2", RETRY_DELAYS="[0.5, 1, 2]", RETRY_MOMENT="0.5")
+    scene = make_scene(rows=2_000, STALL_TIMEOUT="2", RETRY_DELAYS="[0.5, 1, 2]", RETRY_INLINE_SECONDS="0.5")
     sick = scene.worker(inject={"fail_chunk": {"index": 2}})
     action = sick.submit(scene.file)
     assert sick.wait_ended(action)["failureCount"] >= 500

@@ -10,7 +10,7 @@ from tests.faults.conftest import MakeScene
 
 #: A chunk that fails is tried for about four seconds with these settings, and an action may stall for ten. The database
 #: has four fifths of STALL_TIMEOUT for an answer: less would not do on a machine that is busy with other tests.
-SHORT = {"RETRY_MOMENT": "0.5", "RETRY_DELAYS": "[0.5, 0.5, 1]", "STALL_TIMEOUT": "5", "ACTION_MAX_STALLS": "2"}
+SHORT = {"RETRY_INLINE_SECONDS": "0.5", "RETRY_DELAYS": "[0.5, 0.5, 1]", "STALL_TIMEOUT": "5", "ACTION_MAX_STALLS": "2"}
 
 
 @pytest.mark.parametrize(

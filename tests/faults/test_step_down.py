@@ -55,7 +55,7 @@ class SteppingDown:
 
 def test_a_step_down_refuses_no_row(make_scene: MakeScene) -> None:
     """Errors of the server fail no row and bury no chunk, however long they last; one of a document fails its row."""
-    scene = make_scene(rows=4_000, RETRY_MOMENT="1", RETRY_DELAYS="[1, 1, 1]")
+    scene = make_scene(rows=4_000, RETRY_INLINE_SECONDS="1", RETRY_DELAYS="[1, 1, 1]")
     script = SteppingDown()
     uri, name = scene.environment["MONGO_DB_URI"], scene.environment["MONGO_DB_URI"].rpartition("/")[2]
     with database_proxy(port_of(uri.rpartition("/")[0]), "contacts", script) as proxy:

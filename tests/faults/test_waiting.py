@@ -8,8 +8,8 @@ import time
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from app.headers import Handover, Origin
-from app.messages import Feed
+from app.kafka.messages import Feed
+from app.kafka.retry_headers import Origin, RetryHeaders
 from stack.samples import Sample
 from tests.faults.conftest import MakeScene, Scene
 from tests.support import Worker
@@ -44,13 +44,13 @@ def _seconds(scene: Scene, worker: Worker, prefix: str) -> float:
 async def _wait_in_retry_topic(environment: dict[str, str], count: int) -> None:
     message = Feed(action_id="f" * 24)
     origin = Origin(f"{environment['KAFKA_TOPIC']}.feed", 0, 0)
-    handover = Handover(origin, 1, "2026-01-31T09:00:00.000+00:00", "it failed", time.time() + LONG)
+    retry_headers = RetryHeaders(origin, 1, "2026-01-31T09:00:00.000+00:00", "it failed", time.time() + LONG)
     async with AIOKafkaProducer(bootstrap_servers=environment["KAFKA_BROKER"].removeprefix("kafka://")) as producer:
         for number in range(count):
             await producer.send(
                 f"{environment['KAFKA_TOPIC']}.retry.1",
                 message.encode(),
                 key=b"%d" % number,
-                headers=list(handover.to_headers().items()),
+                headers=list(retry_headers.to_headers().items()),
             )
         await producer.flush()

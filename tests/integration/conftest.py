@@ -14,21 +14,21 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from redis.asyncio import Redis
 
 from agents.processor import process
-from app.adapters.claims import Claims
-from app.adapters.rate_limits import RateLimits
-from app.adapters.snapshots import Snapshots
+from app.adapters.mongo import Store
+from app.adapters.redis.claims import Claims
+from app.adapters.redis.rate_limits import RateLimits
+from app.adapters.redis.snapshots import Snapshots
 from app.adapters.storage import open_storage
-from app.adapters.store import Store
-from app.authentication import OpenDoor
-from app.dependencies import Dependencies
+from app.context import AppContext
 from app.domain.actions import Status
-from app.domain.csv_spans import SpanScanner
+from app.domain.csv.spans import SpanScanner
 from app.domain.outcomes import ChunkOutcome, Counts
-from app.messages import ByteRange, Chunk, Source, chunk_id
-from app.platform import Platform
-from app.reporter import Reporter
+from app.kafka.messages import ByteRange, Chunk, Source, chunk_id
+from app.services.authentication import AnonymousAuthenticator
+from app.services.completion import complete_if_done
+from app.services.dependencies import Dependencies
+from app.services.progress_reporter import Reporter
 from app.settings import Settings
-from app.settlement import settle
 from tests.fakes import RecordingTopics
 
 COLUMNS = ("id", "name", "email", "status")
@@ -69,7 +69,7 @@ class Bench:
         #: The database past the store: for looking, and for breaking things.
         self.database = self._client.get_default_database()
         snapshots = Snapshots(self.redis)
-        self.platform = Platform(
+        self.context = AppContext(
             settings=settings,
             topics=cast(Any, self.topics),
             progress=cast(Any, None),
@@ -79,23 +79,23 @@ class Bench:
             claims=self.claims,
             snapshots=snapshots,
             reporter=Reporter(self.store.actions, snapshots, interval=0.5),
-            authenticator=OpenDoor(),
+            authenticator=AnonymousAuthenticator(),
             rate_limits=RateLimits(
                 settings.redis_uri.get_secret_value(),
                 window_ms=settings.rate_limit_window_ms,
                 namespace=settings.kafka_topic,
             ),
             dependencies=Dependencies({"MongoDB": self.store.check_write, "the storage": self.storage.check}),
-            is_moving=lambda: False,
+            should_yield=lambda: False,
         )
 
     async def close(self) -> None:
-        await self.platform.close()
+        await self.context.close()
         self._client.close()
 
-    def platform_with(self, **parts: Any) -> Platform:
+    def platform_with(self, **parts: Any) -> AppContext:
         """The platform of another worker, in which some parts are not the usual ones."""
-        return replace(self.platform, **parts)
+        return replace(self.context, **parts)
 
     async def submit(
         self,
@@ -161,12 +161,12 @@ class Bench:
     async def run(self, *chunks: Chunk) -> None:
         """Run chunks one after another."""
         for chunk in chunks:
-            await process(chunk, self.platform)
+            await process(chunk, self.context)
 
     async def finish(self, job: Job) -> Job:
         """Run what an action has not run yet, and end it."""
         await self.run(*job.chunks)
-        assert (await settle(self.platform, job.action_id, len(job.chunks))).progress.complete
+        assert (await complete_if_done(self.context, job.action_id, len(job.chunks))).progress.complete
         return job
 
     async def outcomes(self, job: Job) -> list[ChunkOutcome]:

@@ -12,22 +12,22 @@ import pytest
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from app import admission
-from app.adapters.store.admissions import Admissions
-from app.admission import Insertion, check_room
+from app.adapters.mongo.admissions import Admissions
+from app.context import AppContext
 from app.domain.account_limits import StorageFull, TooManyActive
 from app.domain.actions import Status
 from app.domain.idempotency import KEY_LIFETIME, KeyReused, scoped
-from app.platform import Platform
+from app.services import quotas as admission
+from app.services.quotas import Insertion, check_room
 from tests.integration.conftest import Bench
 
 ACCOUNT = "acme"
 
 
-def limited(bench: Bench, **limits: int) -> Platform:
+def limited(bench: Bench, **limits: int) -> AppContext:
     """The platform with these limits for the account."""
     settings = bench.settings.model_copy(update={"rate_limit_tiers": {ACCOUNT: limits}})
-    return replace(bench.platform, settings=settings)
+    return replace(bench.context, settings=settings)
 
 
 def action(key: str | None = None, digest: str = "one", **fields: Any) -> dict[str, Any]:
@@ -42,8 +42,8 @@ def action(key: str | None = None, digest: str = "one", **fields: Any) -> dict[s
     return document if key is None else {**document, "idempotencyKey": scoped(ACCOUNT, key), "requestDigest": digest}
 
 
-async def admit(platform: Platform, made: dict[str, Any]) -> dict[str, Any]:
-    return await admission.admit(platform, made, Insertion())
+async def reserve_quota(context: AppContext, made: dict[str, Any]) -> dict[str, Any]:
+    return await admission.reserve_quota(context, made, Insertion())
 
 
 async def stored(bench: Bench) -> int:
@@ -59,44 +59,44 @@ async def stored(bench: Bench) -> int:
 async def test_of_twenty_at_once_exactly_as_many_come_in_as_there_is_room_for(
     bench: Bench, limits: dict[str, int], refusal: type[Exception]
 ) -> None:
-    platform = limited(bench, **limits)
-    ends = await asyncio.gather(*(admit(platform, action()) for _ in range(20)), return_exceptions=True)
+    context = limited(bench, **limits)
+    ends = await asyncio.gather(*(reserve_quota(context, action()) for _ in range(20)), return_exceptions=True)
     assert [type(end) for end in ends if isinstance(end, Exception)] == [refusal] * 17
     assert await stored(bench) == 3
 
 
 @pytest.mark.parametrize("status", Status)
 async def test_an_action_that_has_not_ended_counts_scheduled_or_not(bench: Bench, status: Status) -> None:
-    platform = limited(bench, activeActions=1)
+    context = limited(bench, activeActions=1)
     await bench.store.actions.add(action(status=status))
     if status in {Status.COMPLETED, Status.FAILED, Status.CANCELLED}:
-        await check_room(platform, ACCOUNT, 0, None)
-        await admit(platform, action())
+        await check_room(context, ACCOUNT, 0, None)
+        await reserve_quota(context, action())
     else:
         with pytest.raises(TooManyActive):
-            await check_room(platform, ACCOUNT, 0, None)
+            await check_room(context, ACCOUNT, 0, None)
         with pytest.raises(TooManyActive):
-            await admit(platform, action())
+            await reserve_quota(context, action())
 
 
 async def test_bytes_are_the_files_of_all_actions_also_above_two_gigabytes(bench: Bench) -> None:
-    platform = limited(bench, storedBytes=6_000_000_000)
+    context = limited(bench, storedBytes=6_000_000_000)
     for status in (Status.COMPLETED, Status.FAILED):
         await bench.store.actions.add(action(status=status, fileSize=2_900_000_000))
     await bench.store.actions.add(action(accountId="other", fileSize=2_900_000_000))
     assert await bench.store.actions.stored_bytes(ACCOUNT) == 5_800_000_000
-    await check_room(platform, ACCOUNT, 200_000_000, None)
+    await check_room(context, ACCOUNT, 200_000_000, None)
     with pytest.raises(StorageFull, match="may have 6000000000 bytes together, and have 5800000000"):
-        await check_room(platform, ACCOUNT, 200_000_001, None)
-    await admit(platform, action(fileSize=200_000_000))
+        await check_room(context, ACCOUNT, 200_000_001, None)
+    await reserve_quota(context, action(fileSize=200_000_000))
     with pytest.raises(StorageFull):
-        await admit(platform, action(fileSize=1))
+        await reserve_quota(context, action(fileSize=1))
 
 
 async def test_an_account_without_limits_waits_for_nobody(bench: Bench) -> None:
     await bench.database["admissions"].insert_one({"_id": ACCOUNT, "holder": "somebody"})
-    await asyncio.wait_for(admit(bench.platform, action()), 2)
-    await check_room(bench.platform, ACCOUNT, 10**15, None)
+    await asyncio.wait_for(reserve_quota(bench.context, action()), 2)
+    await check_room(bench.context, ACCOUNT, 10**15, None)
 
 
 async def test_the_turn_of_one_account_does_not_hold_up_another(bench: Bench) -> None:
@@ -121,11 +121,11 @@ async def test_the_turn_of_a_dead_worker_is_taken_once_it_must_be_over(bench: Be
 
 
 async def test_a_turn_is_given_back_whatever_happens_in_it(bench: Bench) -> None:
-    platform = limited(bench, activeActions=1)
-    await admit(platform, action())
+    context = limited(bench, activeActions=1)
+    await reserve_quota(context, action())
     with pytest.raises(TooManyActive):
-        await admit(platform, action())
-    task = asyncio.create_task(admit(platform, action()))
+        await reserve_quota(context, action())
+    task = asyncio.create_task(reserve_quota(context, action()))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -138,26 +138,26 @@ async def test_a_turn_is_given_back_whatever_happens_in_it(bench: Bench) -> None
 
 @pytest.mark.parametrize("limits", [{}, {"activeActions": 1}, {"storedBytes": 150}])
 async def test_one_key_is_one_action_however_many_come_at_once(bench: Bench, limits: dict[str, int]) -> None:
-    platform = limited(bench, **limits)
-    standing = await asyncio.gather(*(admit(platform, action("key")) for _ in range(20)))
+    context = limited(bench, **limits)
+    standing = await asyncio.gather(*(reserve_quota(context, action("key")) for _ in range(20)))
     assert len({found["_id"] for found in standing}) == 1
     assert await stored(bench) == 1
-    await check_room(platform, ACCOUNT, 1000, scoped(ACCOUNT, "key"))
+    await check_room(context, ACCOUNT, 1000, scoped(ACCOUNT, "key"))
 
 
 async def test_another_request_under_the_same_key_is_refused(bench: Bench) -> None:
-    await admit(bench.platform, action("key"))
+    await reserve_quota(bench.context, action("key"))
     with pytest.raises(KeyReused):
-        await admit(bench.platform, action("key", "two"))
+        await reserve_quota(bench.context, action("key", "two"))
     assert await stored(bench) == 1
 
 
 async def test_actions_without_a_key_and_with_other_keys_are_their_own(bench: Bench) -> None:
     for key in (None, None, "a", "b"):
         made = action(key)
-        assert await admit(bench.platform, made) is made
+        assert await reserve_quota(bench.context, made) is made
     other = {**action("a"), "accountId": "other", "idempotencyKey": scoped("other", "a")}
-    assert await admit(bench.platform, other) is other
+    assert await reserve_quota(bench.context, other) is other
     assert await stored(bench) == 5
 
 
@@ -174,8 +174,8 @@ async def test_a_key_is_free_again_after_its_life_and_one_of_many_gets_it(bench:
     young = action("young", createdAt=datetime.now(UTC) - KEY_LIFETIME + timedelta(minutes=1))
     for made in (old, young):
         await bench.store.actions.add(made)
-    standing = await asyncio.gather(*(admit(bench.platform, action("key", "two")) for _ in range(10)))
+    standing = await asyncio.gather(*(reserve_quota(bench.context, action("key", "two")) for _ in range(10)))
     assert len({found["_id"] for found in standing}) == 1
     assert standing[0]["_id"] != old["_id"]
     assert await stored(bench) == 3
-    assert (await admit(bench.platform, action("young")))["_id"] == young["_id"]
+    assert (await reserve_quota(bench.context, action("young")))["_id"] == young["_id"]

@@ -13,11 +13,11 @@ from click.testing import Result
 from pymongo.errors import DuplicateKeyError
 from typer.testing import CliRunner
 
-from app.__main__ import cli
-from app.adapters.store import Store
-from app.authentication import RecentKeys
+from app.adapters.mongo import Store
+from app.cli.commands import cli
 from app.domain.access import Role
 from app.domain.api_keys import ApiKey, KeyState, fingerprint, is_key, new_key
+from app.services.authentication import ApiKeyCache
 from app.settings import Settings
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -70,7 +70,7 @@ async def test_keys_are_listed_oldest_first(store: Store) -> None:
 
 async def test_a_key_is_remembered_for_its_lifetime_and_not_longer(store: Store) -> None:
     now = 100.0
-    recent = RecentKeys(store.api_keys, lifetime=5, clock=lambda: now)
+    recent = ApiKeyCache(store.api_keys, lifetime=5, clock=lambda: now)
     key = made(new_key())
     await store.api_keys.add(key)
     assert await recent.get(key.fingerprint) == key
@@ -84,7 +84,7 @@ async def test_a_key_is_remembered_for_its_lifetime_and_not_longer(store: Store)
 
 
 async def test_with_a_lifetime_of_nothing_nothing_is_remembered(store: Store) -> None:
-    recent = RecentKeys(store.api_keys, lifetime=0)
+    recent = ApiKeyCache(store.api_keys, lifetime=0)
     key = made(new_key())
     await store.api_keys.add(key)
     assert await recent.get(key.fingerprint) == key
@@ -95,7 +95,7 @@ async def test_with_a_lifetime_of_nothing_nothing_is_remembered(store: Store) ->
 
 
 async def test_a_key_that_was_unknown_works_as_soon_as_it_is_made(store: Store) -> None:
-    recent = RecentKeys(store.api_keys, lifetime=60)
+    recent = ApiKeyCache(store.api_keys, lifetime=60)
     key = made(new_key())
     assert await recent.get(key.fingerprint) is None
     await store.api_keys.add(key)

@@ -9,7 +9,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from app.adapters.broker import WrongPartitions, create_topics
+from app.kafka.admin import WrongPartitions, create_topics
 from app.settings import Settings
 from stack.addresses import free_port
 

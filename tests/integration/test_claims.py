@@ -11,7 +11,7 @@ from bson import ObjectId
 from redis.asyncio import Redis
 from xxhash import xxh3_128_digest
 
-from app.adapters.claims import Claims, ClaimsReleased
+from app.adapters.redis.claims import Claims, ClaimsReleased
 from app.settings import Settings
 
 TTL = 1234

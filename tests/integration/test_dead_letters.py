@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.adapters.store import DeadLetters, Store
+from app.adapters.mongo import DeadLetters, Store
 from app.settings import Settings
 
 #: A moment that is past, to the millisecond.

@@ -10,10 +10,10 @@ import pytest
 from agents.dispatcher import push_stalled, send_lost
 from agents.feeder import feed
 from agents.progress import count
+from app.context import AppContext
 from app.domain.actions import Status
 from app.domain.progress import Progress
-from app.messages import Chunk, ChunkResult, Feed
-from app.platform import Platform
+from app.kafka.messages import Chunk, ChunkResult, Feed
 from tests.integration.conftest import Bench, Job
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -42,7 +42,7 @@ def table() -> Table:
 
 
 @pytest.fixture
-def platform(bench: Bench, table: Table) -> Platform:
+def context(bench: Bench, table: Table) -> AppContext:
     settings = bench.settings.model_copy(update={"feed_window": 2, "action_max_stalls": 2})
     return bench.platform_with(progress=table, settings=settings)
 
@@ -76,109 +76,109 @@ async def moment(bench: Bench, job: Job) -> dict[str, Any]:
 # Announcements
 
 
-async def test_only_one_announcement_feeds(bench: Bench, platform: Platform) -> None:
+async def test_only_one_announcement_feeds(bench: Bench, context: AppContext) -> None:
     """Of several announcements one starts the action, and only that one goes on when it is delivered again."""
     job = await bench.submit(*ROWS, chunk_rows=1, status=Status.QUEUED)
     first, second = Feed.announce(job.action_id), Feed.announce(job.action_id)
-    await feed(first, platform)
+    await feed(first, context)
     assert chunks_sent(bench) == [0, 1]
-    await feed(second, platform)
+    await feed(second, context)
     assert chunks_sent(bench) == []
-    await feed(first, platform)
+    await feed(first, context)
     assert chunks_sent(bench) == [0, 1]
-    await feed(Feed(action_id=job.action_id, first=2), platform)
+    await feed(Feed(action_id=job.action_id, first=2), context)
     assert chunks_sent(bench) == [2, 3]
 
 
-async def test_announcements_become_rare(bench: Bench, platform: Platform) -> None:
+async def test_announcements_become_rare(bench: Bench, context: AppContext) -> None:
     """A queued action is announced again after pauses that double."""
     job = await bench.submit(*ROWS, status=Status.QUEUED, updatedAt=LONG_AGO)
-    await send_lost(platform)
+    await send_lost(context)
     [announced] = feeds_sent(bench)
     assert announced.announcement
     await age(bench, job)
-    await send_lost(platform)
+    await send_lost(context)
     assert feeds_sent(bench) == [], "it was announced a moment ago"
-    pause = timedelta(seconds=2 * platform.settings.requeue_after)
+    pause = timedelta(seconds=2 * context.settings.requeue_after)
     await age(bench, job, announcedAt=datetime.now(UTC) - pause)
-    await send_lost(platform)
+    await send_lost(context)
     [again] = feeds_sent(bench)
     assert again.announcement != announced.announcement
     assert (await moment(bench, job))["announced"] == 2
 
 
-async def test_an_announcement_that_was_not_taken_does_not_count(bench: Bench, platform: Platform) -> None:
+async def test_an_announcement_that_was_not_taken_does_not_count(bench: Bench, context: AppContext) -> None:
     """While the broker is away the pauses do not grow."""
     job = await bench.submit(*ROWS, status=Status.QUEUED, updatedAt=LONG_AGO)
     bench.topics.feed.faults.append(TimeoutError())
     with pytest.raises(TimeoutError):
-        await send_lost(platform)
+        await send_lost(context)
     await age(bench, job)
-    await send_lost(platform)
+    await send_lost(context)
     assert len(feeds_sent(bench)) == 1
 
 
 # Stalls
 
 
-async def look(bench: Bench, platform: Platform, job: Job, **changes: Any) -> list[int]:
+async def look(bench: Bench, context: AppContext, job: Job, **changes: Any) -> list[int]:
     """One look of the watchdog at the action; the chunks that it sends again."""
     await age(bench, job, **changes)
-    await push_stalled(platform)
+    await push_stalled(context)
     return [index for sent in feeds_sent(bench) for index in sent.indexes or ()]
 
 
-async def test_an_action_waits_while_others_move(bench: Bench, platform: Platform) -> None:
+async def test_an_action_waits_while_others_move(bench: Bench, context: AppContext) -> None:
     """Its chunks are sent again once and not begun: as long as others have results it does not stall."""
     await bench.finish(await bench.submit("other,O,o@x.example,active"))
     job = await bench.submit(*ROWS, chunk_rows=1)
-    assert await look(bench, platform, job) == [0, 1]
+    assert await look(bench, context, job) == [0, 1]
     for _ in range(5):
-        assert await look(bench, platform, job) == []
+        assert await look(bench, context, job) == []
     assert (await moment(bench, job))["status"] == Status.PROCESSING
 
 
-async def test_an_action_fails_where_nothing_moves(bench: Bench, platform: Platform) -> None:
+async def test_an_action_fails_where_nothing_moves(bench: Bench, context: AppContext) -> None:
     """Nothing of any action has a result: after the last stall it is FAILED with the reason."""
     job = await bench.submit(*ROWS, chunk_rows=1)
     for _ in range(4):
-        await look(bench, platform, job)
+        await look(bench, context, job)
     action = await moment(bench, job)
     assert action["status"] == Status.FAILED
     assert "4 of 4 chunks have no result" in action["error"]
 
 
-async def test_chunks_begun_in_vain_are_stalls(bench: Bench, platform: Platform) -> None:
+async def test_chunks_begun_in_vain_are_stalls(bench: Bench, context: AppContext) -> None:
     """Its chunks are begun and never have a result, while others move."""
     await bench.finish(await bench.submit("other,O,o@x.example,active"))
     job = await bench.submit(*ROWS, chunk_rows=1)
-    await look(bench, platform, job)
+    await look(bench, context, job)
     await bench.store.ledger.open(job.chunk_ids[0])
-    assert await look(bench, platform, job) == []
+    assert await look(bench, context, job) == []
     assert (await moment(bench, job))["stalls"] == 0, "somebody may have it in hand"
     await bench.database["chunk_openings"].update_many({}, {"$set": {"at": LONG_AGO}})
     for _ in range(3):
-        await look(bench, platform, job)
+        await look(bench, context, job)
     assert (await moment(bench, job))["status"] == Status.FAILED
 
 
-async def test_a_new_result_begins_anew(bench: Bench, platform: Platform) -> None:
+async def test_a_new_result_begins_anew(bench: Bench, context: AppContext) -> None:
     """Stalls count in a row."""
     job = await bench.submit(*ROWS, chunk_rows=1)
     for _ in range(3):
-        await look(bench, platform, job)
+        await look(bench, context, job)
     assert (await moment(bench, job))["stalls"] == 2
     await bench.run(job.chunks[1])
-    assert await look(bench, platform, job) == [2]
+    assert await look(bench, context, job) == [2]
     assert (await moment(bench, job))["stalls"] == 0
 
 
-async def test_an_outage_is_no_stall(bench: Bench, platform: Platform) -> None:
+async def test_an_outage_is_no_stall(bench: Bench, context: AppContext) -> None:
     """While the storage is away nothing is counted and nothing sent."""
     job = await bench.submit(*ROWS, chunk_rows=1)
-    bench.platform.dependencies._probes["the storage"] = _away
+    bench.context.dependencies._probes["the storage"] = _away
     for _ in range(5):
-        assert await look(bench, platform, job) == []
+        assert await look(bench, context, job) == []
     assert (await moment(bench, job))["status"] == Status.PROCESSING
 
 
@@ -186,11 +186,11 @@ async def _away() -> None:
     raise OSError("away")
 
 
-async def test_a_recount_asks_for_no_window_twice(bench: Bench, platform: Platform, table: Table) -> None:
+async def test_a_recount_asks_for_no_window_twice(bench: Bench, context: AppContext, table: Table) -> None:
     """What the table says was asked for is on its way."""
     job = await bench.submit(*ROWS, chunk_rows=1)
     await bench.run(job.chunks[0])
     table.set(job.action_id, Progress(4, fed=4))
-    await count(ChunkResult(action_id=job.action_id, chunk_count=4), platform)
+    await count(ChunkResult(action_id=job.action_id, chunk_count=4), context)
     assert feeds_sent(bench) == []
     assert table.entries[job.action_id].counted_chunks == 1

@@ -11,13 +11,13 @@ import pytest
 from agents.cleanup import clean_up
 from agents.dispatcher import push_stalled
 from agents.progress import count
+from app.context import AppContext
 from app.domain.actions import Status
 from app.domain.outcomes import Counts
 from app.domain.progress import Progress
-from app.messages import ChunkResult
-from app.platform import Platform
-from app.settlement import end, fold_ledger, recount, settle
-from app.verification import verify
+from app.kafka.messages import ChunkResult
+from app.services.completion import complete_if_done, end, recount, summarize_ledger
+from app.services.verification import verify
 from tests.integration.conftest import Bench, Job
 from tests.integration.test_dispatcher import Table, chunks_sent, feeds_sent
 
@@ -40,7 +40,7 @@ def table() -> Table:
 
 
 @pytest.fixture
-def platform(bench: Bench, table: Table) -> Platform:
+def context(bench: Bench, table: Table) -> AppContext:
     return bench.platform_with(progress=table)
 
 
@@ -66,67 +66,67 @@ async def lose(bench: Bench, job: Job, before: dict[str, Any], *chunks: int) -> 
         await bench.database["chunk_outcomes"].delete_one({"_id": job.chunk_ids[index]})
 
 
-async def turn(bench: Bench, platform: Platform) -> None:
+async def turn(bench: Bench, context: AppContext) -> None:
     """One turn of the clean-up, at a time when everything is due."""
     await bench.database["bulk_operations"].update_many(
         {"cleanupAt": {"$exists": True}}, {"$set": {"cleanupAt": LONG_AGO}}
     )
-    await clean_up(platform)
+    await clean_up(context)
 
 
 # Claims
 
 
-async def test_claims_outlive_the_end(bench: Bench, platform: Platform) -> None:
+async def test_claims_outlive_the_end(bench: Bench, context: AppContext) -> None:
     """They are forgotten later, when the end cannot be lost any more."""
     job = await bench.submit(*ROWS, chunk_rows=2)
     await bench.run(*job.chunks)
-    await settle(platform, job.action_id, 3)
+    await complete_if_done(context, job.action_id, 3)
     claims = await bench.redis.keys(f"dedupe:{job.action_id}:*")
     assert claims
-    await clean_up(platform)
+    await clean_up(context)
     assert await bench.redis.keys(f"dedupe:{job.action_id}:*") == claims, "its time has not come"
-    await turn(bench, platform)
+    await turn(bench, context)
     assert await bench.redis.keys(f"dedupe:{job.action_id}:*") == []
     assert "cleanupAt" in await action_of(bench, job), "it is looked at once more"
-    await turn(bench, platform)
+    await turn(bench, context)
     assert "cleanupAt" not in await action_of(bench, job)
     await assert_exact(bench, job)
 
 
-async def test_an_end_that_was_lost(bench: Bench, platform: Platform) -> None:
+async def test_an_end_that_was_lost(bench: Bench, context: AppContext) -> None:
     """A database that was killed has lost the end and the last entries: the chunks run again and find their claims."""
     job = await bench.submit(*ROWS, chunk_rows=2)
     before = await action_of(bench, job)
     await bench.run(*job.chunks)
-    await settle(platform, job.action_id, 3)
+    await complete_if_done(context, job.action_id, 3)
     await lose(bench, job, before, 1, 2)
     await bench.run(job.chunks[2], job.chunks[1])
-    await settle(platform, job.action_id, 3)
+    await complete_if_done(context, job.action_id, 3)
     await assert_exact(bench, job)
 
 
 @pytest.mark.parametrize("order", [(2, 1), (1, 2)])
-async def test_an_end_that_was_lost_later(bench: Bench, platform: Platform, order: tuple[int, int]) -> None:
+async def test_an_end_that_was_lost_later(bench: Bench, context: AppContext, order: tuple[int, int]) -> None:
     """The claims are gone already: they are rebuilt, and no row owns what another has written."""
     job = await bench.submit(*ROWS, chunk_rows=2)
     before = await action_of(bench, job)
     await bench.run(*job.chunks)
-    await settle(platform, job.action_id, 3)
-    await turn(bench, platform)
+    await complete_if_done(context, job.action_id, 3)
+    await turn(bench, context)
     await lose(bench, job, before, *order)
     await bench.run(job.chunks[2])
     assert await bench.store.ledger.entry(job.chunk_ids[2]) is None
     await bench.database["bulk_operations"].update_one({"_id": job.action_id}, {"$set": {"updatedAt": LONG_AGO}})
-    await push_stalled(platform)
-    await turn(bench, platform)
+    await push_stalled(context)
+    await turn(bench, context)
     assert [feed.indexes for feed in feeds_sent(bench)] == [(1, 2)]
     await bench.run(*(job.chunks[index] for index in order))
-    await settle(platform, job.action_id, 3)
+    await complete_if_done(context, job.action_id, 3)
     await assert_exact(bench, job)
 
 
-async def test_claims_that_two_rebuild_at_once(bench: Bench, platform: Platform) -> None:
+async def test_claims_that_two_rebuild_at_once(bench: Bench, context: AppContext) -> None:
     """Whoever was overtaken does not open what the other has not finished."""
     job = await bench.submit(*ROWS, chunk_rows=2)
     await bench.run(*job.chunks[:2])
@@ -147,30 +147,30 @@ async def test_an_end_is_written_with_the_journal(bench: Bench) -> None:
 # Counters
 
 
-async def test_older_counters_change_nothing(bench: Bench, platform: Platform) -> None:
+async def test_older_counters_change_nothing(bench: Bench, context: AppContext) -> None:
     """Whoever folded the ledger before another does not write after it."""
     job = await bench.submit(*ROWS, chunk_rows=2)
     await bench.run(job.chunks[0])
-    old = await fold_ledger(platform, job.action_id, 3)
+    old = await summarize_ledger(context, job.action_id, 3)
     await bench.run(job.chunks[1])
-    await end(platform, job.action_id, Status.FAILED, await fold_ledger(platform, job.action_id, 3))
+    await end(context, job.action_id, Status.FAILED, await summarize_ledger(context, job.action_id, 3))
     await bench.run(job.chunks[2])
-    await recount(platform, job.action_id, 3)
+    await recount(context, job.action_id, 3)
     newest = await action_of(bench, job)
     await bench.store.actions.correct_counts(job.action_id, old.progress.counts, old.version)
     assert await action_of(bench, job) == newest
 
 
-async def test_recounts_at_once_agree_with_the_ledger(bench: Bench, platform: Platform) -> None:
+async def test_recounts_at_once_agree_with_the_ledger(bench: Bench, context: AppContext) -> None:
     """Many recounts, while chunks of a failed action come late."""
     job = await bench.submit(*[f"{n},N,{n}@x.example,active" for n in range(40)], chunk_rows=2)
-    await end(platform, job.action_id, Status.FAILED, await fold_ledger(platform, job.action_id, 20))
+    await end(context, job.action_id, Status.FAILED, await summarize_ledger(context, job.action_id, 20))
     await bench.claims.reopen(job.action_id)
     await bench.redis.delete(f"dedupe:{job.action_id}")
 
     async def late(index: int) -> None:
         await bench.run(job.chunks[index])
-        await recount(platform, job.action_id, 20)
+        await recount(context, job.action_id, 20)
 
     await asyncio.gather(*map(late, range(20)))
     action = await action_of(bench, job)
@@ -178,63 +178,63 @@ async def test_recounts_at_once_agree_with_the_ledger(bench: Bench, platform: Pl
     assert [text async for text in verify(bench.store, bench.storage, action)] == []
 
 
-async def failed_in_hand(bench: Bench, platform: Platform, table: Table) -> Job:
+async def failed_in_hand(bench: Bench, context: AppContext, table: Table) -> Job:
     """An action that was FAILED with one chunk counted and another one in hand, which is closed afterwards."""
     job = await bench.submit(*ROWS, chunk_rows=2)
     await bench.run(job.chunks[0])
-    fold = await fold_ledger(platform, job.action_id, 3)
+    fold = await summarize_ledger(context, job.action_id, 3)
     table.set(job.action_id, fold.progress)
-    assert await end(platform, job.action_id, Status.FAILED, fold)
+    assert await end(context, job.action_id, Status.FAILED, fold)
     await bench.claims.reopen(job.action_id)
     await bench.run(job.chunks[1])
     return job
 
 
-async def test_a_late_result_is_counted(bench: Bench, platform: Platform, table: Table) -> None:
+async def test_a_late_result_is_counted(bench: Bench, context: AppContext, table: Table) -> None:
     """Of an action that was FAILED in the meantime; the progress table keeps nothing of it."""
-    job = await failed_in_hand(bench, platform, table)
+    job = await failed_in_hand(bench, context, table)
     late = bench.topics.results.results[-1]
-    await count(ChunkResult(action_id=job.action_id, chunk_count=3), platform)
+    await count(ChunkResult(action_id=job.action_id, chunk_count=3), context)
     assert table.entries == {}
-    await count(late, platform)
+    await count(late, context)
     assert table.entries == {}
     action = await action_of(bench, job)
     assert action["processedCount"] == 4
     assert [text async for text in verify(bench.store, bench.storage, action)] == []
 
 
-async def test_a_late_result_that_is_lost_is_counted(bench: Bench, platform: Platform, table: Table) -> None:
+async def test_a_late_result_that_is_lost_is_counted(bench: Bench, context: AppContext, table: Table) -> None:
     """The clean-up compares once more, and has the table forget the action."""
-    job = await failed_in_hand(bench, platform, table)
+    job = await failed_in_hand(bench, context, table)
     bench.topics.results.sent.clear()
-    await turn(bench, platform)
+    await turn(bench, context)
     action = await action_of(bench, job)
     assert action["processedCount"] == 4
     assert [text async for text in verify(bench.store, bench.storage, action)] == []
     for result in bench.topics.results.results:
-        await count(result, platform)
+        await count(result, context)
     assert table.entries == {}
 
 
 async def test_an_action_that_is_given_up_leaves_no_entry(bench: Bench, table: Table) -> None:
     """The watchdog has the progress table forget an action that it fails."""
     settings = bench.settings.model_copy(update={"action_max_stalls": 1})
-    platform = bench.platform_with(progress=table, settings=settings)
+    context = bench.platform_with(progress=table, settings=settings)
     job = await bench.submit(*ROWS, chunk_rows=2, updatedAt=LONG_AGO, stalls=1, stalledAt=0)
     table.set(job.action_id, Progress(3))
-    await push_stalled(platform)
+    await push_stalled(context)
     assert (await action_of(bench, job))["status"] == Status.FAILED
     for result in bench.topics.results.results:
-        await count(result, platform)
+        await count(result, context)
     assert table.entries == {}
     assert chunks_sent(bench) == []
 
 
-async def test_a_message_that_lies_about_the_chunks(bench: Bench, platform: Platform) -> None:
+async def test_a_message_that_lies_about_the_chunks(bench: Bench, context: AppContext) -> None:
     """How many chunks an action has is known from the action: a result that says less does not end it early."""
     job = await bench.submit(*ROWS, chunk_rows=2)
     await bench.run(job.chunks[0])
     zero = Counts().to_document()
     for index in range(3):
-        await count(ChunkResult(action_id=job.action_id, index=index, chunk_count=1, counts=zero), platform)
+        await count(ChunkResult(action_id=job.action_id, index=index, chunk_count=1, counts=zero), context)
     assert (await action_of(bench, job))["status"] == Status.PROCESSING

@@ -13,9 +13,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from app.adapters.broker import create_topics
-from app.adapters.broker_access import BrokerRefuses, check_access
-from app.kafka_security import client_options
+from app.kafka.admin import create_topics
+from app.kafka.broker_access import BrokerRefuses, check_access
+from app.kafka.security import client_options
 from app.settings import Settings
 from tests.secure_kafka import SecureKafka, unsecured_token
 from tests.support import free_port

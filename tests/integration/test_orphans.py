@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from app import orphans
 from app.adapters.storage import Storage
-from app.orphans import OrphanSweeper, sweep_interval
-from app.platform import Platform
+from app.context import AppContext
+from app.services import sweeping as orphans
+from app.services.sweeping import OrphanSweeper, sweep_interval
 from stack import Stack
 from tests.buckets import Bucket
 from tests.integration.conftest import Bench
@@ -31,12 +31,12 @@ async def sweeping(request: pytest.FixtureRequest, bench: Bench) -> AsyncIterato
     await bench.storage.close()
     bench.storage = bucket.storage()
     await bench.storage.prepare()
-    bench.platform = bench.platform_with(storage=bench.storage)
+    bench.context = bench.platform_with(storage=bench.storage)
     yield bench
     bucket.close()
 
 
-def aged(bench: Bench, orphan_age: float) -> Platform:
+def aged(bench: Bench, orphan_age: float) -> AppContext:
     """The platform, with the age from which on something is old. Below zero, so is what was stored just now."""
     return bench.platform_with(settings=bench.settings.model_copy(update={"orphan_age": orphan_age}))
 
@@ -106,15 +106,15 @@ async def test_a_turn_does_a_bounded_amount_of_work_and_the_next_goes_on(
         await bench.submit(ROW, action_id=f"{number:024x}")
     last = f"{'f' * 24}/spans"
     await bench.storage.put(last, b"x")
-    sweeper, platform = OrphanSweeper(), aged(bench, -60)
+    sweeper, context = OrphanSweeper(), aged(bench, -60)
     for _ in range(2):
-        await sweeper.sweep_orphans(platform)
+        await sweeper.sweep_orphans(context)
         assert last in await keys(bench.storage)
-    await sweeper.sweep_orphans(platform)
+    await sweeper.sweep_orphans(context)
     assert last not in await keys(bench.storage)
     await bench.storage.put(f"{NOBODY[:-1]}f/spans", b"x")
     for _ in range(3):
-        await sweeper.sweep_orphans(platform)
+        await sweeper.sweep_orphans(context)
     assert len(await keys(bench.storage)) == 10
 
 

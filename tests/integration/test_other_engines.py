@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pymongo import ReadPreference
 
-from app.adapters.store import DeadLetters, Ledger, Records, Store
+from app.adapters.mongo import DeadLetters, Ledger, Records, Store
 from app.settings import Settings
 from tests.integration.conftest import Bench
 from tests.scripted_database import ScriptedDatabase

@@ -11,19 +11,19 @@ from typing import Any
 import pytest
 from pymongo.errors import AutoReconnect
 
-from agents.dead_letters import bury
+from agents.dead_letters import store_dead_letter
 from agents.dispatcher import push_stalled
 from agents.faults import PermanentFault
 from agents.processor import process
-from app.adapters.claims import ClaimsReleased
+from app.adapters.redis.claims import ClaimsReleased
 from app.adapters.storage import ObjectMissing
 from app.domain.actions import Status
 from app.domain.outcomes import WRITE_REFUSED, Counts
-from app.headers import Handover
-from app.messages import Chunk, Feed
-from app.ownership import store_dead_owners
-from app.settlement import settle
-from app.verification import verify
+from app.kafka.messages import Chunk, Feed
+from app.kafka.retry_headers import RetryHeaders
+from app.services.claim_recovery import store_dead_owners
+from app.services.completion import complete_if_done
+from app.services.verification import verify
 from tests.fakes import RecordingTopics, event
 from tests.integration.conftest import Bench, Job
 
@@ -192,11 +192,11 @@ async def test_a_run_that_breaks_off_at_any_step_is_finished_by_the_next_with_th
 ) -> None:
     job = await submit(bench)
     _, parts = part_of(bench, Broken, step, after=after)
-    platform = bench.platform_with(**parts)
+    context = bench.platform_with(**parts)
     with pytest.raises(AutoReconnect):
-        await process(job.chunks[0], platform)
+        await process(job.chunks[0], context)
     assert bench.topics.taken == {}
-    await process(job.chunks[0], platform)
+    await process(job.chunks[0], context)
     await assert_done(bench, job, results=1)
 
 
@@ -374,7 +374,7 @@ async def test_all_chunks_delivered_once_more_after_the_end_change_nothing(bench
     job = await bench.finish(await submit(bench))
     before = await bench.state(job)
     await bench.run(*job.chunks * 2)
-    await settle(bench.platform, job.action_id, len(job.chunks))
+    await complete_if_done(bench.context, job.action_id, len(job.chunks))
     after = await bench.state(job)
     assert (after.outcomes, after.records) == (before.outcomes, before.records)
     with pytest.raises(ClaimsReleased):
@@ -394,7 +394,7 @@ async def test_a_chunk_that_comes_after_its_action_was_failed_for_stalling_chang
     long_ago = datetime(2020, 1, 1, tzinfo=UTC)
     stalls = bench.settings.action_max_stalls
     job = await bench.submit("a,A,a@x.example,active", updatedAt=long_ago, stalls=stalls, stalledAt=0)
-    await push_stalled(bench.platform)
+    await push_stalled(bench.context)
     before = await bench.state(job)
     assert before.action is not None
     assert before.action["status"] == Status.FAILED
@@ -408,8 +408,10 @@ async def test_a_chunk_that_comes_after_its_action_was_failed_for_stalling_chang
 
 async def give_up(bench: Bench, chunk: Chunk) -> None:
     topics = RecordingTopics(bench.settings.kafka_topic)
-    headers = Handover.after(event(topic=topics.chunks.name), "it was never to be").to_headers()
-    await bury(event(chunk.encode(), topic=topics.dead.name, headers=headers), bench.platform_with(topics=topics))
+    headers = RetryHeaders.after(event(topic=topics.chunks.name), "it was never to be").to_headers()
+    await store_dead_letter(
+        event(chunk.encode(), topic=topics.dead.name, headers=headers), bench.platform_with(topics=topics)
+    )
     [told] = topics.results.results
     assert told.read_counts() == (await bench.store.ledger.summaries([chunk.id]))[chunk.id].counts
 
@@ -419,7 +421,7 @@ async def test_a_message_that_was_given_up_is_kept_for_the_account_of_its_action
     nobodys = "f" * 24
     for offset, action_id in enumerate((job.action_id, nobodys)):
         dead = event(Feed(action_id=action_id).encode(), topic=bench.topics.dead.name, offset=offset)
-        await bury(dead, bench.platform)
+        await store_dead_letter(dead, bench.context)
     letters = await bench.store.dead_letters.page({"kind": "MESSAGE"}, 10)
     assert {letter["actionId"]: letter.get("accountId") for letter in letters} == {job.action_id: "acme", nobodys: None}
 
@@ -440,14 +442,14 @@ async def test_a_replay_of_a_chunk_that_was_given_up_runs_it_and_asks_for_a_reco
     job = await submit(bench)
     await bench.store.ledger.open(job.chunks[0].id)
     await give_up(bench, job.chunks[0])
-    await settle(bench.platform, job.action_id, 1)
-    await store_dead_owners(bench.platform, await bench.store.actions.get(job.action_id) or {}, [0])
+    await complete_if_done(bench.context, job.action_id, 1)
+    await store_dead_owners(bench.context, await bench.store.actions.get(job.action_id) or {}, [0])
     replay = job.chunks[0].model_copy(update={"replay": True})
     await bench.run(replay)
     [told] = bench.topics.results.results
     assert (told.action_id, told.index, told.chunk_count) == (job.action_id, None, 1)
     bench.topics.results.sent.clear()
-    await settle(bench.platform, job.action_id, 1)
+    await complete_if_done(bench.context, job.action_id, 1)
     await bench.run(replay)
     await assert_done(bench, job, results=1)
     action = await bench.store.actions.get(job.action_id)

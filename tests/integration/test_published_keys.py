@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from jwt import PyJWK
 
-from app.adapters.tokens import KeysUnavailable, PublishedKeys
+from app.adapters.identity import JwksClient, KeysUnavailable
 from app.domain.access import InvalidToken
 from tests.security.issuer import KeyProvider, ec_signer
 
@@ -41,15 +41,15 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def keys(provider: KeyProvider, clock: Clock) -> PublishedKeys:
-    return PublishedKeys(provider.url, lifetime=LIFETIME, pause=PAUSE, clock=clock)
+def keys(provider: KeyProvider, clock: Clock) -> JwksClient:
+    return JwksClient(provider.url, lifetime=LIFETIME, pause=PAUSE, clock=clock)
 
 
-async def find(keys: PublishedKeys, kid: str) -> PyJWK:
+async def find(keys: JwksClient, kid: str) -> PyJWK:
     return await keys.key({"alg": "ES256", "kid": kid})
 
 
-async def test_keys_are_fetched_once_and_kept(provider: KeyProvider, keys: PublishedKeys, clock: Clock) -> None:
+async def test_keys_are_fetched_once_and_kept(provider: KeyProvider, keys: JwksClient, clock: Clock) -> None:
     for _ in range(5):
         assert (await find(keys, "first")).key_id == "first"
         clock.now += LIFETIME / 5
@@ -58,14 +58,14 @@ async def test_keys_are_fetched_once_and_kept(provider: KeyProvider, keys: Publi
     assert provider.requests == 2
 
 
-async def test_a_crowd_at_the_start_is_one_request(provider: KeyProvider, keys: PublishedKeys) -> None:
+async def test_a_crowd_at_the_start_is_one_request(provider: KeyProvider, keys: JwksClient) -> None:
     found = await asyncio.gather(*(find(keys, "first") for _ in range(50)))
     assert {key.key_id for key in found} == {"first"}
     assert provider.requests == 1
 
 
 async def test_a_new_key_is_found_without_waiting_for_the_lifetime(
-    provider: KeyProvider, keys: PublishedKeys, clock: Clock
+    provider: KeyProvider, keys: JwksClient, clock: Clock
 ) -> None:
     await find(keys, "first")
     provider.publish(FIRST, SECOND)
@@ -74,7 +74,7 @@ async def test_a_new_key_is_found_without_waiting_for_the_lifetime(
 
 
 async def test_made_up_key_names_do_not_reach_the_provider_more_often_than_the_pause_allows(
-    provider: KeyProvider, keys: PublishedKeys, clock: Clock
+    provider: KeyProvider, keys: JwksClient, clock: Clock
 ) -> None:
     await find(keys, "first")
     clock.now += PAUSE
@@ -85,7 +85,7 @@ async def test_made_up_key_names_do_not_reach_the_provider_more_often_than_the_p
 
 
 async def test_a_withdrawn_key_is_refused_after_the_lifetime(
-    provider: KeyProvider, keys: PublishedKeys, clock: Clock
+    provider: KeyProvider, keys: JwksClient, clock: Clock
 ) -> None:
     await find(keys, "first")
     provider.publish(SECOND)
@@ -111,7 +111,7 @@ async def test_a_withdrawn_key_is_refused_after_the_lifetime(
     ids=["500", "404", "redirect", "empty", "html", "no keys", "useless", "deep", "large", "not UTF-8"],
 )
 async def test_a_provider_that_answers_something_else_is_a_provider_that_is_away(
-    provider: KeyProvider, keys: PublishedKeys, clock: Clock, instead: tuple[int, bytes]
+    provider: KeyProvider, keys: JwksClient, clock: Clock, instead: tuple[int, bytes]
 ) -> None:
     provider.instead = instead
     with pytest.raises(KeysUnavailable):
@@ -121,9 +121,7 @@ async def test_a_provider_that_answers_something_else_is_a_provider_that_is_away
     assert (await find(keys, "first")).key_id == "first"
 
 
-async def test_a_provider_that_is_away_is_not_asked_by_every_request(
-    provider: KeyProvider, keys: PublishedKeys
-) -> None:
+async def test_a_provider_that_is_away_is_not_asked_by_every_request(provider: KeyProvider, keys: JwksClient) -> None:
     provider.instead = (500, b"")
     for _ in range(20):
         with pytest.raises(KeysUnavailable):
@@ -132,7 +130,7 @@ async def test_a_provider_that_is_away_is_not_asked_by_every_request(
 
 
 async def test_keys_that_are_kept_outlast_a_short_absence_of_the_provider(
-    provider: KeyProvider, keys: PublishedKeys, clock: Clock
+    provider: KeyProvider, keys: JwksClient, clock: Clock
 ) -> None:
     await find(keys, "first")
     provider.instead = (500, b"")
@@ -150,11 +148,11 @@ async def test_nobody_listening_is_a_provider_that_is_away(clock: Clock) -> None
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/keys"
         with pytest.raises(KeysUnavailable):
-            await find(PublishedKeys(url, lifetime=LIFETIME, clock=clock), "first")
+            await find(JwksClient(url, lifetime=LIFETIME, clock=clock), "first")
 
 
 async def test_the_loop_turns_while_the_provider_is_slow_and_known_keys_are_found(
-    provider: KeyProvider, keys: PublishedKeys, clock: Clock
+    provider: KeyProvider, keys: JwksClient, clock: Clock
 ) -> None:
     await find(keys, "first")
     provider.publish(FIRST, SECOND)
@@ -168,7 +166,7 @@ async def test_the_loop_turns_while_the_provider_is_slow_and_known_keys_are_foun
     assert (await waiting).key_id == "second"
 
 
-async def test_a_token_that_names_no_key_reaches_nobody(provider: KeyProvider, keys: PublishedKeys) -> None:
+async def test_a_token_that_names_no_key_reaches_nobody(provider: KeyProvider, keys: JwksClient) -> None:
     for header in ({}, {"kid": None}, {"kid": 1}, {"kid": ["first"]}):
         with pytest.raises(InvalidToken, match="kid"):
             await keys.key(header)
@@ -181,12 +179,12 @@ STALE = 1000.0
 
 
 @pytest.fixture
-def lasting(provider: KeyProvider, clock: Clock) -> PublishedKeys:
+def lasting(provider: KeyProvider, clock: Clock) -> JwksClient:
     """Keys that are used on for a time while their provider is away."""
-    return PublishedKeys(provider.url, lifetime=LIFETIME, stale_lifetime=STALE, pause=PAUSE, clock=clock)
+    return JwksClient(provider.url, lifetime=LIFETIME, stale_lifetime=STALE, pause=PAUSE, clock=clock)
 
 
-async def test_known_keys_outlive_an_outage(provider: KeyProvider, lasting: PublishedKeys, clock: Clock) -> None:
+async def test_known_keys_outlive_an_outage(provider: KeyProvider, lasting: JwksClient, clock: Clock) -> None:
     """For a bounded time; a key that nobody knows cannot be judged meanwhile."""
     await find(lasting, "first")
     provider.instead = (500, b"")
@@ -202,7 +200,7 @@ async def test_known_keys_outlive_an_outage(provider: KeyProvider, lasting: Publ
 
 
 async def test_who_has_a_known_key_does_not_wait(
-    provider: KeyProvider, lasting: PublishedKeys, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    provider: KeyProvider, lasting: JwksClient, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once the provider is known to be away, it is asked again beside the requests."""
     await find(lasting, "first")
@@ -226,9 +224,7 @@ async def test_who_has_a_known_key_does_not_wait(
     lasting._in_background.cancel()
 
 
-async def test_a_key_withdrawn_meanwhile_is_refused(
-    provider: KeyProvider, lasting: PublishedKeys, clock: Clock
-) -> None:
+async def test_a_key_withdrawn_meanwhile_is_refused(provider: KeyProvider, lasting: JwksClient, clock: Clock) -> None:
     await find(lasting, "first")
     provider.instead = (500, b"")
     clock.now += LIFETIME

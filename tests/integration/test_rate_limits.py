@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 import pytest
 from redis.asyncio import Redis
 
-from app.adapters.rate_limits import RateLimits, Verdict
+from app.adapters.redis.rate_limits import RateLimits, Verdict
 from app.settings import Settings
 
 MakeLimits = Callable[..., RateLimits]

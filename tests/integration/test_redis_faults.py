@@ -11,10 +11,10 @@ import redis as blocking
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, OutOfMemoryError
 
-from app.adapters.claims import Claims
-from app.adapters.rate_limits import RateLimits, RateLimitsUnavailable
-from app.adapters.redis_client import UnfitRedis, open_redis, refuse_unfit
-from app.adapters.snapshots import Snapshots
+from app.adapters.redis.claims import Claims
+from app.adapters.redis.client import UnfitRedis, open_redis, refuse_unfit
+from app.adapters.redis.rate_limits import RateLimits, RateLimitsUnavailable
+from app.adapters.redis.snapshots import Snapshots
 from tests.servers import follow, forwarder, port_of, promote, redis_server
 
 ACTION = "0" * 24

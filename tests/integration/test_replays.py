@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 
 from agents.cleanup import clean_up
-from agents.dead_letters import bury, keep_poison
+from agents.dead_letters import keep_poison, store_dead_letter
 from agents.processor import process
 from agents.progress import count
-from app import replays
-from app.adapters.claims import ClaimsReleased
+from app.adapters.redis.claims import ClaimsReleased
+from app.context import AppContext
 from app.domain.actions import Status
 from app.domain.dead_letters import Obstacle
-from app.headers import Handover
-from app.messages import Chunk, ChunkResult, Feed
-from app.platform import Platform
-from app.settlement import settle
-from app.verification import verify
+from app.kafka.messages import Chunk, ChunkResult, Feed
+from app.kafka.retry_headers import RetryHeaders
+from app.services import replays
+from app.services.completion import complete_if_done
+from app.services.verification import verify
 from tests.fakes import event
 from tests.integration.conftest import Bench, Job
 from tests.integration.test_dispatcher import Table
@@ -41,7 +41,7 @@ REPLAYED_NAMES = NAMES
 
 
 @pytest.fixture
-def platform(bench: Bench) -> Platform:
+def context(bench: Bench) -> AppContext:
     return bench.platform_with(
         progress=Table(), settings=bench.settings.model_copy(update={"claims_release_after": 0.001})
     )
@@ -49,18 +49,18 @@ def platform(bench: Bench) -> Platform:
 
 async def give_up(bench: Bench, chunk: Chunk, *, offset: int = 5) -> Any:
     """Let a chunk come to the dead letters; the event, to be delivered again."""
-    headers = Handover.after(event(topic=bench.topics.chunks.name), "it was never to be").to_headers()
+    headers = RetryHeaders.after(event(topic=bench.topics.chunks.name), "it was never to be").to_headers()
     dead = event(chunk.encode(), topic=bench.topics.dead.name, headers=headers, offset=offset)
-    await bury(dead, bench.platform)
+    await store_dead_letter(dead, bench.context)
     return dead
 
 
-async def half_dead(bench: Bench, platform: Platform) -> Job:
+async def half_dead(bench: Bench, context: AppContext) -> Job:
     """A COMPLETED action of which the second of three chunks was given up."""
     job = await bench.submit(*ROWS, chunk_rows=2)
     await bench.run(job.chunks[0], job.chunks[2])
     await give_up(bench, job.chunks[1])
-    assert (await settle(platform, job.action_id, 3)).progress.complete
+    assert (await complete_if_done(context, job.action_id, 3)).progress.complete
     bench.topics.results.sent.clear()
     return job
 
@@ -71,19 +71,19 @@ async def letter(bench: Bench, job: Job) -> dict[str, Any]:
     return found
 
 
-async def turn(bench: Bench, platform: Platform) -> None:
+async def turn(bench: Bench, context: AppContext) -> None:
     """One turn of the clean-up, at a time when everything is due."""
     for collection, name in (("bulk_operations", "cleanupAt"), ("dead_letters", "lookAt")):
         await bench.database[collection].update_many({name: {"$exists": True}}, {"$set": {name: LONG_AGO}})
-    await clean_up(platform)
+    await clean_up(context)
 
 
-async def deliver(bench: Bench, platform: Platform) -> int:
+async def deliver(bench: Bench, context: AppContext) -> int:
     """Run the chunks that were sent; how many."""
     sent = [Chunk.decode(message.value) for message in bench.topics.chunks.sent]
     bench.topics.chunks.sent.clear()
     for chunk in sent:
-        await process(chunk, platform)
+        await process(chunk, context)
     return len(sent)
 
 
@@ -103,90 +103,90 @@ async def assert_done(bench: Bench, job: Job) -> None:
 # Each place where a replay can be cut
 
 
-async def test_a_replay_is_done(bench: Bench, platform: Platform) -> None:
+async def test_a_replay_is_done(bench: Bench, context: AppContext) -> None:
     """The usual way: the clean-up finds out its duplicates, sends it, and the recount marks it."""
-    job = await half_dead(bench, platform)
-    assert await replays.start(platform, await letter(bench, job))
-    assert not await replays.start(platform, await letter(bench, job))
-    await turn(bench, platform)
-    assert await deliver(bench, platform) == 1
+    job = await half_dead(bench, context)
+    assert await replays.start(context, await letter(bench, job))
+    assert not await replays.start(context, await letter(bench, job))
+    await turn(bench, context)
+    assert await deliver(bench, context) == 1
     [recount] = [result for result in bench.topics.results.results if result.index is None][-1:]
-    await count(recount, platform)
+    await count(recount, context)
     await assert_done(bench, job)
 
 
-async def test_a_replay_that_was_never_sent(bench: Bench, platform: Platform) -> None:
+async def test_a_replay_that_was_never_sent(bench: Bench, context: AppContext) -> None:
     """Whoever marked the letter died before it sent the message."""
-    job = await half_dead(bench, platform)
+    job = await half_dead(bench, context)
     assert await bench.store.dead_letters.claim_replay(job.chunk_ids[1], datetime.now(UTC))
     for _ in range(2):
-        await turn(bench, platform)
-        await deliver(bench, platform)
-    await turn(bench, platform)
+        await turn(bench, context)
+        await deliver(bench, context)
+    await turn(bench, context)
     await assert_done(bench, job)
 
 
-async def test_a_replay_without_its_recount(bench: Bench, platform: Platform) -> None:
+async def test_a_replay_without_its_recount(bench: Bench, context: AppContext) -> None:
     """Whoever ran the chunk died between the entry and the recount: nobody is told."""
-    job = await half_dead(bench, platform)
-    await replays.start(platform, await letter(bench, job))
-    await turn(bench, platform)
-    await deliver(bench, platform)
+    job = await half_dead(bench, context)
+    await replays.start(context, await letter(bench, job))
+    await turn(bench, context)
+    await deliver(bench, context)
     bench.topics.results.sent.clear()
-    await turn(bench, platform)
+    await turn(bench, context)
     await assert_done(bench, job)
 
 
-async def test_a_replay_that_was_recounted_only(bench: Bench, platform: Platform) -> None:
+async def test_a_replay_that_was_recounted_only(bench: Bench, context: AppContext) -> None:
     """Whoever recounted died before the letter was marked."""
-    job = await half_dead(bench, platform)
-    await replays.start(platform, await letter(bench, job))
-    await turn(bench, platform)
-    await deliver(bench, platform)
-    await settle(platform, job.action_id, 3)
+    job = await half_dead(bench, context)
+    await replays.start(context, await letter(bench, job))
+    await turn(bench, context)
+    await deliver(bench, context)
+    await complete_if_done(context, job.action_id, 3)
     assert (await letter(bench, job))["status"] == "REPLAYED"
-    await turn(bench, platform)
+    await turn(bench, context)
     await assert_done(bench, job)
 
 
-async def test_a_chunk_that_dies_again_is_dead_again(bench: Bench, platform: Platform) -> None:
+async def test_a_chunk_that_dies_again_is_dead_again(bench: Bench, context: AppContext) -> None:
     """With the reason; and its next replay finds what it needs."""
-    job = await half_dead(bench, platform)
-    await replays.start(platform, await letter(bench, job))
-    await turn(bench, platform)
+    job = await half_dead(bench, context)
+    await replays.start(context, await letter(bench, job))
+    await turn(bench, context)
     bench.topics.chunks.sent.clear()
     await give_up(bench, job.chunks[1].model_copy(update={"replay": True}), offset=6)
     dead = await letter(bench, job)
     assert (dead["status"], dead["error"]) == ("DEAD", "it was never to be")
-    assert await replays.start(platform, dead)
-    assert await deliver(bench, platform) == 1
-    await turn(bench, platform)
+    assert await replays.start(context, dead)
+    assert await deliver(bench, context) == 1
+    await turn(bench, context)
     await assert_done(bench, job)
 
 
-async def test_a_death_that_is_told_twice(bench: Bench, platform: Platform) -> None:
+async def test_a_death_that_is_told_twice(bench: Bench, context: AppContext) -> None:
     """The message of the death is delivered again after the replay: the letter stays DONE."""
     job = await bench.submit(*ROWS, chunk_rows=2)
     await bench.run(job.chunks[0], job.chunks[2])
     death = await give_up(bench, job.chunks[1])
-    await settle(platform, job.action_id, 3)
-    await replays.start(platform, await letter(bench, job))
+    await complete_if_done(context, job.action_id, 3)
+    await replays.start(context, await letter(bench, job))
     for _ in range(2):
-        await turn(bench, platform)
-        await deliver(bench, platform)
-    await bury(death, bench.platform)
+        await turn(bench, context)
+        await deliver(bench, context)
+    await store_dead_letter(death, bench.context)
     await assert_done(bench, job)
     await give_up(bench, job.chunks[1], offset=7)
     await assert_done(bench, job)
 
 
-async def test_a_replay_that_nobody_runs_is_dead_again(bench: Bench, platform: Platform) -> None:
+async def test_a_replay_that_nobody_runs_is_dead_again(bench: Bench, context: AppContext) -> None:
     """It is sent a bounded number of times, after pauses that double."""
-    job = await half_dead(bench, platform)
-    await replays.start(platform, await letter(bench, job))
+    job = await half_dead(bench, context)
+    await replays.start(context, await letter(bench, job))
     sent = 0
     for _ in range(30):
-        await turn(bench, platform)
+        await turn(bench, context)
         sent += len(bench.topics.chunks.sent)
         bench.topics.chunks.sent.clear()
     dead = await letter(bench, job)
@@ -196,10 +196,10 @@ async def test_a_replay_that_nobody_runs_is_dead_again(bench: Bench, platform: P
 # What a replay needs
 
 
-async def test_nothing_is_kept_in_redis(bench: Bench, platform: Platform) -> None:
+async def test_nothing_is_kept_in_redis(bench: Bench, context: AppContext) -> None:
     """Of an action with a dead chunk no claim is left, and the duplicates of the chunk are stored."""
-    job = await half_dead(bench, platform)
-    await turn(bench, platform)
+    job = await half_dead(bench, context)
+    await turn(bench, context)
     assert await bench.redis.keys(f"dedupe:{job.action_id}:*") == []
     assert await bench.redis.zscore("dedupe:expiry", f"dedupe:{job.action_id}") is None
     assert await bench.store.ledger.owners(job.chunk_ids[1]) == {3: 1, 4: 5}
@@ -208,55 +208,55 @@ async def test_nothing_is_kept_in_redis(bench: Bench, platform: Platform) -> Non
 
 
 @pytest.mark.parametrize("gone", ["released", "forgotten"])
-async def test_an_old_letter_is_replayed_exactly(bench: Bench, platform: Platform, gone: str) -> None:
+async def test_an_old_letter_is_replayed_exactly(bench: Bench, context: AppContext, gone: str) -> None:
     """Its claims are gone and its duplicates were never stored: they are worked out from the file and the ledger."""
-    job = await half_dead(bench, platform)
+    job = await half_dead(bench, context)
     await bench.claims.release(job.action_id)
     if gone == "forgotten":
         await bench.redis.delete(f"dedupe:{job.action_id}")
-    await replays.start(platform, await letter(bench, job))
+    await replays.start(context, await letter(bench, job))
     for _ in range(2):
-        await turn(bench, platform)
-        await deliver(bench, platform)
+        await turn(bench, context)
+        await deliver(bench, context)
     await assert_done(bench, job)
     assert await bench.redis.keys(f"dedupe:{job.action_id}:*") == []
 
 
-async def test_a_chunk_without_a_file_says_so(bench: Bench, platform: Platform) -> None:
+async def test_a_chunk_without_a_file_says_so(bench: Bench, context: AppContext) -> None:
     """Nobody can run it: its letter is DEAD, and cannot be replayed."""
-    job = await half_dead(bench, platform)
+    job = await half_dead(bench, context)
     await bench.storage.delete(f"{job.action_id}/upload.csv")
-    assert await replays.start(platform, await letter(bench, job))
-    await turn(bench, platform)
+    assert await replays.start(context, await letter(bench, job))
+    await turn(bench, context)
     dead = await letter(bench, job)
     assert (dead["status"], dead["error"]) == ("DEAD", Obstacle.CHUNK_UNREADABLE)
-    assert await replays.obstacle(platform, dead) == Obstacle.CHUNK_UNREADABLE
+    assert await replays.obstacle(context, dead) == Obstacle.CHUNK_UNREADABLE
 
 
-async def test_a_chunk_of_a_failed_action_says_so(bench: Bench, platform: Platform) -> None:
+async def test_a_chunk_of_a_failed_action_says_so(bench: Bench, context: AppContext) -> None:
     """Before the replay, and when the action fails in the middle of one."""
     job = await bench.submit(*ROWS, chunk_rows=2)
     await give_up(bench, job.chunks[1])
     dead = await letter(bench, job)
-    assert await replays.obstacle(platform, dead) is None
-    await replays.start(platform, dead)
-    await bench.store.actions.move(job.action_id, Status.FAILED)
-    await turn(bench, platform)
+    assert await replays.obstacle(context, dead) is None
+    await replays.start(context, dead)
+    await bench.store.actions.transition(job.action_id, Status.FAILED)
+    await turn(bench, context)
     dead = await letter(bench, job)
     assert (dead["status"], dead["error"]) == ("DEAD", Obstacle.ACTION_OVER)
-    assert await replays.obstacle(platform, dead) == Obstacle.ACTION_OVER
+    assert await replays.obstacle(context, dead) == Obstacle.ACTION_OVER
 
 
-async def test_a_chunk_is_replayed_while_its_action_runs(bench: Bench, platform: Platform) -> None:
+async def test_a_chunk_is_replayed_while_its_action_runs(bench: Bench, context: AppContext) -> None:
     """There its claims are those of all others."""
     job = await bench.submit(*ROWS, chunk_rows=2)
     await bench.run(job.chunks[0])
     await give_up(bench, job.chunks[1])
     await bench.run(job.chunks[2])
-    await replays.start(platform, await letter(bench, job))
-    assert await deliver(bench, platform) == 1
-    await count(ChunkResult(action_id=job.action_id, chunk_count=3), platform)
-    assert (await settle(platform, job.action_id, 3)).progress.complete
+    await replays.start(context, await letter(bench, job))
+    assert await deliver(bench, context) == 1
+    await count(ChunkResult(action_id=job.action_id, chunk_count=3), context)
+    assert (await complete_if_done(context, job.action_id, 3)).progress.complete
     await assert_done(bench, job)
 
 
@@ -264,20 +264,20 @@ async def test_a_chunk_is_replayed_while_its_action_runs(bench: Bench, platform:
 
 
 @pytest.mark.parametrize("kind", ["POISON", "MESSAGE"])
-async def test_a_message_is_done_when_it_is_sent(bench: Bench, platform: Platform, kind: str) -> None:
+async def test_a_message_is_done_when_it_is_sent(bench: Bench, context: AppContext, kind: str) -> None:
     """The broker has it; what becomes of it there is another story."""
     value = Feed(action_id="f" * 24).encode() if kind == "MESSAGE" else b"\xff"
-    handler, topic = (bury, bench.topics.dead) if kind == "MESSAGE" else (keep_poison, bench.topics.poison)
-    headers = Handover.after(event(topic=bench.topics.feed.name), "no").to_headers()
-    await handler(event(value, topic=topic.name, headers=headers), bench.platform)
+    handler, topic = (store_dead_letter, bench.topics.dead) if kind == "MESSAGE" else (keep_poison, bench.topics.poison)
+    headers = RetryHeaders.after(event(topic=bench.topics.feed.name), "no").to_headers()
+    await handler(event(value, topic=topic.name, headers=headers), bench.context)
     [dead] = await bench.store.dead_letters.page({"kind": kind}, 10)
     bench.topics.feed.faults.append(TimeoutError())
     with pytest.raises(TimeoutError):
-        await replays.start(platform, dead)
+        await replays.start(context, dead)
     [dead] = await bench.store.dead_letters.page({"kind": kind}, 10)
     assert dead["status"] == "DEAD"
     # Whoever marked it died before it sent it.
     assert await bench.store.dead_letters.claim_replay(dead["_id"], datetime.now(UTC))
-    await turn(bench, platform)
+    await turn(bench, context)
     [dead] = await bench.store.dead_letters.page({"kind": kind}, 10)
     assert (dead["status"], [sent.value for sent in bench.topics.feed.sent]) == ("DONE", [value])

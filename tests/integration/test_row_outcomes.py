@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.domain.outcomes import RowStatus
-from app.row_outcomes import page_of_rows
+from app.services.results import page_of_rows
 from tests.integration.conftest import Bench, Job
 
 BAD = "no address"
@@ -40,7 +40,7 @@ async def pages(bench: Bench, job: Job, status: RowStatus | None, limit: int) ->
     found, place = [], (0, 0)
     while True:
         rows, following = await page_of_rows(
-            bench.platform, action, status=status, chunk=place[0], after=place[1], limit=limit
+            bench.context, action, status=status, chunk=place[0], after=place[1], limit=limit
         )
         found.append(rows)
         if following is None:

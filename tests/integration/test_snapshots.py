@@ -10,7 +10,8 @@ import pytest
 from bson import ObjectId
 from redis.asyncio import Redis
 
-from app.adapters.snapshots import Snapshots
+from app.adapters.redis import snapshots
+from app.adapters.redis.snapshots import Snapshots
 from app.settings import Settings
 from stack.addresses import free_port
 
@@ -74,4 +75,4 @@ async def test_a_redis_that_is_away_only_makes_progress_look_older(
     await away.publish(action, COUNTERS)
     assert await away.get(action) == {}
     await away.drop(action)
-    assert [record.levelname for record in caplog.records if record.name == "app.adapters.snapshots"] == ["WARNING"] * 3
+    assert [record.levelname for record in caplog.records if record.name == snapshots.__name__] == ["WARNING"] * 3

@@ -14,7 +14,7 @@ import pytest
 from agents.faults import is_transient
 from app.adapters.storage import IdentifiedStorage, ObjectMissing, open_storage
 from app.adapters.storage.identity import MARKER, WrongStorage
-from app.orphans import OrphanSweeper
+from app.services.sweeping import OrphanSweeper
 from tests.buckets import Bucket
 from tests.fakes import MemoryRegister
 from tests.integration.conftest import Bench
@@ -327,9 +327,9 @@ async def test_a_chunk_waits_for_a_storage_that_vanished(bench: Bench) -> None:
 
 async def test_the_sweeper_leaves_alone_what_is_not_ours(bench: Bench) -> None:
     """Neither in a storage that another database knows, nor the marker in its own."""
-    platform = bench.platform_with(settings=bench.settings.model_copy(update={"orphan_age": -60}))
+    context = bench.platform_with(settings=bench.settings.model_copy(update={"orphan_age": -60}))
     place = LocalPlace(Path(bench.settings.storage_uri.removeprefix("file://")))
-    await OrphanSweeper().sweep_orphans(platform)
+    await OrphanSweeper().sweep_orphans(context)
     assert place.contents() == {MARKER}
     place.vanish()
     other = place.open(MemoryRegister())
@@ -337,5 +337,5 @@ async def test_the_sweeper_leaves_alone_what_is_not_ours(bench: Bench) -> None:
     await other.put(KEY, DATA)
     place.put(".parts/begun", DATA)
     with pytest.raises(OSError):
-        await OrphanSweeper().sweep_orphans(platform)
+        await OrphanSweeper().sweep_orphans(context)
     assert place.contents() == {MARKER, KEY, ".parts/begun"}

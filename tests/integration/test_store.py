@@ -11,11 +11,11 @@ import pytest
 from bson import BSON, ObjectId
 from pymongo import WriteConcern
 
-from app.adapters.store import Records, Store
-from app.adapters.store.ledger import Entry
+from app.adapters.mongo import Records, Store
+from app.adapters.mongo.ledger import Entry
 from app.domain.actions import ENDED, TRANSITIONS, Status
 from app.domain.outcomes import ChunkOutcome, Counts, RowOutcome
-from app.messages import chunk_id
+from app.kafka.messages import chunk_id
 from app.settings import Settings
 
 #: A moment that is past, to the millisecond.
@@ -86,7 +86,7 @@ async def test_a_status_changes_exactly_where_the_state_machine_allows_it(
     store: Store, present: Status, target: Status
 ) -> None:
     action_id = await add_action(store, status=present)
-    moved = await store.actions.move(action_id, target, note="moved")
+    moved = await store.actions.transition(action_id, target, note="moved")
     if target in TRANSITIONS[present]:
         assert moved is not None
         assert (moved["status"], moved["note"]) == (target, "moved")
@@ -100,13 +100,13 @@ async def test_a_status_changes_exactly_where_the_state_machine_allows_it(
 
 
 async def test_moving_what_is_not_there_changes_nothing(store: Store) -> None:
-    assert await store.actions.move(str(ObjectId()), Status.PROCESSING) is None
+    assert await store.actions.transition(str(ObjectId()), Status.PROCESSING) is None
 
 
 async def test_of_many_who_move_an_action_at_once_one_wins(store: Store) -> None:
     for _ in range(10):
         action_id = await add_action(store, status=Status.SCHEDULED)
-        moved = await asyncio.gather(*(store.actions.move(action_id, Status.QUEUED, by=n) for n in range(8)))
+        moved = await asyncio.gather(*(store.actions.transition(action_id, Status.QUEUED, by=n) for n in range(8)))
         [winner] = [action for action in moved if action is not None]
         action = await store.actions.get(action_id)
         assert action is not None
@@ -117,7 +117,7 @@ async def test_of_two_different_ends_one_stands(store: Store) -> None:
     for _ in range(10):
         action_id = await add_action(store, status=Status.PROCESSING)
         ends = (Status.COMPLETED, Status.CANCELLED, Status.FAILED)
-        moved = await asyncio.gather(*(store.actions.move(action_id, end) for end in ends))
+        moved = await asyncio.gather(*(store.actions.transition(action_id, end) for end in ends))
         [winner] = [action for action in moved if action is not None]
         assert await status_of(store, action_id) == winner["status"]
 
@@ -136,7 +136,7 @@ async def test_pages_are_newest_first_and_their_cursor_leaves_out_and_repeats_no
     # Some were made in the same millisecond: there the id decides.
     made = [(NOW + timedelta(milliseconds=n // 3), await add_action(store)) for n in range(20)]
     for moment, action_id in made:
-        await store.actions.move(action_id, Status.PROCESSING, createdAt=moment)
+        await store.actions.transition(action_id, Status.PROCESSING, createdAt=moment)
     await add_action(store, accountId="another")
     expected = [action_id for _, action_id in sorted(made, reverse=True)]
     for size in (1, 4, 20, 50):
@@ -176,9 +176,9 @@ async def test_unchanged_is_what_nothing_has_touched_since(store: Store) -> None
 async def test_an_action_is_claimed_for_a_look_by_one_of_many(store: Store) -> None:
     for _ in range(10):
         action_id = await add_action(store)
-        claimed = await asyncio.gather(*(store.actions.touch(action_id, NOW) for _ in range(8)))
+        claimed = await asyncio.gather(*(store.actions.claim_unchanged(action_id, NOW) for _ in range(8)))
         assert claimed.count(True) == 1
-        assert not await store.actions.touch(action_id, NOW)
+        assert not await store.actions.claim_unchanged(action_id, NOW)
     assert await store.actions.unchanged_since(Status.QUEUED, NOW, 100) == []
 
 

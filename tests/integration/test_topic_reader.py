@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.structs import TopicPartition
 
-from app.adapters.topic_reader import Event, TopicReader
+from app.kafka.topic_reader import Event, TopicReader
 from stack import Stack
 from tests.support import eventually
 

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from pymongo.errors import AutoReconnect, OperationFailure, ServerSelectionTimeoutError
 
 from tests.integration.conftest import Bench
-from web.uploads import receive
+from web.upload.handler import receive
 
 KEY = {"Idempotency-Key": "once"}
 
@@ -22,7 +22,7 @@ KEY = {"Idempotency-Key": "once"}
 async def client(bench: Bench) -> AsyncIterator[TestClient[web.Request, web.Application]]:
     async def post(request: web.Request) -> web.Response:
         try:
-            action, replayed = await receive(request, bench.platform, "acme")
+            action, replayed = await receive(request, bench.context, "acme")
         except Exception as error:  # as the middleware does
             return web.json_response({"error": str(error)}, status=getattr(error, "status", 503))
         return web.json_response({"id": action["_id"], "replayed": replayed}, status=201)
@@ -83,7 +83,7 @@ LIMITED = {"max_active_actions": 5, "max_stored_bytes": 1_000_000}
 @pytest.fixture
 def limited(bench: Bench) -> Bench:
     """A bench on which the account has limits, so that its uploads are stored one after another."""
-    bench.platform = bench.platform_with(settings=bench.settings.model_copy(update=LIMITED))
+    bench.context = bench.platform_with(settings=bench.settings.model_copy(update=LIMITED))
     return bench
 
 

@@ -14,7 +14,7 @@ from app.adapters.storage import LocalStorage, OutOfSpace
 from app.adapters.storage.identity import MARKER
 from tests.integration.conftest import Bench
 from web.errors import ApiError
-from web.uploads import receive
+from web.upload.handler import receive
 
 Client = TestClient[web.Request, web.Application]
 HEADER = b"id,name,email,status\n"
@@ -26,7 +26,7 @@ GOOD = HEADER + ROW
 async def client(bench: Bench) -> AsyncIterator[Client]:
     async def post(request: web.Request) -> web.Response:
         try:
-            action, _ = await receive(request, bench.platform, request.headers.get("accountid", "acme"))
+            action, _ = await receive(request, bench.context, request.headers.get("accountid", "acme"))
         except ApiError as error:
             return web.json_response(
                 {"code": error.code, "error": error.message}, status=error.status, headers=error.headers
@@ -40,7 +40,7 @@ async def client(bench: Bench) -> AsyncIterator[Client]:
 
 
 def limit(bench: Bench, **limits: int) -> None:
-    bench.platform = bench.platform_with(settings=bench.settings.model_copy(update=limits))
+    bench.context = bench.platform_with(settings=bench.settings.model_copy(update=limits))
 
 
 async def upload(client: Client, content: Any = GOOD, account: str = "acme", **fields: str) -> tuple[int, str]:
@@ -116,7 +116,7 @@ async def test_so_many_at_the_same_time(
         yield ROW
 
     under_way = [asyncio.create_task(upload(client, slowly(), others)) for _ in range(2)]
-    while bench.platform.open_uploads.total < 2:
+    while bench.context.open_uploads.total < 2:
         await asyncio.sleep(0.01)
     assert await upload(client) == refused
     go_on.set()

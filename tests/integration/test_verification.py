@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from agents.dead_letters import bury
+from agents.dead_letters import store_dead_letter
 from app.domain.actions import Status
 from app.domain.outcomes import WRITE_REFUSED
-from app.headers import Handover
-from app.settlement import settle
-from app.verification import verify
+from app.kafka.retry_headers import RetryHeaders
+from app.services.completion import complete_if_done
+from app.services.verification import verify
 from tests.fakes import event
 from tests.integration.conftest import Bench, Job
 
@@ -80,7 +80,7 @@ async def test_an_action_that_failed_need_not_have_all_outcomes_but_those_must_b
     job = await bench.submit(*ROWS, chunk_rows=CHUNK_ROWS)
     await bench.run(job.chunks[0])
     [outcome] = (await bench.store.ledger.outcomes(job.chunk_ids)).values()
-    await bench.store.actions.move(job.action_id, Status.FAILED, **outcome.counts.to_document())
+    await bench.store.actions.transition(job.action_id, Status.FAILED, **outcome.counts.to_document())
     assert await differences(bench, job) == []
     await bench.database["contacts"].delete_one({"id": "a"})
     assert await differences(bench, job) == ["row 1: its record default:a does not exist"]
@@ -271,8 +271,8 @@ async def test_a_row_that_was_lost_and_is_called_a_duplicate_is_named(bench: Ben
 async def _give_up(bench: Bench, job: Job, index: int) -> None:
     """Let a chunk be given up."""
     topics = bench.topics
-    headers = Handover.after(event(topic=topics.chunks.name), "no").to_headers()
-    await bury(event(job.chunks[index].encode(), topic=topics.dead.name, headers=headers), bench.platform)
+    headers = RetryHeaders.after(event(topic=topics.chunks.name), "no").to_headers()
+    await store_dead_letter(event(job.chunks[index].encode(), topic=topics.dead.name, headers=headers), bench.context)
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ async def test_a_letter_of_another_state_is_named(bench: Bench, status: str, sen
     job = await bench.submit(*ROWS, chunk_rows=CHUNK_ROWS)
     await bench.run(job.chunks[0], job.chunks[2])
     await _give_up(bench, job, 1)
-    await settle(bench.platform, job.action_id, 3)
+    await complete_if_done(bench.context, job.action_id, 3)
     await _update(bench, "dead_letters", job.chunk_ids[1], status=status, seen=True)
     assert await differences(bench, job) == ([] if sentence is None else [sentence.format(*job.chunk_ids)])
 
@@ -306,7 +306,7 @@ async def test_counters_of_a_failed_action_are_compared(bench: Bench) -> None:
     """With what its ledger has, also of chunks that were closed after the end."""
     job = await bench.submit(*ROWS, chunk_rows=CHUNK_ROWS)
     await bench.run(job.chunks[0])
-    await bench.store.actions.move(job.action_id, Status.FAILED)
+    await bench.store.actions.transition(job.action_id, Status.FAILED)
     assert "processedCount is 0, the ledger says 3" in await differences(bench, job)
 
 

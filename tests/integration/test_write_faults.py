@@ -12,10 +12,10 @@ from pymongo.errors import OperationFailure
 
 from agents.guard import add_agent
 from agents.processor import process
-from app.adapters.store import Records
-from app.adapters.store.faults import StatementFault
+from app.adapters.mongo import Records
+from app.adapters.mongo.errors import StatementFault
 from app.domain.outcomes import WRITE_REFUSED, Counts
-from app.messages import Chunk
+from app.kafka.messages import Chunk
 from tests.fakes import FakeDependencies, FakeEvent, event, read_again
 from tests.integration.conftest import Bench, Job
 from tests.scripted_database import ScriptedDatabase
@@ -65,16 +65,16 @@ async def drive(bench: Bench, job: Job) -> int:
     """Give the chunk to the guarded agent, and again from each retry topic until it is in none; how often it ran."""
     ran = 0
     agents: list[Any] = []
-    platform = bench.platform_with(dependencies=FakeDependencies())
+    context = bench.platform_with(dependencies=FakeDependencies())
 
-    async def handle(chunk: Chunk, platform: Any) -> None:
+    async def handle(chunk: Chunk, context: Any) -> None:
         nonlocal ran
         ran += 1
         assert chunk.attempt == ran - 1
-        await process(chunk, platform)
+        await process(chunk, context)
 
-    app = SimpleNamespace(platform=platform, agent=lambda *_, **__: agents.append)
-    add_agent(app, platform.topics.chunks, Chunk, handle)
+    app = SimpleNamespace(context=context, agent=lambda *_, **__: agents.append)
+    add_agent(app, context.topics.chunks, Chunk, handle)
 
     async def stream() -> AsyncIterator[FakeEvent]:
         yield event(job.chunks[0].encode(), topic=bench.topics.chunks.name)
@@ -94,11 +94,11 @@ async def test_a_row_is_given_up_last(bench: Bench, attempt: int, whole: bool) -
     fail(bench, "bad", whole=whole)
     job = await submit(bench, "a", "bad", "c")
     if attempt >= LAST:
-        await process(at(job, attempt), bench.platform)
+        await process(at(job, attempt), bench.context)
         await assert_only_failed(bench, job, 2, created=2)
     else:
         with pytest.raises(OperationFailure):
-            await process(at(job, attempt), bench.platform)
+            await process(at(job, attempt), bench.context)
         assert await bench.store.ledger.entry(job.chunks[0].id) is None
         assert bench.topics.taken == {}
     # The first attempt is one command, which a server may refuse as a whole.
@@ -132,15 +132,15 @@ async def test_a_probe_speaks_for_an_only_row(bench: Bench, monkeypatch: pytest.
 
     monkeypatch.setattr(bench.store, "check_write", probe)
     with pytest.raises(StatementFault):
-        await process(at(job, LAST - 1), bench.platform)
+        await process(at(job, LAST - 1), bench.context)
     assert probes == 0
     if writable:
-        await process(at(job, LAST), bench.platform)
+        await process(at(job, LAST), bench.context)
         await assert_only_failed(bench, job, 1, created=0)
         assert await bench.database["probes"].find_one({"_id": "write"})
     else:
         with pytest.raises(OperationFailure, match="disk full"):
-            await process(at(job, LAST), bench.platform)
+            await process(at(job, LAST), bench.context)
         assert bench.topics.taken == {}
     assert probes == 1
 
@@ -174,7 +174,7 @@ async def test_refused_and_failed_rows_together(bench: Bench) -> None:
     """A document that the database refuses and a row that only fails are both FAILED, each with its own reason."""
     fail(bench, "bad", refused="rule")
     job = await submit(bench, "a", "bad", "rule")
-    await process(at(job, LAST), bench.platform)
+    await process(at(job, LAST), bench.context)
     [outcome] = await bench.outcomes(job)
     assert outcome.counts == Counts(success=1, failure=2, created=1)
     assert [(e.row, e.code) for e in outcome.exceptions] == [(2, WRITE_REFUSED), (3, WRITE_REFUSED)]

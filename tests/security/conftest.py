@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from app.adapters.store import Store
+from app.adapters.mongo import Store
 from app.domain.access import Role
 from app.domain.api_keys import ApiKey, fingerprint, new_key
 from stack import Instance, Stack

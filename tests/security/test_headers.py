@@ -11,8 +11,8 @@ import pytest
 from app.domain.access import Role
 from tests.security.conftest import Guarded
 from tests.support import Worker, told
-from web.docs_page import content_security_policy
-from web.headers import PROTECTIVE
+from web.middleware.response_headers import PROTECTIVE
+from web.openapi.page import content_security_policy
 from web.routes import ROUTES
 
 #: What an answer must not have: names of what it is made of, places in the code, addresses of services.

@@ -13,7 +13,7 @@ from schemathesis import Case
 from app.domain.access import Role
 from tests.postman import assert_all_went_well, run
 from tests.security.conftest import Guarded
-from web.openapi import describe
+from web.openapi.document import describe
 from web.routes import ROUTES
 
 DOCUMENT = describe(ROUTES, credential_required=True)

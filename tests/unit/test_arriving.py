@@ -10,17 +10,17 @@ from aiohttp import StreamReader
 from aiohttp.base_protocol import BaseProtocol
 
 from app.settings import Settings
-from web.arriving import ArrivingBody
 from web.errors import ApiError
+from web.upload.stream import UploadStream
 
 
-def arriving(**settings: Any) -> tuple[ArrivingBody, StreamReader]:
+def arriving(**settings: Any) -> tuple[UploadStream, StreamReader]:
     loop = asyncio.get_running_loop()
     protocol = BaseProtocol(loop)
     protocol.connection_made(asyncio.Transport())
     content = StreamReader(protocol, 2**16, loop=loop)
     values = {"upload_idle_timeout": 30, "upload_timeout": 60, "upload_min_rate": 0, "orphan_age": 0, **settings}
-    return ArrivingBody(content, Settings(_env_file=None, **values)), content
+    return UploadStream(content, Settings(_env_file=None, **values)), content
 
 
 async def refused(step: Any) -> tuple[int, str, str]:

@@ -10,14 +10,14 @@ from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 from pydantic import SecretStr
 
-from app.adapters.tokens import TokenVerifier
-from app.authentication import Credentials, OpenDoor, RecentKeys, open_authenticator
+from app.adapters.identity import TokenVerifier
 from app.domain.access import InvalidToken, MissingCredential, Principal, Role, Unauthenticated
 from app.domain.api_keys import new_key
+from app.services.authentication import AnonymousAuthenticator, ApiKeyCache, Credentials, open_authenticator
 from app.settings import Settings
 from tests.security.issuer import AUDIENCE, ISSUER, SECRET, token
-from web.access import access_control
 from web.errors import ApiError
+from web.middleware.access import access_control
 
 #: No test here may get as far as the database.
 NO_DATABASE = cast(Any, None)
@@ -36,22 +36,22 @@ async def authenticate(*headers: tuple[str, str], **changes: Any) -> Principal:
 
 @pytest.mark.parametrize("name", ["accountid", "AccountId", "ACCOUNTID"])
 async def test_an_open_door_takes_the_account_of_the_header(name: str) -> None:
-    principal = await OpenDoor().principal(CIMultiDict({name: "acme"}))
+    principal = await AnonymousAuthenticator().principal(CIMultiDict({name: "acme"}))
     assert (principal.account_id, principal.role) == ("acme", Role.ADMIN)
 
 
 async def test_an_open_door_without_a_header_is_the_default_account() -> None:
-    assert (await OpenDoor().principal(CIMultiDict())).account_id == "default"
+    assert (await AnonymousAuthenticator().principal(CIMultiDict())).account_id == "default"
 
 
 @pytest.mark.parametrize("values", [[""], ["a:b"], ["a", "a"], ["a", "b"], ["x" * 65]])
 async def test_an_open_door_takes_no_account_that_cannot_be(values: list[str]) -> None:
     with pytest.raises(ValueError, match="must be"):
-        await OpenDoor().principal(CIMultiDict([("accountid", value) for value in values]))
+        await AnonymousAuthenticator().principal(CIMultiDict([("accountid", value) for value in values]))
 
 
 def test_the_door_is_open_when_nothing_is_configured() -> None:
-    assert isinstance(open_authenticator(Settings(_env_file=None), NO_DATABASE), OpenDoor)
+    assert isinstance(open_authenticator(Settings(_env_file=None), NO_DATABASE), AnonymousAuthenticator)
 
 
 # With authentication
@@ -121,7 +121,7 @@ async def test_what_is_no_key_is_refused_without_asking_the_database(key: str) -
 
 
 async def test_tokens_are_refused_where_none_are_configured() -> None:
-    credentials = Credentials(RecentKeys(NO_DATABASE, lifetime=5), None, "account", "role")
+    credentials = Credentials(ApiKeyCache(NO_DATABASE, lifetime=5), None, "account", "role")
     with pytest.raises(InvalidToken, match="not taken here"):
         await credentials.principal(CIMultiDict({"Authorization": f"Bearer {token()}"}))
 
@@ -149,9 +149,9 @@ async def challenge(auth: Any) -> ApiError:
     resource = SimpleNamespace(canonical="/bulk-actions")
     request._match_info = cast(Any, SimpleNamespace(route=SimpleNamespace(resource=resource), http_exception=None))
     request["id"] = "x"
-    platform = cast(Any, SimpleNamespace(settings=settings(), authenticator=auth))
+    context = cast(Any, SimpleNamespace(settings=settings(), authenticator=auth))
     with pytest.raises(ApiError) as error:
-        await access_control(lambda: platform)(request, NO_DATABASE)
+        await access_control(lambda: context)(request, NO_DATABASE)
     return error.value
 
 

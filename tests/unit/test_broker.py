@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.adapters import broker
-from app.adapters.broker import PartitionsWithoutLeader, create_topics
+from app.kafka import admin as broker
+from app.kafka.admin import PartitionsWithoutLeader, create_topics
 
 
 class Admin:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.actions import presented
-from app.domain.column_mapping import MappingError, parse_mapping
+from app.domain.csv.column_mapping import MappingError, parse_mapping
 from app.domain.entities import ENTITIES, Columns, HeaderError, _mapped, check_header
 from app.domain.rows import check_chunk
 

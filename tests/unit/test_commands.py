@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app import __main__ as commands
+from app.cli import commands
 
 
 def test_verify_shows_how_far_it_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.domain import csv_spans
-from app.domain.csv_spans import (
+from app.domain.csv import spans as csv_spans
+from app.domain.csv.spans import (
     BlankLinesError,
     CsvError,
     FieldTooLargeError,
@@ -28,7 +28,7 @@ from app.domain.csv_spans import (
     SpanScanner,
     TooManyRowsError,
 )
-from app.domain.csv_text import SAMPLE_BYTES, other_text, read_records, refuse_reason
+from app.domain.csv.text import SAMPLE_BYTES, other_text, read_records, refuse_reason
 
 HEADER = b"id,name,email,status\n"
 

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from app import dependencies
-from app.dependencies import Dependencies, unavailable
+from app.services import dependencies
+from app.services.dependencies import Dependencies, unavailable
 
 
 class Service:

@@ -8,7 +8,7 @@ import re
 from html.parser import HTMLParser
 
 from tests.described import DOCUMENT, operations
-from web.docs_page import content_security_policy, render
+from web.openapi.page import content_security_policy, render
 
 PAGE = render(DOCUMENT)
 

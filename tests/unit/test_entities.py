@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pydantic import StringConstraints
 from pydantic_core import ValidationError
 
-from app.domain.column_mapping import MappingError, parse_mapping
-from app.domain.csv_spans import SpanScanner
+from app.domain.csv.column_mapping import MappingError, parse_mapping
+from app.domain.csv.spans import SpanScanner
 from app.domain.entities import (
     ENTITIES,
     MAX_HEADER_BYTES,

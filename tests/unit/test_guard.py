@@ -20,9 +20,9 @@ from agents import guard
 from agents.faults import PermanentFault
 from agents.guard import add_agent, add_loop, add_timer, add_waiting_topics
 from app.domain.public_faults import public_text
-from app.headers import Handover, Origin
-from app.messages import ByteRange, Chunk, ChunkResult, Feed, Source
-from app.topics import TooLarge
+from app.kafka.messages import ByteRange, Chunk, ChunkResult, Feed, Source
+from app.kafka.retry_headers import Origin, RetryHeaders
+from app.kafka.topics import TooLarge
 from tests.fakes import FakeDependencies, FakeEvent, RecordingTopics, event, read_again
 
 DELAYS = (15.0, 30.0, 60.0)
@@ -44,10 +44,14 @@ class App:
         self.dependencies = FakeDependencies()
         self.should_stop = False
         self.letters: list[tuple[str, dict[str, Any]]] = []
-        self.platform = SimpleNamespace(
+        self.context = SimpleNamespace(
             topics=self.topics,
             settings=SimpleNamespace(
-                retry_moment=10.0, retry_delays=DELAYS, brokers=[], kafka_topic="bulk", broker_session_timeout=8.0
+                retry_inline_seconds=10.0,
+                retry_delays=DELAYS,
+                brokers=[],
+                kafka_topic="bulk",
+                broker_session_timeout=8.0,
             ),
             dependencies=self.dependencies,
             store=SimpleNamespace(
@@ -99,7 +103,7 @@ def app() -> App:
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A moment of retries on the spot is three attempts; a pause is a turn of the event loop."""
-    monkeypatch.setattr(guard, "_HANDOVER_PAUSE", 0)
+    monkeypatch.setattr(guard, "_SEND_PAUSE", 0)
     with stamina.set_testing(True, attempts=3):
         yield
 
@@ -109,7 +113,7 @@ def handler(*outcomes: Exception | None) -> Callable[[Any, Any], Awaitable[None]
     left = list(outcomes)
     seen: list[Any] = []
 
-    async def handle(message: Any, platform: Any) -> None:
+    async def handle(message: Any, context: Any) -> None:
         seen.append(message)
         outcome = left.pop(0) if len(left) > 1 else left[0]
         if outcome is not None:
@@ -123,8 +127,8 @@ def feed_event(**changes: Any) -> FakeEvent:
     return event(FEED.encode(), topic="bulk.feed", **changes)
 
 
-def history(app: App, channel: str) -> list[Handover]:
-    found = [Handover.read(sent.headers) for sent in app.topics.taken.get(channel, [])]
+def history(app: App, channel: str) -> list[RetryHeaders]:
+    found = [RetryHeaders.read(sent.headers) for sent in app.topics.taken.get(channel, [])]
     assert None not in found
     return [one for one in found if one is not None]
 
@@ -239,7 +243,7 @@ async def test_a_history_that_cannot_be_read_begins_anew(app: App, headers: Any)
 
 @pytest.mark.parametrize("count", ["-1", "-2", "-100", "1000000"])
 async def test_a_history_with_a_count_that_cannot_be_loses_no_message(app: App, count: str) -> None:
-    headers = {**Handover.after(feed_event(), "before").to_headers(), "retry-count": count.encode()}
+    headers = {**RetryHeaders.after(feed_event(), "before").to_headers(), "retry-count": count.encode()}
     add_agent(app, app.topics.feed, Feed, handler(TimeoutError()))
     assert await app.run(feed_event(headers=headers)) == 1
     assert sum(len(sent) for sent in app.topics.taken.values()) == 1
@@ -290,7 +294,7 @@ async def test_an_event_counts_as_done_only_when_the_broker_has_its_hand_over(ap
 async def test_a_worker_that_stops_hands_nothing_over(app: App) -> None:
     begun = asyncio.Event()
 
-    async def handle(message: Feed, platform: Any) -> None:
+    async def handle(message: Feed, context: Any) -> None:
         begun.set()
         await asyncio.Event().wait()
 
@@ -323,7 +327,7 @@ CHUNK = Chunk(
 )
 
 
-async def fail_again_and_again(app: App, message: FakeEvent, times: int) -> list[tuple[str, Handover, bytes]]:
+async def fail_again_and_again(app: App, message: FakeEvent, times: int) -> list[tuple[str, RetryHeaders, bytes]]:
     """Let a message fail, give it back from where it goes, and so on: where it went each time, and as what."""
     way = []
     for _ in range(times):
@@ -340,7 +344,7 @@ async def fail_again_and_again(app: App, message: FakeEvent, times: int) -> list
 async def test_an_outage_gives_nothing_up(app: App) -> None:
     """While something is away a message waits in the first retry topic, however often, and nothing is counted."""
     app.dependencies.away = ["MongoDB"]
-    app.platform.settings.retry_moment = 0.01
+    app.context.settings.retry_inline_seconds = 0.01
     add_agent(app, app.topics.chunks, Chunk, handler(AutoReconnect()))
     way = await fail_again_and_again(app, event(CHUNK.encode(), topic="bulk"), 20)
     assert {name for name, _, _ in way} == {"bulk.retry.1"}
@@ -350,7 +354,7 @@ async def test_an_outage_gives_nothing_up(app: App) -> None:
 
 @pytest.mark.parametrize("error", [ProducerSendError("no leader"), ReadOnlyError(), OutOfMemoryError()], ids=repr)
 async def test_an_error_that_means_away_counts_nothing(app: App, error: Exception) -> None:
-    app.platform.settings.retry_moment = 0.01
+    app.context.settings.retry_inline_seconds = 0.01
     add_agent(app, app.topics.chunks, Chunk, handler(error))
     way = await fail_again_and_again(app, event(CHUNK.encode(), topic="bulk"), 6)
     assert {(name, told.attempt) for name, told, _ in way} == {("bulk.retry.1", 0)}
@@ -365,7 +369,7 @@ async def test_a_chunk_carries_how_often_it_failed(app: App) -> None:
 
 async def test_what_failed_before_an_outage_is_still_counted_after_it(app: App) -> None:
     add_agent(app, app.topics.chunks, Chunk, handler(AutoReconnect()))
-    app.platform.settings.retry_moment = 0.01
+    app.context.settings.retry_inline_seconds = 0.01
     message = event(CHUNK.encode(), topic="bulk")
     seen = []
     for away in (False, False, True, True, False, False):
@@ -498,23 +502,23 @@ async def test_a_timer_whose_body_raises_does_not_raise_and_has_its_next_turn(
 ) -> None:
     handle, platforms = handler(fault), []
 
-    async def body(platform: Any) -> None:
-        platforms.append(platform)
-        await handle(None, platform)
+    async def body(context: Any) -> None:
+        platforms.append(context)
+        await handle(None, context)
 
     add_timer(app, 0.7, body, on_leader=on_leader)
     interval, leader, tick = app.timers["body"]
     assert (interval, leader) == (0.7, on_leader)
     await tick()
     await tick()
-    assert platforms == [app.platform] * 2
+    assert platforms == [app.context] * 2
 
 
 async def test_a_loop_whose_body_raises_goes_on_until_the_worker_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     turns = 0
 
     class Looping:
-        platform = object()
+        context = object()
         should_stop = False
 
         def task(self, function: Any) -> None:
@@ -525,7 +529,7 @@ async def test_a_loop_whose_body_raises_goes_on_until_the_worker_stops(monkeypat
 
     app = Looping()
 
-    async def body(platform: Any) -> None:
+    async def body(context: Any) -> None:
         nonlocal turns
         turns += 1
         app.should_stop = turns == 3
@@ -537,7 +541,7 @@ async def test_a_loop_whose_body_raises_goes_on_until_the_worker_stops(monkeypat
 
 
 async def test_a_timer_that_is_cancelled_ends(app: App) -> None:
-    async def body(platform: Any) -> None:
+    async def body(context: Any) -> None:
         raise asyncio.CancelledError
 
     add_timer(app, 1, body)

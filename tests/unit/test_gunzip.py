@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.gunzip import RATIO_ALLOWANCE, Gunzip, GzipError, GzipTooDense
+from app.domain.csv.gunzip import RATIO_ALLOWANCE, Gunzip, GzipError, GzipTooDense
 
 PIECE = 64 * 1024
 TEXT = b"id,name,email,status\n" + b"".join(b"%d,Ada,a%d@example.com,active\n" % (n, n) for n in range(2000))

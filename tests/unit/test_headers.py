@@ -9,72 +9,72 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.headers import Handover, Origin
+from app.kafka.retry_headers import Origin, RetryHeaders
 from tests.fakes import event
 
 TEXT = st.text(st.characters(codec="utf-8"))
 HANDOVERS = st.builds(
-    Handover,
+    RetryHeaders,
     origin=st.builds(Origin, TEXT, st.integers(0, 10**6), st.integers(0, 2**63 - 1)),
     retry_count=st.integers(0, 1000),
     first_failure=st.datetimes().map(datetime.isoformat),
     error=st.text(st.characters(codec="utf-8"), max_size=1000),
     due=st.integers(0, 4 * 10**12).map(lambda milliseconds: milliseconds / 1000),
 )
-GOOD = Handover(Origin("bulk", 3, 14), 2, "2026-01-31T09:00:00.000+00:00", "it failed", 1700000000.5).to_headers()
+GOOD = RetryHeaders(Origin("bulk", 3, 14), 2, "2026-01-31T09:00:00.000+00:00", "it failed", 1700000000.5).to_headers()
 
 
 @given(HANDOVERS)
-def test_a_history_comes_back_as_it_was_sent(handover: Handover) -> None:
-    headers = handover.to_headers()
-    assert Handover.read(headers) == Handover.read(list(headers.items())) == handover
+def test_a_history_comes_back_as_it_was_sent(retry_headers: RetryHeaders) -> None:
+    headers = retry_headers.to_headers()
+    assert RetryHeaders.read(headers) == RetryHeaders.read(list(headers.items())) == retry_headers
 
 
 @given(HANDOVERS)
-def test_headers_are_bytes_under_the_documented_names(handover: Handover) -> None:
-    headers = handover.to_headers()
+def test_headers_are_bytes_under_the_documented_names(retry_headers: RetryHeaders) -> None:
+    headers = retry_headers.to_headers()
     assert all(isinstance(value, bytes) for value in headers.values())
     documented = {"origin-topic", "origin-partition", "origin-offset", "retry-count", "attempt"}
     assert set(headers) - {"due"} == documented | {"first-failure", "error-message"}
-    assert ("due" in headers) == bool(handover.due)
+    assert ("due" in headers) == bool(retry_headers.due)
 
 
 def test_a_long_error_is_shortened_so_that_the_message_stays_small() -> None:
-    handover = Handover(Origin("bulk", 3, 14), 0, "", "ä" * 100_000)
-    assert handover.to_headers()["error-message"].decode() == "ä" * 1000
+    retry_headers = RetryHeaders(Origin("bulk", 3, 14), 0, "", "ä" * 100_000)
+    assert retry_headers.to_headers()["error-message"].decode() == "ä" * 1000
 
 
 def test_the_first_failure_names_the_place_that_the_event_came_from() -> None:
-    first = Handover.first(event(topic="bulk.feed", partition=7, offset=0), "it failed")
+    first = RetryHeaders.first(event(topic="bulk.feed", partition=7, offset=0), "it failed")
     assert (first.origin, first.retry_count, first.error, first.due) == (Origin("bulk.feed", 7, 0), 0, "it failed", 0)
     assert datetime.fromisoformat(first.first_failure).tzinfo is not None
 
 
 def test_each_further_failure_counts_one_and_keeps_the_origin_and_the_time_of_the_first() -> None:
-    first = Handover.after(event(), "one")
+    first = RetryHeaders.after(event(), "one")
     assert (first.retry_count, first.error) == (1, "one")
-    second = Handover.after(event(topic="bulk.retry.1", offset=99, headers=first.to_headers()), "two")
+    second = RetryHeaders.after(event(topic="bulk.retry.1", offset=99, headers=first.to_headers()), "two")
     assert (second.retry_count, second.error) == (2, "two")
     assert (second.origin, second.first_failure) == (Origin("bulk", 3, 14), first.first_failure)
 
 
 def test_the_time_when_it_is_due_changes_nothing_else() -> None:
-    handover = Handover.read(GOOD)
-    assert handover is not None
-    later = handover.due_at(1800000000.25)
+    retry_headers = RetryHeaders.read(GOOD)
+    assert retry_headers is not None
+    later = retry_headers.due_at(1800000000.25)
     assert later.due == 1800000000.25
-    assert later.due_at(handover.due) == handover
+    assert later.due_at(retry_headers.due) == retry_headers
 
 
 @pytest.mark.parametrize("headers", [None, {}, [], (), {"other": b"1"}, [("traceparent", b"\xff")]])
 def test_a_message_without_a_history_has_none(headers: Any) -> None:
-    assert Handover.read(headers) is None
-    assert Handover.after(event(headers=headers), "failed").retry_count == 1
+    assert RetryHeaders.read(headers) is None
+    assert RetryHeaders.after(event(headers=headers), "failed").retry_count == 1
 
 
 @pytest.mark.parametrize("name", [name for name in GOOD if name not in {"due", "attempt"}])
 def test_a_history_with_a_part_missing_is_none(name: str) -> None:
-    assert Handover.read({key: value for key, value in GOOD.items() if key != name}) is None
+    assert RetryHeaders.read({key: value for key, value in GOOD.items() if key != name}) is None
 
 
 @pytest.mark.parametrize(
@@ -103,22 +103,22 @@ def test_a_history_with_a_part_missing_is_none(name: str) -> None:
     ],
 )
 def test_a_history_that_cannot_be_read_is_none(name: str, value: bytes) -> None:
-    assert Handover.read({**GOOD, name: value}) is None
-    assert Handover.after(event(headers={**GOOD, name: value}), "failed").retry_count == 1
+    assert RetryHeaders.read({**GOOD, name: value}) is None
+    assert RetryHeaders.after(event(headers={**GOOD, name: value}), "failed").retry_count == 1
 
 
 @pytest.mark.parametrize("name", list(GOOD))
 def test_a_header_without_a_value_which_kafka_allows_cannot_be_read(name: str) -> None:
-    assert Handover.read([*GOOD.items(), (name, None)]) is None
+    assert RetryHeaders.read([*GOOD.items(), (name, None)]) is None
 
 
 @given(st.dictionaries(st.sampled_from([*GOOD, "other"]), st.none() | st.binary(max_size=20)))
 def test_headers_of_any_kind_are_a_history_or_none(headers: dict[str, Any]) -> None:
-    Handover.read(headers)
+    RetryHeaders.read(headers)
 
 
 def test_an_error_with_what_cannot_be_utf_8_travels_all_the_same() -> None:
-    headers = Handover.after(event(), "a file name: M\udcfcller.csv").to_headers()
-    read = Handover.read(headers)
+    headers = RetryHeaders.after(event(), "a file name: M\udcfcller.csv").to_headers()
+    read = RetryHeaders.read(headers)
     assert read is not None
     assert read.error.startswith("a file name: M")

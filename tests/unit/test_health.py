@@ -10,8 +10,8 @@ import orjson
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from app.dependencies import Dependencies
-from web.health import ReadyView
+from app.services.dependencies import Dependencies
+from web.views.health import ReadyView
 
 
 class Probes:
@@ -37,8 +37,8 @@ def ready_view(probes: Probes) -> ReadyView:
     completed = asyncio.Event()
     completed.set()
     tables = SimpleNamespace(recovery=SimpleNamespace(completed=completed), actives_ready=True)
-    platform = SimpleNamespace(dependencies=probes.open())
-    view.app = cast(Any, SimpleNamespace(platform=platform, tables=tables, rebalancing=False, should_stop=False))
+    context = SimpleNamespace(dependencies=probes.open())
+    view.app = cast(Any, SimpleNamespace(context=context, tables=tables, rebalancing=False, should_stop=False))
     return view
 
 

@@ -12,12 +12,12 @@ from multidict import CIMultiDict, MultiDict
 from pydantic import Field
 
 from web import errors
-from web.actions import ActionsQuery
-from web.dead_letters import DeadLettersQuery
 from web.errors import ApiError
-from web.forms import UploadForm
 from web.inputs import Input, NoParameters, reads
-from web.records import RecordsQuery
+from web.upload.fields import UploadForm
+from web.views.actions import ActionsQuery
+from web.views.dead_letters import DeadLettersQuery
+from web.views.records import RecordsQuery
 
 REQUIRED = {"actionType": "BULK_UPDATE", "entityType": "contact"}
 ANY_TEXT = st.text(st.characters())  # surrogates too: bytes of a client that were no text

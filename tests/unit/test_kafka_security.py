@@ -15,8 +15,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from aiokafka.errors import KafkaConnectionError
 
-from app.adapters.oauth import TokenEndpoint, TokenFile
-from app.kafka_security import client_options
+from app.kafka.oauth import TokenEndpoint, TokenFile
+from app.kafka.security import client_options
 from app.settings import Settings, get_settings
 
 SCRAM = {

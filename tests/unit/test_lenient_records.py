@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
-from app.adapters.lenient_records import LenientRecords
+from app.kafka.lenient_records import LenientRecords
 from tests.support import NotUtf8
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from app.domain.outcomes import Counts
-from app.messages import ByteRange, Chunk, ChunkResult, Feed, Message, Source, Undecodable, chunk_id
+from app.kafka.messages import ByteRange, Chunk, ChunkResult, Feed, Message, Source, Undecodable, chunk_id
 
 ACTION_ID = "0123456789abcdef01234567"
 TYPES: tuple[type[Message], ...] = (Chunk, Feed, ChunkResult)

@@ -14,7 +14,7 @@ from pymongo.errors import ServerSelectionTimeoutError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from web.errors import UNEXPECTED
-from web.middleware import json_errors
+from web.middleware.chain import json_errors
 
 pytestmark = pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning")
 

@@ -17,16 +17,16 @@ from pydantic import BaseModel, Field
 from app.domain import actions, dead_letters
 from app.domain.access import Role
 from app.domain.outcomes import ChunkOutcome, Counts, RowOutcome
-from app.row_outcomes import rows_shown
+from app.services.results import rows_shown
 from tests.described import DOCUMENT, answers, operations
-from web import answers as models
-from web.answers import Error
-from web.docs_page import render
 from web.inputs import Form, Input, Query, reads
-from web.openapi import describe
-from web.operations import Answer, Problem, operation, operation_of
+from web.openapi import models as models
+from web.openapi.document import describe
+from web.openapi.models import Error
+from web.openapi.operations import Answer, Problem, operation, operation_of
+from web.openapi.page import render
 from web.routes import ROUTES
-from web.views import ApiView
+from web.views.base import ApiView
 
 WEB = Path(__file__).parents[2] / "web"
 NOW = datetime(2026, 11, 23, 23, 55, 49, 253_000, tzinfo=UTC)

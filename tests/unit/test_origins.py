@@ -11,7 +11,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from app.settings import Settings
 from web.errors import ApiError
-from web.origins import host_is_known, origin_control
+from web.middleware.origins import host_is_known, origin_control
 
 pytestmark = pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning")
 
@@ -76,9 +76,9 @@ async def send(method: str, **headers: str) -> int:
     resource = SimpleNamespace(canonical="/bulk-actions")
     request._match_info = cast(Any, SimpleNamespace(route=SimpleNamespace(resource=resource), http_exception=None))
     request["id"] = "x"
-    platform = cast(Any, SimpleNamespace(settings=settings()))
+    context = cast(Any, SimpleNamespace(settings=settings()))
     try:
-        return int((await origin_control(lambda: platform)(request, view)).status)
+        return int((await origin_control(lambda: context)(request, view)).status)
     except ApiError as error:
         assert error.code in {"CROSS_SITE", "UNKNOWN_HOST"}
         return error.status

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from web.headers import PROTECTIVE, SERVER, on_response_prepare
+from web.middleware.response_headers import PROTECTIVE, SERVER, on_response_prepare
 from web.server import ApiRunner
 
 

@@ -9,7 +9,7 @@ from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
 from redis.exceptions import ReadOnlyError
 
 from agents.faults import PermanentFault
-from app.adapters.rate_limits import RateLimitsUnavailable
+from app.adapters.redis.rate_limits import RateLimitsUnavailable
 from app.adapters.storage.base import ObjectMissing
 from app.domain.public_faults import INTERNAL, REFUSED, Dependency, dependency_of, public_text
 

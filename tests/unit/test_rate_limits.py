@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.adapters.rate_limits import RateLimits, RateLimitsUnavailable, Verdict
+from app.adapters.redis.rate_limits import RateLimits, RateLimitsUnavailable, Verdict
 
 
 class Clock:
@@ -69,7 +69,7 @@ async def test_many_requests_at_once_wait_for_a_redis_that_hangs_together(silent
 async def test_a_redis_that_is_away_is_warned_of_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     limits = limits_at(1, clock)
-    with caplog.at_level(logging.WARNING, logger="app.adapters.rate_limits"):
+    with caplog.at_level(logging.WARNING, logger="app.adapters.redis.rate_limits"):
         for seconds, warnings in [(0, 1), (2, 1), (57, 1), (2, 2), (30, 2), (31, 3)]:
             clock.now += seconds
             assert await fail(limits) < 0.5

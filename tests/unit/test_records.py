@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
-from app.adapters.store import Records
-from app.adapters.store.faults import means_away
+from app.adapters.mongo import Records
+from app.adapters.mongo.errors import means_away
 from tests.scripted_database import Script, ScriptedDatabase
 
 STATEMENTS = [{"q": {"_id": f"a:{n}"}, "u": {"$set": {"n": n}}, "upsert": True} for n in range(100)]

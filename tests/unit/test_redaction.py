@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from app.domain.api_keys import new_key
 from app.domain.redaction import HIDDEN, redact, spellings
-from app.logs import RedactedRecord, redact_logs
+from app.observability.logs import RedactedRecord, redact_logs
 from app.settings import Settings
 from tests.security.issuer import token
 
@@ -143,7 +143,10 @@ def test_messages_arguments_tracebacks_and_stacks_have_no_secrets(log: io.String
 
 
 def test_the_traceback_that_ends_a_program_has_no_secrets() -> None:
-    program = "from app.logs import redact_logs; redact_logs(); raise OSError('mongodb://user:' + 'mar' + 'ked@mongo')"
+    program = (
+        "from app.observability.logs import redact_logs; redact_logs(); "
+        "raise OSError('mongodb://user:' + 'mar' + 'ked@mongo')"
+    )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "Traceback" in ended.stderr
     assert "marked" not in ended.stdout + ended.stderr

@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import pytest
 
-from app import reporter
 from app.domain.outcomes import Counts
-from app.reporter import Reporter
+from app.services import progress_reporter as reporter
+from app.services.progress_reporter import Reporter
 
 
 class Sink:

@@ -10,8 +10,8 @@ import pytest
 
 from agents import retrier
 from agents.faults import PermanentFault
-from agents.retrier import give_back
-from app.headers import Handover, Origin
+from agents.retrier import redeliver
+from app.kafka.retry_headers import Origin, RetryHeaders
 from tests.fakes import FakeDependencies, FakeEvent, RecordingTopics, Sent, event
 
 RETRY = "bulk.retry.2"
@@ -48,13 +48,13 @@ def topics() -> RecordingTopics:
     return RecordingTopics()
 
 
-def platform(topics: RecordingTopics, dependencies: FakeDependencies | None = None) -> Any:
+def context(topics: RecordingTopics, dependencies: FakeDependencies | None = None) -> Any:
     settings = SimpleNamespace(retry_delays=(15.0, 30.0, 60.0))
     return SimpleNamespace(topics=topics, settings=settings, dependencies=dependencies or FakeDependencies())
 
 
-def history(due: float, origin: str = "bulk") -> Handover:
-    return Handover(Origin(origin, 3, 14), 2, "2026-01-31T09:00:00.000+00:00", "it failed", due)
+def history(due: float, origin: str = "bulk") -> RetryHeaders:
+    return RetryHeaders(Origin(origin, 3, 14), 2, "2026-01-31T09:00:00.000+00:00", "it failed", due)
 
 
 def waiting(due: float, origin: str = "bulk") -> FakeEvent:
@@ -70,7 +70,7 @@ def same(due: float, origin: str = "bulk") -> Sent:
 async def test_a_message_goes_back_to_its_topic_of_origin_with_its_history(
     clock: Clock, topics: RecordingTopics, origin: str
 ) -> None:
-    await give_back(waiting(START + 1, origin), platform(topics))
+    await redeliver(waiting(START + 1, origin), context(topics))
     assert topics.taken == {origin: [same(START + 1, origin)]}
 
 
@@ -78,7 +78,7 @@ async def test_a_message_goes_back_to_its_topic_of_origin_with_its_history(
 async def test_a_message_waits_until_it_is_due_and_no_longer(
     clock: Clock, topics: RecordingTopics, delay: float
 ) -> None:
-    await give_back(waiting(START + delay), platform(topics))
+    await redeliver(waiting(START + delay), context(topics))
     assert clock.now == pytest.approx(START + delay, abs=1e-3)
     assert clock.now >= START + delay - 1e-6
     assert topics.taken == {"bulk": [same(START + delay)]}
@@ -86,7 +86,7 @@ async def test_a_message_waits_until_it_is_due_and_no_longer(
 
 @pytest.mark.parametrize("due", [0.0, START - 3600, START])
 async def test_a_message_that_is_due_does_not_wait(clock: Clock, topics: RecordingTopics, due: float) -> None:
-    await give_back(waiting(due), platform(topics))
+    await redeliver(waiting(due), context(topics))
     assert clock.slept == []
     assert topics.taken == {"bulk": [same(due)]}
 
@@ -94,7 +94,7 @@ async def test_a_message_that_is_due_does_not_wait(clock: Clock, topics: Recordi
 @pytest.mark.parametrize("due", [START + 61, START + 3600, 1e308])
 async def test_nothing_waits_longer_than_the_longest_delay(clock: Clock, topics: RecordingTopics, due: float) -> None:
     """Anybody can write a header, and what waits holds up what is behind it."""
-    await give_back(waiting(due), platform(topics))
+    await redeliver(waiting(due), context(topics))
     assert clock.now == START + 60
 
 
@@ -103,7 +103,7 @@ async def test_what_is_due_waits_until_everything_answers(clock: Clock, topics: 
         async def unavailable(self, *, since: float = 0.0) -> list[str]:
             return ["MongoDB"] if clock.now < START + 240 else []
 
-    await give_back(waiting(START + 2), platform(topics, Back()))
+    await redeliver(waiting(START + 2), context(topics, Back()))
     assert START + 240 <= clock.now <= START + 241
     assert topics.taken == {"bulk": [same(START + 2)]}
 
@@ -114,8 +114,8 @@ async def test_a_broker_that_is_away_is_a_fault_so_that_it_is_tried_again(
     topics.chunks.faults.append(TimeoutError())
     message = waiting(START)
     with pytest.raises(TimeoutError):
-        await give_back(message, platform(topics))
-    await give_back(message, platform(topics))
+        await redeliver(message, context(topics))
+    await redeliver(message, context(topics))
     assert topics.taken == {"bulk": [same(START)]}
 
 
@@ -132,12 +132,12 @@ async def test_a_message_without_a_readable_history_is_a_permanent_fault_and_goe
     clock: Clock, topics: RecordingTopics, headers: Any
 ) -> None:
     with pytest.raises(PermanentFault):
-        await give_back(event(topic=RETRY, headers=headers), platform(topics))
+        await redeliver(event(topic=RETRY, headers=headers), context(topics))
     assert topics.taken == {}
 
 
 async def test_a_message_that_is_stopped_while_it_waits_goes_nowhere(topics: RecordingTopics) -> None:
-    task = asyncio.create_task(give_back(waiting(4e9), platform(topics)))
+    task = asyncio.create_task(redeliver(waiting(4e9), context(topics)))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

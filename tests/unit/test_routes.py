@@ -9,7 +9,7 @@ import pytest
 
 from app.domain.access import Role
 from web.routes import ROUTES, Route, needed_role
-from web.views import ApiView
+from web.views.base import ApiView
 
 SECURITY = Path(__file__).parents[2] / "docs" / "security.md"
 METHODS = ("get", "post", "put", "patch", "delete", "options", "search")

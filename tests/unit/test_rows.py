@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.csv_spans import SpanScanner
+from app.domain.csv.spans import SpanScanner
 from app.domain.entities import ENTITIES, Columns, check_header
 from app.domain.rows import CheckedChunk, check_chunk, check_rows
 from tests.unit.test_csv_spans import rows_of

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.csv_spans import SpanScanner
+from app.domain.csv.spans import SpanScanner
 from app.domain.entities import ENTITIES, check_header
 from app.domain.rows import CheckedChunk, check_chunk
 from stack.samples import HEADER, Expected, Sample

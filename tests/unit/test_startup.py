@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from app import startup
-from app.adapters.broker import PartitionsWithoutLeader, WrongPartitions
-from app.adapters.redis_client import UnfitRedis
-from app.startup import _until_ready, port_is_free
+from app import runtime as startup
+from app.adapters.redis.client import UnfitRedis
+from app.kafka.admin import PartitionsWithoutLeader, WrongPartitions
+from app.runtime import _until_ready, port_is_free
 
 
 def bound(host: str, *, listen: bool) -> socket.socket:
@@ -71,14 +71,14 @@ async def test_each_attempt_on_what_is_away_is_told(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(startup, "_PAUSE", 0)
-    caplog.set_level(logging.INFO, "app.startup")
+    caplog.set_level(logging.INFO, "app.runtime")
     faults: list[Exception] = [PartitionsWithoutLeader("no leader for bulk partition 3")] * 3
 
     async def step() -> None:
         if faults:
             raise faults.pop()
 
-    await _until_ready("Kafka", step, SimpleNamespace(is_moving=lambda: False))  # type: ignore[arg-type]
+    await _until_ready("Kafka", step, SimpleNamespace(should_yield=lambda: False))  # type: ignore[arg-type]
     assert [record.getMessage() for record in caplog.records] == [
         *["waiting for Kafka: no leader for bulk partition 3"] * 3,
         "Kafka is there",
@@ -91,4 +91,4 @@ async def test_what_no_waiting_mends_ends_the_start(fault: Exception) -> None:
         raise fault
 
     with pytest.raises(type(fault)):
-        await _until_ready("it", step, SimpleNamespace(is_moving=lambda: False))  # type: ignore[arg-type]
+        await _until_ready("it", step, SimpleNamespace(should_yield=lambda: False))  # type: ignore[arg-type]

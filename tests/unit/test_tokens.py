@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.adapters.tokens import SharedSecret, TokenVerifier, usable_keys
+from app.adapters.identity import SharedSecret, TokenVerifier, usable_keys
 from app.domain.access import InvalidToken
 from tests.security.issuer import AUDIENCE, ISSUER, SECRET, ec_signer, ed_signer, rsa_signer, token
 

@@ -9,7 +9,7 @@ import bson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.adapters.store.upserts import Upserts
+from app.adapters.mongo.statements import Upserts
 
 FIELDS = ("id", "name", "email")
 TAG = {"actionId": "f" * 24, "at": datetime(2026, 1, 1, tzinfo=UTC)}

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from agents.dead_letters import bury, keep_poison
-from agents.retrier import give_back
+from agents.dead_letters import keep_poison, store_dead_letter
+from agents.retrier import redeliver
 from app import main
+from app.kafka.topics import Channel
 from app.main import BulkApp, create_app
 from app.settings import Settings
-from app.topics import Channel
 
 ROOT = Path(__file__).parents[2]
 BASE = "wiring"
@@ -26,10 +26,10 @@ AGENTS = {
 }
 #: Topic whose messages may wait, read apart from the agents → what becomes of its messages.
 WAITING = {
-    f"{BASE}.retry.1": give_back,
-    f"{BASE}.retry.2": give_back,
-    f"{BASE}.retry.3": give_back,
-    f"{BASE}.DLQ": bury,
+    f"{BASE}.retry.1": redeliver,
+    f"{BASE}.retry.2": redeliver,
+    f"{BASE}.retry.3": redeliver,
+    f"{BASE}.DLQ": store_dead_letter,
     f"{BASE}.POISON": keep_poison,
 }
 TABLES = {"progress": f"{BASE}-progress-changelog"}
@@ -175,7 +175,7 @@ def test_agents_timers_and_loops_are_made_in_the_guard_alone(maker: str) -> None
     assert set(uses(maker)) == {"agents/guard.py"}
 
 
-@pytest.mark.parametrize(("maker", "where"), [("AIOKafkaConsumer", "app/adapters/topic_reader.py")])
+@pytest.mark.parametrize(("maker", "where"), [("AIOKafkaConsumer", "app/kafka/topic_reader.py")])
 def test_the_client_itself_reads_in_one_place(maker: str, where: str) -> None:
     """And the one reader made of it is the guard's."""
     assert set(names(maker)) == {where}

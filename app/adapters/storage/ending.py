@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 
-async def to_the_end(step: Coroutine[Any, Any, None]) -> None:
+async def finish_despite_cancel(step: Coroutine[Any, Any, None]) -> None:
     """Await a step; when cancelled, wait for its end before saying so. Raises what the step raises."""
     task = asyncio.ensure_future(step)
     try:

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 from app.adapters.storage.base import ObjectMissing, OutOfSpace, StorageWriter, StoredObject
-from app.adapters.storage.ending import to_the_end
+from app.adapters.storage.ending import finish_despite_cancel
 
 #: Where files grow until they get their names.
 _PARTS = ".parts"
@@ -41,7 +41,7 @@ class LocalStorage:
             growing = _GrowingFile(self._directory, self._parts / uuid4().hex, self._path(key), self._reserve)
         try:
             yield growing
-            await to_the_end(asyncio.to_thread(growing.publish))
+            await finish_despite_cancel(asyncio.to_thread(growing.publish))
         except BaseException:
             # Not awaited in a thread: a cancelled request must clean up as well.
             with contextlib.suppress(OSError):

@@ -14,7 +14,7 @@ from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
 from app.adapters.storage.base import ObjectMissing, OutOfSpace, StorageWriter, StoredObject
-from app.adapters.storage.ending import to_the_end
+from app.adapters.storage.ending import finish_despite_cancel
 from app.domain.upload_keys import is_upload_key
 
 #: An object is sent in parts of this size, of which each writer holds one, bytes. S3 takes parts from 5 MiB on, of one
@@ -67,10 +67,10 @@ class S3Storage:
         try:
             yield writer
             with _faults(key):
-                await to_the_end(writer.publish())
+                await finish_despite_cancel(writer.publish())
         except BaseException:
             with contextlib.suppress(OSError), _faults(key):
-                await to_the_end(writer.discard())
+                await finish_despite_cancel(writer.discard())
             raise
 
     async def put(self, key: str, data: bytes) -> None:
@@ -195,7 +195,7 @@ class _S3Writer:
         self._buffer += block
         while len(self._buffer) >= PART_SIZE:
             with _faults():
-                await to_the_end(self._send(bytes(memoryview(self._buffer)[:PART_SIZE])))
+                await finish_despite_cancel(self._send(bytes(memoryview(self._buffer)[:PART_SIZE])))
             del self._buffer[:PART_SIZE]
 
     async def publish(self) -> None:

@@ -1,0 +1,240 @@
+"""Actions: one document each in ``bulk_operations``, changed only by atomic, conditional steps."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pymongo import DESCENDING, IndexModel, ReturnDocument
+from pymongo.errors import DuplicateKeyError, ServerSelectionTimeoutError
+
+from app.adapters.mongo.writes import journaled
+from app.domain.actions import ENDED, Status, sources_of
+from app.domain.idempotency import KEY_LIFETIME
+from app.domain.outcomes import Counts
+from app.domain.stalls import Reissue
+
+Document = dict[str, Any]
+
+#: What a list leaves to the single action.
+_WITHOUT_COLUMNS = {"columns": 0, "fields": 0, "ignoredColumns": 0}
+
+#: An expired key is taken away from its action at the first attempt; the next ones are for those who race for it.
+_ATTEMPTS = 5
+
+
+class NotInserted(ServerSelectionTimeoutError):
+    """The database is away, and has never got the new action: it is not there."""
+
+
+class Actions:
+    """The collection of actions."""
+
+    def __init__(self, collection: Any) -> None:
+        self._collection = collection
+        #: For what must stay whatever happens: that an action exists, and that it has ended.
+        self._journaled = journaled(collection)
+
+    async def create_indexes(self) -> None:
+        """Create what the list of an account and the dispatcher's looks need."""
+        await self._collection.create_indexes(
+            [
+                IndexModel([("accountId", 1), ("createdAt", -1), ("_id", -1)]),
+                IndexModel([("status", 1), ("scheduledAt", 1)]),
+                # Whether anything moves is asked for each action that does not.
+                IndexModel("progressAt", sparse=True),
+                IndexModel("cleanupAt", sparse=True),
+                # Both counts of an account's limits are read from this index alone.
+                IndexModel([("accountId", 1), ("status", 1), ("fileSize", 1)]),
+                # One field, because a compound index has every document that has any of its fields, sparse or not.
+                IndexModel("idempotencyKey", unique=True, sparse=True),
+            ]
+        )
+
+    async def add(self, action: Document) -> Document:
+        """Store a new action, unless its ``idempotencyKey``, if it has one, stands for another one already.
+
+        Returns the action that stands. Key and action are one document: no crash can come between them.
+
+        Raises:
+            NotInserted: the database is away, and the action is not there.
+            pymongo.errors.DuplicateKeyError: there is an action of that id.
+        """
+        key = action.get("idempotencyKey")
+        for attempt in range(_ATTEMPTS):
+            try:
+                await self._journaled.insert_one(action)
+                return action
+            except ServerSelectionTimeoutError as error:
+                # Behind a first attempt nobody knows: the driver may have sent that twice.
+                if attempt:
+                    raise
+                raise NotInserted(str(error)) from error
+            except DuplicateKeyError:
+                if key is None or attempt == _ATTEMPTS - 1:
+                    raise
+            if (standing := await self.find_by_idempotency_key(key)) is not None:
+                return standing
+            # The key is free: its action is too old, or somebody else has just found that out.
+        raise AssertionError("unreachable")
+
+    async def find_by_idempotency_key(self, key: str) -> Document | None:
+        """Return the action of an idempotency key; one that is older than a key lives loses it."""
+        action: Document | None = await self._collection.find_one({"idempotencyKey": key})
+        if action is None or datetime.now(UTC) - action["createdAt"] < KEY_LIFETIME:
+            return action
+        await self._collection.update_one(
+            {"_id": action["_id"], "idempotencyKey": key}, {"$unset": {"idempotencyKey": ""}}
+        )
+        return None
+
+    async def active(self, account_id: str) -> int:
+        """Count the actions of an account that have not ended."""
+        statuses = sorted(set(Status) - ENDED)
+        count: int = await self._collection.count_documents({"accountId": account_id, "status": {"$in": statuses}})
+        return count
+
+    async def stored_bytes(self, account_id: str) -> int:
+        """Add up the sizes of an account's files."""
+        pipeline = [{"$match": {"accountId": account_id}}, {"$group": {"_id": None, "bytes": {"$sum": "$fileSize"}}}]
+        sums = await self._collection.aggregate(pipeline).to_list(1)
+        return int(sums[0]["bytes"]) if sums else 0
+
+    async def get(self, action_id: str, account_id: str | None = None) -> Document | None:
+        """Return an action; when ``account_id`` is given, only if it belongs to that account."""
+        action: Document | None = await self._collection.find_one({"_id": action_id})
+        if action is None or account_id not in (None, action["accountId"]):
+            return None
+        return action
+
+    async def existing(self, action_ids: Sequence[str]) -> set[str]:
+        """Return those of these ids that are actions."""
+        found = self._collection.find({"_id": {"$in": list(action_ids)}}, {"_id": 1})
+        return {action["_id"] async for action in found}
+
+    async def page(
+        self, query: Mapping[str, Any], limit: int, before: tuple[datetime, str] | None = None
+    ) -> list[Document]:
+        """Return up to ``limit`` actions that match, newest first, older than ``before`` (createdAt, id).
+
+        They come without their columns, of which an action may have hundreds.
+        """
+        condition: Document = dict(query)
+        if before is not None:
+            moment, action_id = before
+            condition["$or"] = [
+                {"createdAt": {"$lt": moment}},
+                {"createdAt": moment, "_id": {"$lt": action_id}},
+            ]
+        cursor = self._collection.find(condition, _WITHOUT_COLUMNS).sort(
+            [("createdAt", DESCENDING), ("_id", DESCENDING)]
+        )
+        found: list[Document] = await cursor.limit(limit).to_list(limit)
+        return found
+
+    async def transition(self, action_id: str, target: Status, **changes: Any) -> Document | None:
+        """Change the status if the state machine allows it from the present one. An end is durable on return.
+
+        Returns the action after the change, or None when it was in another state: somebody else was first.
+        """
+        now = datetime.now(UTC)
+        changes = {"status": target, "updatedAt": now, **changes}
+        if target in ENDED:
+            changes = {"completedAt": now, "progressAt": now, **changes}
+        collection = self._journaled if target in ENDED else self._collection
+        moved: Document | None = await collection.find_one_and_update(
+            {"_id": action_id, "status": {"$in": sources_of(target)}},
+            {"$set": changes},
+            return_document=ReturnDocument.AFTER,
+        )
+        return moved
+
+    async def record_progress(self, action_id: str, counts: Counts) -> None:
+        """Write new counters of an action that has not ended."""
+        now = datetime.now(UTC)
+        await self._collection.update_one(
+            {"_id": action_id, "status": {"$in": [Status.PROCESSING, Status.PAUSED]}},
+            {"$set": {**counts.to_document(), "updatedAt": now, "progressAt": now}},
+        )
+
+    async def any_progress_since(self, moment: datetime) -> bool:
+        """Tell whether any action has had new results, or has ended, since a moment."""
+        return await self._collection.find_one({"progressAt": {"$gte": moment}}, {"_id": 1}) is not None
+
+    async def correct_counts(self, action_id: str, counts: Counts, version: int) -> None:
+        """Write the counters of an action that has ended, after a dead chunk was replayed or one came late.
+
+        Nothing is written over counters of the same or a higher version.
+        """
+        await self._collection.update_one(
+            {
+                "_id": action_id,
+                "status": {"$in": sorted(ENDED)},
+                "$or": [{"countsVersion": {"$exists": False}}, {"countsVersion": {"$lt": version}}],
+            },
+            {"$set": {**counts.to_document(), "countsVersion": version, "updatedAt": datetime.now(UTC)}},
+        )
+
+    async def take_cleanups(self, now: datetime, lease: timedelta, limit: int) -> list[Document]:
+        """Return actions whose clean-up is due, which nobody else is given during the lease."""
+        found = await self._find({"cleanupAt": {"$lte": now}}, limit)
+        return [action for action in found if await self._move_cleanup(action, now + lease)]
+
+    async def schedule_cleanup(self, action_id: str, at: datetime, **changes: Any) -> None:
+        """Ask for a clean-up at a time."""
+        await self._collection.update_one({"_id": action_id}, {"$set": {"cleanupAt": at, **changes}})
+
+    async def finish_cleanup(self, action_id: str) -> None:
+        """Note that nothing is left to be cleaned up."""
+        await self._collection.update_one({"_id": action_id}, {"$unset": {"cleanupAt": ""}})
+
+    async def _move_cleanup(self, action: Document, until: datetime) -> bool:
+        result = await self._collection.update_one(
+            {"_id": action["_id"], "cleanupAt": action["cleanupAt"]}, {"$set": {"cleanupAt": until}}
+        )
+        return bool(result.modified_count)
+
+    async def note_stall(self, action_id: str, stalls: int, counted_chunks: int, reissues: Iterable[Reissue]) -> None:
+        """Remember how often in a row an action has stalled, how far it was, and which chunks were sent again."""
+        remembered = [reissue.to_document() for reissue in reissues]
+        await self._collection.update_one(
+            {"_id": action_id}, {"$set": {"stalls": stalls, "stalledAt": counted_chunks, "reissues": remembered}}
+        )
+
+    async def note_announcement(self, action_id: str, times: int) -> None:
+        """Remember how often a queued action was announced again."""
+        await self._collection.update_one(
+            {"_id": action_id}, {"$set": {"announced": times, "announcedAt": datetime.now(UTC)}}
+        )
+
+    async def of_statuses(
+        self, statuses: Sequence[str], *, account_id: str | None = None, since: datetime | None = None
+    ) -> AsyncIterator[Document]:
+        """Yield every action of these statuses, oldest first; of one account, or made since a time, if that is said."""
+        condition: Document = {"status": {"$in": list(statuses)}}
+        if account_id is not None:
+            condition["accountId"] = account_id
+        if since is not None:
+            condition["createdAt"] = {"$gte": since}
+        async for action in self._collection.find(condition).sort("_id", 1):
+            yield action
+
+    async def due(self, now: datetime, limit: int) -> list[Document]:
+        """Return scheduled actions whose time has come."""
+        return await self._find({"status": Status.SCHEDULED, "scheduledAt": {"$lte": now}}, limit)
+
+    async def unchanged_since(self, status: Status, moment: datetime, limit: int) -> list[Document]:
+        """Return actions of a status that nothing has touched since ``moment``."""
+        return await self._find({"status": status, "updatedAt": {"$lte": moment}}, limit)
+
+    async def claim_unchanged(self, action_id: str, seen: datetime) -> bool:
+        """Claim an action for a look by moving ``updatedAt`` from ``seen``; False when another was first."""
+        result = await self._collection.update_one(
+            {"_id": action_id, "updatedAt": seen}, {"$set": {"updatedAt": datetime.now(UTC)}}
+        )
+        return bool(result.matched_count)
+
+    async def _find(self, query: Document, limit: int) -> list[Document]:
+        found: list[Document] = await self._collection.find(query).limit(limit).to_list(limit)
+        return found

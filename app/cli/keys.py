@@ -1,0 +1,103 @@
+"""The commands that make, list and revoke API keys: ``python -m app keys …``."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from pymongo.errors import PyMongoError
+
+from app.adapters.mongo import ApiKeys, Store
+from app.domain.access import Role, check_account
+from app.domain.actions import iso
+from app.domain.api_keys import ApiKey, fingerprint, new_key, parse_expiry
+from app.observability.logs import hide, redact_logs
+from app.settings import get_settings
+
+keys = typer.Typer(no_args_is_help=True, help="API keys: make, list and revoke them.")
+
+
+@asynccontextmanager
+async def _open_keys() -> AsyncIterator[ApiKeys]:
+    redact_logs(settings := get_settings())
+    store = Store(settings.mongo_db_uri.get_secret_value())
+    try:
+        yield store.api_keys
+    except PyMongoError as error:
+        sys.exit(f"the database cannot be reached: {hide(error)}")
+    finally:
+        await store.close()
+
+
+@keys.command("create")
+def create_command(
+    account: Annotated[str, typer.Option(help="the account whose things the key opens")],
+    role: Annotated[Role, typer.Option(help="what may be done with it")],
+    expires: Annotated[
+        str | None, typer.Option(help="90d, 12h or 2030-01-31T09:00:00Z; without it, never", show_default=False)
+    ] = None,
+    name: Annotated[str, typer.Option(help="a word for whoever reads the list", show_default=False)] = "",
+) -> None:
+    """Make a key. It alone goes to standard output, this once; only its hash is kept."""
+    now = datetime.now(UTC)
+    try:
+        account = check_account(account)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--account") from None
+    try:
+        expires_at = parse_expiry(expires, now) if expires is not None else None
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--expires") from None
+    secret = new_key()
+    shown = "".join(character for character in name if character.isprintable())[:100]
+    key = ApiKey(fingerprint(secret), account, role, shown, now, expires_at)
+    asyncio.run(_add(key))
+    until = f"until {iso(expires_at)}" if expires_at else "until it is revoked"
+    typer.echo(f"key {key.id}: {role} of {account}, {until}; it is shown this once:", err=True)
+    typer.echo(secret)
+
+
+async def _add(key: ApiKey) -> None:
+    async with _open_keys() as store:
+        await store.add(key)
+
+
+@keys.command("list")
+def list_command(
+    account: Annotated[str | None, typer.Option(help="only keys of this account", show_default=False)] = None,
+) -> None:
+    """List the keys, oldest first: id, state, account, role, when made, until when, name; between them tabs."""
+    now = datetime.now(UTC)
+    for key in asyncio.run(_all()):
+        if account in (None, key.account_id):
+            moments = iso(key.created_at), iso(key.expires_at) or "-"
+            typer.echo("\t".join([key.id, key.state(now), key.account_id, key.role, *map(str, moments), key.name]))
+
+
+async def _all() -> list[ApiKey]:
+    async with _open_keys() as store:
+        return await store.all()
+
+
+@keys.command("revoke")
+def revoke_command(key_id: Annotated[str, typer.Argument(help="the id that the list shows", metavar="ID")]) -> None:
+    """Make a key open nothing any more, within API_KEY_CACHE seconds on every worker; exit 1 if there is none."""
+    raise typer.Exit(asyncio.run(_revoke(key_id)))
+
+
+async def _revoke(key_id: str) -> int:
+    async with _open_keys() as store:
+        found = next((key for key in await store.all() if key.id == key_id), None)
+        if found is None:
+            typer.echo(f"there is no key {key_id}", err=True)
+            return 1
+        if not await store.revoke(found.fingerprint):
+            typer.echo(f"key {key_id} was revoked before", err=True)
+            return 0
+    typer.echo(f"key {key_id} is revoked; workers that have just used it take it for API_KEY_CACHE seconds more")
+    return 0

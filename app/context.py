@@ -1,0 +1,102 @@
+"""What the agents and the web views work with: the stores and the topics of this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Self
+
+from redis.asyncio import Redis
+
+from app.adapters.mongo import Store
+from app.adapters.redis.claims import Claims
+from app.adapters.redis.client import open_redis
+from app.adapters.redis.rate_limits import RateLimits
+from app.adapters.redis.snapshots import Snapshots
+from app.adapters.storage import IdentifiedStorage, open_storage
+from app.kafka.topics import Topics
+from app.services.authentication import Authenticator, open_authenticator
+from app.services.dependencies import Dependencies
+from app.services.open_uploads import OpenUploads
+from app.services.progress_reporter import Reporter
+from app.settings import Settings
+from tables.progress import ProgressTable
+
+#: So long the trace of a probe stays, milliseconds.
+_PROBE_TTL_MS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class AppContext:
+    """The open clients. Made once the event loop runs, never at import."""
+
+    settings: Settings
+    topics: Topics
+    progress: ProgressTable
+    store: Store
+    redis: Redis
+    storage: IdentifiedStorage
+    claims: Claims
+    snapshots: Snapshots
+    reporter: Reporter
+    authenticator: Authenticator
+    rate_limits: RateLimits
+    dependencies: Dependencies
+    #: The uploads that this worker is taking.
+    open_uploads: OpenUploads = field(default_factory=OpenUploads, kw_only=True)
+    #: Whether partitions are about to be given away, or the worker is about to stop.
+    should_yield: Callable[[], bool]
+
+    @classmethod
+    def open(
+        cls, settings: Settings, topics: Topics, progress: ProgressTable, *, should_yield: Callable[[], bool]
+    ) -> Self:
+        """Create the clients; none of them connects yet."""
+        store = Store(settings.mongo_db_uri.get_secret_value(), operation_timeout=settings.database_timeout)
+        redis = open_redis(settings.redis_uri.get_secret_value())
+        storage = open_storage(
+            settings.storage_uri,
+            settings.s3_client,
+            store.storage_register,
+            reserve=settings.storage_reserve_bytes,
+        )
+        snapshots = Snapshots(redis)
+
+        async def redis_takes_writes() -> None:
+            # Full, or a replica now, it still answers a ping.
+            await redis.set(f"probe:{settings.kafka_topic}", 1, px=_PROBE_TTL_MS)
+
+        return cls(
+            settings=settings,
+            topics=topics,
+            progress=progress,
+            store=store,
+            redis=redis,
+            storage=storage,
+            claims=Claims(redis, ttl=settings.dedupe_ttl),
+            snapshots=snapshots,
+            reporter=Reporter(store.actions, snapshots, interval=settings.progress_interval),
+            authenticator=open_authenticator(settings, store.api_keys),
+            rate_limits=RateLimits(
+                settings.redis_uri.get_secret_value(),
+                window_ms=settings.rate_limit_window_ms,
+                # Installations may share a Redis; they differ in their topics.
+                namespace=settings.kafka_topic,
+            ),
+            dependencies=Dependencies(
+                {
+                    "MongoDB": store.check_write,
+                    "Redis": redis_takes_writes,
+                    "the storage": storage.check,
+                    "Kafka": topics.check,
+                }
+            ),
+            should_yield=should_yield,
+        )
+
+    async def close(self) -> None:
+        """Close the clients."""
+        await self.rate_limits.close()
+        await self.redis.aclose()
+        await self.storage.close()
+        await self.store.close()

@@ -1,0 +1,117 @@
+"""The Kafka topics: their names, how they are declared, and the one way a message is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from faust.exceptions import ProducerSendError
+
+from app.kafka.messages import Message
+from app.settings import Settings
+
+#: Longest wait for a broker's acknowledgement, seconds.
+SEND_TIMEOUT = 15.0
+
+
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
+
+
+class TooLarge(ValueError):
+    """The message is larger than the producer or the broker takes: sending it again cannot help."""
+
+
+class Channel:
+    """One topic of raw bytes: decoding is the guard's work, so that nothing undecodable reaches Faust."""
+
+    def __init__(self, app: Any, name: str, settings: Settings) -> None:
+        self.name = name
+        self.topic = app.topic(
+            name,
+            key_type=bytes,
+            value_type=bytes,
+            key_serializer="raw",
+            value_serializer="raw",
+            partitions=settings.topic_partitions,
+            replicas=settings.topic_replication,
+            # Created by the worker: Faust ignores a topic that is missing when it starts.
+            internal=True,
+        )
+
+    async def send(
+        self, message: Message, headers: Mapping[str, bytes] | None = None, *, timeout: float = SEND_TIMEOUT
+    ) -> None:
+        """Send a message and wait until the broker has it.
+
+        Raises:
+            TooLarge: it never will.
+            TimeoutError, faust.exceptions.FaustError, aiokafka.errors.KafkaError: the broker does not have
+                it, or has it and could not say so.
+        """
+        await self.send_raw(message.key.encode(), message.encode(), headers, timeout=timeout)
+
+    async def send_all(self, messages: Iterable[Message]) -> None:
+        """Send messages together and wait until the broker has them all; raises as :meth:`send`."""
+        async with asyncio.TaskGroup() as group:
+            for message in messages:
+                group.create_task(self.send(message))
+
+    async def send_raw(
+        self,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Mapping[str, bytes] | None = None,
+        *,
+        timeout: float = SEND_TIMEOUT,
+    ) -> None:
+        """Send bytes as they are; raises as :meth:`send`."""
+        try:
+            async with asyncio.timeout(timeout):
+                # The first await queues, the second waits for the acknowledgement.
+                await (await self.topic.send(key=key, value=value, headers=dict(headers) if headers else None))
+        except (KafkaError, ProducerSendError) as error:
+            # Faust wraps what the client has refused.
+            if isinstance(error, _TOO_LARGE) or isinstance(error.__cause__, _TOO_LARGE):
+                raise TooLarge(f"a message of {len(value or b'')} bytes") from None
+            raise
+
+
+class Topics:
+    """All topics of the platform."""
+
+    def __init__(self, app: Any, settings: Settings) -> None:
+        self._app = app
+        base = settings.kafka_topic
+        self.chunks = Channel(app, base, settings)
+        self.feed = Channel(app, f"{base}.feed", settings)
+        self.results = Channel(app, f"{base}.results", settings)
+        self.retries = tuple(
+            Channel(app, f"{base}.retry.{tier}", settings) for tier in range(1, len(settings.retry_delays) + 1)
+        )
+        self.dead = Channel(app, f"{base}.DLQ", settings)
+        self.poison = Channel(app, f"{base}.POISON", settings)
+        self.all = (self.chunks, self.feed, self.results, *self.retries, self.dead, self.poison)
+        self._named = {channel.name: channel for channel in self.all}
+
+    @property
+    def of_faust(self) -> list[str]:
+        """The topics that Faust creates for itself, without which it does not start either."""
+        tables = [table.changelog_topic.get_topic_name() for table in self._app.tables.values()]
+        return [*tables, f"{self._app.conf.id}-__assignor-__leader"]
+
+    async def check(self) -> None:
+        """Return when a broker answers.
+
+        Raises:
+            Exception: none does, or there is no producer yet.
+        """
+        # Fresh metadata from any broker; Faust offers nothing for it.
+        producer = self._app.producer._ensure_producer()
+        if not await producer.client.force_metadata_update():
+            raise ConnectionError("no broker answers")
+
+    def named(self, name: str) -> Channel | None:
+        """Return the channel of a topic, if it is one of ours."""
+        return self._named.get(name)

@@ -1,0 +1,1 @@
+"""Use cases: what the views, the agents and the commands do, each in its place."""

@@ -1,0 +1,147 @@
+"""Which rows of an action own their record, worked out from what is stored.
+
+While an action runs, Redis knows it. Nothing is kept there after the end: of a chunk that was given up, the rows that
+are duplicates are stored with its entry in the ledger, so that a replay needs nothing else, however late it comes.
+
+Where the claims are gone and are needed again, they are rebuilt: from the rows that succeeded, from the rows that
+others name as the owner, and from the records that rows of an unfinished chunk have written.
+"""
+
+from __future__ import annotations
+
+import logging
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from typing import Any
+
+from app.adapters.redis.claims import ClaimsReleased, ClaimState
+from app.adapters.storage import ObjectMissing
+from app.context import AppContext
+from app.domain.csv.spans import SpanIndex
+from app.domain.dead_letters import Obstacle
+from app.domain.outcomes import WRITE_REFUSED, ChunkOutcome
+from app.domain.rows import CheckedChunk
+from app.kafka.messages import chunk_id
+from app.services.completion import LedgerSummary, summarize_ledger
+from app.services.stored_rows import StoredRows
+
+log = logging.getLogger(__name__)
+
+#: Chunks read from the ledger in one query.
+_CHUNKS_PER_READ = 32
+
+
+async def store_dead_owners(context: AppContext, action: Mapping[str, Any], dead_chunks: Sequence[int]) -> None:
+    """Store for each chunk that was given up which of its rows are duplicates, and of which row.
+
+    Its rows claim as they would have done when it ran: a record that no other row owns is theirs, the first's.
+
+    Raises:
+        OSError, redis.exceptions.RedisError, pymongo.errors.PyMongoError: something is away; doing it again is safe.
+    """
+    ledger, action_id = context.store.ledger, action["_id"]
+    names = {chunk_id(action_id, index): index for index in dead_chunks}
+    known = await ledger.with_owners(list(names))
+    wanted = [name for name in names if name not in known]
+    if not wanted:
+        return
+    try:
+        rows = StoredRows(context.storage, action)
+        index = SpanIndex.from_bytes(await context.storage.read(action["spansKey"]))
+    except (ObjectMissing, ValueError) as error:
+        log.error("action %s: its dead chunks cannot be replayed: %r", action_id, error)
+        for name in wanted:
+            await context.store.dead_letters.forbid_replay(name, Obstacle.CHUNK_UNREADABLE)
+        return
+    rebuilt = False
+    for name in wanted:
+        try:
+            checked = await rows.read(index.span(names[name]))
+        except (ObjectMissing, ValueError) as error:
+            log.error("chunk %s cannot be replayed: %r", name, error)
+            await context.store.dead_letters.forbid_replay(name, Obstacle.CHUNK_UNREADABLE)
+            continue
+        try:
+            taken = await _claim(context, action, checked, state="closed")
+        except ClaimsReleased:
+            if rebuilt:
+                raise
+            await rebuild_claims(context, action)
+            await context.claims.close(action_id)
+            rebuilt = True
+            taken = await _claim(context, action, checked, state="closed")
+        await ledger.store_owners(name, {checked.rows[position]: owner for position, owner in taken.items()})
+
+
+async def rebuild_claims(context: AppContext, action: Mapping[str, Any]) -> None:
+    """Claim again for all rows that are known to own their record, in place of claims that are gone.
+
+    Raises:
+        OSError, redis.exceptions.RedisError, pymongo.errors.PyMongoError: something is away; doing it again is safe.
+        app.adapters.storage.ObjectMissing, ValueError: the file of the action cannot be read.
+    """
+    action_id = action["_id"]
+    rows = StoredRows(context.storage, action)
+    index = SpanIndex.from_bytes(await context.storage.read(action["spansKey"]))
+    log.warning("action %s: its claims are gone, rebuilding them", action_id)
+    generation = await context.claims.begin_rebuild(action_id, action["totalCount"], len(rows.entity.key_fields))
+    fold = await summarize_ledger(context, action_id, action["chunkCount"])
+    unfinished = _unfinished(fold)
+    starts = [span.first_row for span in index.spans(0, len(index))]
+    named: set[int] = set()
+    async for number, outcome in _outcomes(context, action_id, set(range(len(index))) - unfinished):
+        checked = await rows.read(index.span(number))
+        await _claim(context, action, _owning(checked, outcome), state="rebuilding")
+        owners = (exception.owner for exception in outcome.exceptions if exception.owner is not None)
+        named.update(owner for owner in owners if bisect_right(starts, owner) - 1 in unfinished)
+    for number in sorted(unfinished):
+        name = chunk_id(action_id, number)
+        # Whoever runs it from now on must not believe that nobody has written a part of it.
+        if not await context.store.ledger.open(name) or number in fold.dead_chunks:
+            checked = await rows.read(index.span(number))
+            await _claim(context, action, await _written(context, action, checked, named), state="rebuilding")
+    await context.claims.finish_rebuild(action_id, generation)
+
+
+async def _claim(
+    context: AppContext, action: Mapping[str, Any], checked: CheckedChunk, *, state: ClaimState
+) -> dict[int, int]:
+    columns = [checked.column(field) for field in checked.entity.key_fields]
+    return await context.claims.claim(action["_id"], action["totalCount"], checked.rows, columns, state=state)
+
+
+def _unfinished(fold: LedgerSummary) -> set[int]:
+    """Return the chunks that have no outcome, or were given up."""
+    missing = fold.progress.missing(fold.progress.chunk_count)
+    return {*missing, *fold.dead_chunks}
+
+
+def _owning(checked: CheckedChunk, outcome: ChunkOutcome) -> CheckedChunk:
+    """Return the rows that own their record: those that succeeded, and those that failed only when written."""
+    ownerless = {exception.row for exception in outcome.exceptions if exception.code != WRITE_REFUSED}
+    return checked.without({position for position, row in enumerate(checked.rows) if row in ownerless})
+
+
+async def _written(
+    context: AppContext, action: Mapping[str, Any], checked: CheckedChunk, named: Collection[int]
+) -> CheckedChunk:
+    """Return the rows of an unfinished chunk that are known to own their record."""
+    entity = checked.entity
+    ids = [f"{action['accountId']}:{key}" for key in checked.column(entity.key)]
+    present = await context.store.records.find(entity.collection, ids, ["_bulk"])
+    others = set()
+    for position, (row, record_id) in enumerate(zip(checked.rows, ids, strict=True)):
+        tag = present.get(record_id, {}).get("_bulk", {})
+        if row not in named and (tag.get("actionId"), tag.get("row")) != (action["_id"], row):
+            others.add(position)
+    return checked.without(others)
+
+
+async def _outcomes(
+    context: AppContext, action_id: str, indexes: Collection[int]
+) -> AsyncIterator[tuple[int, ChunkOutcome]]:
+    wanted = sorted(indexes)
+    for first in range(0, len(wanted), _CHUNKS_PER_READ):
+        names = {chunk_id(action_id, index): index for index in wanted[first : first + _CHUNKS_PER_READ]}
+        for name, outcome in (await context.store.ledger.outcomes(list(names))).items():
+            yield names[name], outcome

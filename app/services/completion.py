@@ -1,0 +1,99 @@
+"""How an action ends: its counters are the sum of its ledger, and nothing else."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from app.context import AppContext
+from app.domain.actions import Status
+from app.domain.progress import Progress
+from app.kafka.messages import chunk_id
+from app.observability.logs import event
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSummary:
+    """What the ledger says of an action: its progress, and which chunks were given up.
+
+    ``version`` grows with each entry that is closed and with each dead one that is replaced: counters of a lower
+    version are older.
+    """
+
+    progress: Progress
+    dead_chunks: tuple[int, ...]
+    version: int
+
+
+async def summarize_ledger(context: AppContext, action_id: str, chunk_count: int) -> LedgerSummary:
+    """Rebuild the progress of an action from the closed entries of its ledger."""
+    ids = [chunk_id(action_id, index) for index in range(chunk_count)]
+    found = await context.store.ledger.summaries(ids)
+    progress = Progress(chunk_count).fold(
+        (index, found[name].counts) for index, name in enumerate(ids) if name in found
+    )
+    dead = tuple(index for index, name in enumerate(ids) if name in found and found[name].dead)
+    return LedgerSummary(progress, dead, version=2 * len(found) - len(dead))
+
+
+async def recount(context: AppContext, action_id: str, chunk_count: int) -> LedgerSummary:
+    """Write what the ledger says into the counters of an action that has ended, unless they are newer."""
+    fold = await summarize_ledger(context, action_id, chunk_count)
+    await context.store.actions.correct_counts(action_id, fold.progress.counts, fold.version)
+    return fold
+
+
+async def end(context: AppContext, action_id: str, status: Status, fold: LedgerSummary, **changes: Any) -> bool:
+    """End an action with the counters of its ledger; False when it has ended already.
+
+    It is durable before anything else is: from then on no row may claim. What its end leaves to do is done later
+    (``agents/cleanup.py``).
+    """
+    context.reporter.forget(action_id)
+    release = timedelta(seconds=context.settings.claims_release_after)
+    moved = await context.store.actions.transition(
+        action_id,
+        status,
+        **fold.progress.counts.to_document(),
+        countsVersion=fold.version,
+        cleanupAt=datetime.now(UTC) + release,
+        **changes,
+    )
+    if moved is not None:
+        log.log(logging.INFO if status == Status.COMPLETED else logging.ERROR, _ended(moved))
+    await context.claims.close(action_id)
+    await context.snapshots.drop(action_id)
+    return moved is not None
+
+
+def _ended(action: Mapping[str, Any]) -> str:
+    """Return the line of the log for an action that has just ended."""
+    started = action.get("startedAt")
+    return event(
+        "action ended",
+        action=action["_id"],
+        account=action["accountId"],
+        status=action["status"],
+        rows=action["totalCount"],
+        seconds=(action["completedAt"] - started).total_seconds() if started else None,
+        success=action["successCount"],
+        failure=action["failureCount"],
+        skipped=action["skippedCount"],
+        error=action.get("error"),
+    )
+
+
+async def complete_if_done(context: AppContext, action_id: str, chunk_count: int) -> LedgerSummary:
+    """End the action if its ledger is complete; return what the ledger says.
+
+    Settling an action again changes nothing, except after a replayed chunk, whose new counts it takes over.
+    """
+    fold = await summarize_ledger(context, action_id, chunk_count)
+    if fold.progress.complete and not await end(context, action_id, Status.COMPLETED, fold):
+        await context.store.actions.correct_counts(action_id, fold.progress.counts, fold.version)
+    return fold

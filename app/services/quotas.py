@@ -1,0 +1,90 @@
+"""Whether an account may have one more action: looked at before its upload is read, and decided when it is stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.adapters.mongo.actions import NotInserted
+from app.context import AppContext
+from app.domain.account_limits import AccountLimits, StorageFull, TooManyActive
+from app.domain.idempotency import KeyReused
+
+
+@dataclass
+class Insertion:
+    """Whether the action of an upload is, or may be, in the database: then it needs its file, whatever fails next."""
+
+    possible: bool = False
+
+
+async def check_room(context: AppContext, account_id: str, size: int, key: str | None) -> None:
+    """Return when an upload of at least ``size`` bytes is worth reading.
+
+    One whose idempotency key is known needs no room: it makes nothing, and is not refused before it is compared.
+
+    Raises:
+        TooManyActive, StorageFull: it will be refused.
+        pymongo.errors.PyMongoError: the database is away.
+    """
+    limits = context.settings.limits_of(account_id)
+    if not _any(limits) or (key is not None and await context.store.actions.find_by_idempotency_key(key) is not None):
+        return
+    await _count(context, account_id, size, limits)
+
+
+async def reserve_quota(context: AppContext, action: dict[str, Any], insertion: Insertion) -> dict[str, Any]:
+    """Store a new action, and return it; or return the one that the same request has made before.
+
+    Where the account has limits, its uploads come here one after the other, over all workers: none slips past.
+    ``insertion`` tells, also when this raises, whether the action may be stored.
+
+    Raises:
+        KeyReused: the idempotency key stands for another request.
+        TooManyActive, StorageFull: the account has reached a limit.
+        TimeoutError, pymongo.errors.PyMongoError: the database is away or too busy.
+    """
+    limits = context.settings.limits_of(action["accountId"])
+    actions = context.store.actions
+    if not _any(limits):
+        return _same(await _insert(context, action, insertion), action)
+    async with context.store.admissions.account_lock(action["accountId"]):
+        key = action.get("idempotencyKey")
+        standing = None if key is None else await actions.find_by_idempotency_key(key)
+        if standing is None:
+            await _count(context, action["accountId"], action["fileSize"], limits)
+            standing = await _insert(context, action, insertion)
+    return _same(standing, action)
+
+
+async def _insert(context: AppContext, action: dict[str, Any], insertion: Insertion) -> dict[str, Any]:
+    insertion.possible = True
+    try:
+        standing = await context.store.actions.add(action)
+    except NotInserted:
+        insertion.possible = False
+        raise
+    insertion.possible = standing["_id"] == action["_id"]
+    return standing
+
+
+def _any(limits: AccountLimits) -> bool:
+    return bool(limits.active_actions or limits.stored_bytes)
+
+
+async def _count(context: AppContext, account_id: str, size: int, limits: AccountLimits) -> None:
+    actions = context.store.actions
+    if limits.active_actions and await actions.active(account_id) >= limits.active_actions:
+        raise TooManyActive(f"The account may have {limits.active_actions} actions that have not ended, and has them.")
+    if limits.stored_bytes:
+        stored = await actions.stored_bytes(account_id)
+        if stored + size > limits.stored_bytes:
+            raise StorageFull(
+                f"The files of the account may have {limits.stored_bytes} bytes together, and have {stored} already."
+            )
+
+
+def _same(standing: dict[str, Any], action: dict[str, Any]) -> dict[str, Any]:
+    if standing["_id"] != action["_id"] and standing["requestDigest"] != action["requestDigest"]:
+        raise KeyReused
+    return standing

@@ -1,0 +1,41 @@
+"""The rows of an action as its stored file has them: parsed and validated once more, chunk by chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.adapters.storage import Storage
+from app.domain.csv.spans import Span
+from app.domain.entities import Columns, Entity, find_entity
+from app.domain.rows import CheckedChunk, check_chunk
+
+
+class StoredRows:
+    """The file of an action.
+
+    Raises:
+        ValueError: there is no such entity any more.
+    """
+
+    def __init__(self, storage: Storage, action: Mapping[str, Any]) -> None:
+        entity = find_entity(action["entityType"])
+        if entity is None:
+            raise ValueError(f"there is no entity {action['entityType']}")
+        self.entity: Entity = entity
+        self._storage, self._key, self._delimiter = storage, action["storageKey"], action["delimiter"]
+        fields = action.get("fields")
+        self._columns = Columns(tuple(action["columns"]), fields and tuple(fields))
+
+    async def read(self, span: Span) -> CheckedChunk:
+        """Read, parse and validate the rows of a chunk.
+
+        Raises:
+            ValueError: the file ends before the span does.
+            app.adapters.storage.ObjectMissing: there is no file.
+            OSError: the storage cannot be reached.
+        """
+        data = await self._storage.read(self._key, span.start, span.end)
+        if len(data) != span.end - span.start:
+            raise ValueError(f"the stored file ends before byte {span.end}")
+        return check_chunk(self.entity, self._columns, data, self._delimiter, span.first_row)

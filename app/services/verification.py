@@ -1,0 +1,194 @@
+"""Recounting actions from what lies underneath: the file, the ledger and the records.
+
+Nothing here trusts a counter: the stored file is parsed again, its outcomes are compared with the ledger row
+by row, the ledger with the action document, and the records with the rows that own them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+from app.adapters.mongo import Store
+from app.adapters.storage import ObjectMissing, Storage
+from app.domain.actions import ENDED, Status
+from app.domain.csv.spans import Span, SpanIndex
+from app.domain.dead_letters import CODE as DEAD_LETTER
+from app.domain.entities import find_entity
+from app.domain.outcomes import WRITE_REFUSED, ChunkOutcome, Counts
+from app.domain.rows import CheckedChunk
+from app.kafka.messages import chunk_id
+from app.services.stored_rows import StoredRows
+
+#: Chunks read from the ledger in one query.
+_CHUNKS_PER_READ = 32
+#: A row that failed only when it was written has claimed its record before, and keeps it.
+_OWNS_ALL_THE_SAME = frozenset({DEAD_LETTER, WRITE_REFUSED})
+#: Block for hashing the stored file, bytes.
+_BLOCK = 1024 * 1024
+
+
+def _unheard(_rows: int) -> None:
+    pass
+
+
+async def verify(
+    store: Store, storage: Storage, action: dict[str, Any], progress: Callable[[int], None] = _unheard
+) -> AsyncIterator[str]:
+    """Yield a sentence for each difference between an action and what lies underneath.
+
+    ``progress`` is told of the rows of each chunk once they are compared.
+    """
+    if action["status"] not in ENDED:
+        yield f"not ended: it is {action['status']}"
+        return
+    if find_entity(action["entityType"]) is None:
+        yield f"there is no entity {action['entityType']}"
+        return
+    async for difference in _verify_letters(store, action):
+        yield difference
+    try:
+        async for difference in _verify_file(storage, action):
+            yield difference
+        index = SpanIndex.from_bytes(await storage.read(action["spansKey"]))
+        if index.row_count != action["totalCount"]:
+            yield f"the file has {index.row_count} rows, totalCount is {action['totalCount']}"
+        async for difference in _Recount(store, StoredRows(storage, action), action, index).differences(progress):
+            yield difference
+    except (ObjectMissing, ValueError) as error:
+        yield f"its file or its span index cannot be read: {error}"
+
+
+async def _verify_letters(store: Store, action: dict[str, Any]) -> AsyncIterator[str]:
+    """A dead letter is DONE when its chunk has an outcome, and DEAD when it was given up."""
+    letters = await store.dead_letters.of_action(action["_id"])
+    entries = await store.ledger.summaries(list(letters))
+    for name, status in letters.items():
+        entry = entries.get(name)
+        if status == "REPLAYED":
+            yield f"the replay of dead letter {name} has not ended"
+        elif entry is not None and (status == "DONE") == entry.dead:
+            yield f"dead letter {name} is {status}, its chunk {'was given up' if entry.dead else 'has an outcome'}"
+        elif entry is None and (status == "DONE" or action["status"] == Status.COMPLETED):
+            yield f"dead letter {name} is {status}, its chunk has no outcome"
+
+
+async def _verify_file(storage: Storage, action: dict[str, Any]) -> AsyncIterator[str]:
+    digest, size = hashlib.sha256(), 0
+    while block := await storage.read(action["storageKey"], size, size + _BLOCK):
+        digest.update(block)
+        size += len(block)
+    if (size, digest.hexdigest()) != (action["fileSize"], action["sha256"]):
+        yield "the stored file is not the one that was uploaded"
+
+
+class _Recount:
+    """One action, counted again chunk by chunk."""
+
+    def __init__(self, store: Store, rows: StoredRows, action: dict[str, Any], index: SpanIndex) -> None:
+        self._store, self._rows, self._action, self._index = store, rows, action, index
+        self._total = Counts()
+        #: Rows that own no record.
+        self._ownerless: set[int] = set()
+        #: Of each duplicate: the row that it names as the owner, and its own key values.
+        self._duplicates: dict[int, tuple[int, frozenset[str]]] = {}
+
+    async def differences(self, progress: Callable[[int], None]) -> AsyncIterator[str]:
+        """Yield a sentence for each difference."""
+        action = self._action
+        for first in range(0, len(self._index), _CHUNKS_PER_READ):
+            spans = self._index.spans(first, _CHUNKS_PER_READ)
+            names = [chunk_id(action["_id"], first + offset) for offset in range(len(spans))]
+            outcomes = await self._store.ledger.outcomes(names)
+            for name, span in zip(names, spans, strict=True):
+                outcome = outcomes.get(name)
+                if outcome is not None:
+                    async for difference in self._chunk(span, outcome):
+                        yield difference
+                elif action["status"] == Status.COMPLETED:
+                    yield f"chunk {name} has no outcome"
+                progress(span.rows)
+        async for difference in self._owners():
+            yield difference
+        for name, value in self._total.to_document().items():
+            if action.get(name) != value:
+                yield f"{name} is {action.get(name)}, the ledger says {value}"
+        if action["status"] == Status.COMPLETED and self._total.processed != action["totalCount"]:
+            yield f"{self._total.processed} of {action['totalCount']} rows have an outcome"
+
+    async def _chunk(self, span: Span, outcome: ChunkOutcome) -> AsyncIterator[str]:
+        self._total += outcome.counts
+        if (outcome.first_row, outcome.row_count) != (span.first_row, span.rows):
+            yield f"the chunk of row {span.first_row} has {span.rows} rows, its outcome {outcome.row_count}"
+            return
+        checked = await self._rows.read(span)
+        values = self._key_values(checked)
+        for exception in outcome.exceptions:
+            if exception.code not in _OWNS_ALL_THE_SAME:
+                self._ownerless.add(exception.row)
+            if exception.status == "SKIPPED":
+                self._duplicates[exception.row] = exception.owner or 0, values.get(exception.row, frozenset())
+        if any(exception.code == DEAD_LETTER for exception in outcome.exceptions):
+            return
+        for difference in _verify_outcome(checked, outcome):
+            yield difference
+        async for difference in self._records(checked, outcome):
+            yield difference
+
+    async def _owners(self) -> AsyncIterator[str]:
+        """Each duplicate shares a key value with the row that it names, and that row owns its record."""
+        starts = [span.first_row for span in self._index.spans(0, len(self._index))]
+        wanted = {owner for owner, _ in self._duplicates.values() if 1 <= owner <= self._index.row_count}
+        owned: dict[int, frozenset[str]] = {}
+        for chunk in sorted({bisect_right(starts, owner) - 1 for owner in wanted}):
+            values = self._key_values(await self._rows.read(self._index.span(chunk)))
+            owned.update((row, keys) for row, keys in values.items() if row in wanted)
+        for row, (owner, keys) in self._duplicates.items():
+            if owner in self._ownerless or not keys & owned.get(owner, frozenset()):
+                yield f"row {row} is a duplicate of row {owner}, which does not own its record"
+
+    async def _records(self, checked: CheckedChunk, outcome: ChunkOutcome) -> AsyncIterator[str]:
+        """Each row that succeeded has its record, as written or as a later write left it."""
+        action, entity = self._action, self._rows.entity
+        excepted = {exception.row for exception in outcome.exceptions}
+        written = {
+            f"{action['accountId']}:{record[entity.key]}": (row, record)
+            for row, record in zip(checked.rows, checked.records, strict=True)
+            if row not in excepted
+        }
+        fields = [*entity.columns, "_bulk", "createdBy"]
+        found = await self._store.records.find(entity.collection, list(written), fields)
+        for record_id, (row, record) in written.items():
+            stored = found.get(record_id)
+            if stored is None:
+                yield f"row {row}: its record {record_id} does not exist"
+                continue
+            if stored.get("_bulk", {}).get("actionId") == action["_id"]:
+                if stored["_bulk"]["row"] != row:
+                    yield f"row {row}: its record was written by row {stored['_bulk']['row']}"
+                elif any(stored.get(name) != value for name, value in record.items()):
+                    yield f"row {row}: its record {record_id} has other values"
+            made_it = bool(outcome.created >> (row - outcome.first_row) & 1)
+            if made_it != (stored.get("createdBy") == action["_id"]):
+                yield f"row {row}: the outcome says {'CREATED' if made_it else 'UPDATED'}, the record does not"
+
+    def _key_values(self, checked: CheckedChunk) -> dict[int, frozenset[str]]:
+        names = self._rows.entity.key_fields
+        return {
+            row: frozenset(f"{name}:{record[name]}" for name in names)
+            for row, record in zip(checked.rows, checked.records, strict=True)
+        }
+
+
+def _verify_outcome(checked: CheckedChunk, outcome: ChunkOutcome) -> Iterator[str]:
+    """Compare the failures with those that the file has, and the counts with the entries they sum up."""
+    should = {failure.row: failure.code for failure in checked.failures}
+    did = {e.row: e.code for e in outcome.exceptions if e.status == "FAILED" and e.code != WRITE_REFUSED}
+    for row in sorted(should.keys() ^ did.keys()):
+        yield f"row {row} should {'fail' if row in should else 'not fail'}: {should.get(row) or did.get(row)}"
+    succeeded = outcome.row_count - len(outcome.exceptions)
+    created = outcome.created.bit_count()
+    if Counts.of(outcome.exceptions, created=created, updated=succeeded - created) != outcome.counts:
+        yield f"the counts of the chunk of row {outcome.first_row} are not the sum of its rows"

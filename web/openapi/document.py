@@ -1,0 +1,312 @@
+"""The description of the API, OpenAPI 3.1: made from the routes, and from what stands at their methods."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
+
+from app.domain.access import Role
+from app.services.authentication import ACCOUNT_HEADER, KEY_HEADER
+from web.inputs import Input
+from web.openapi.operations import (
+    AUTHENTICATED_ERRORS,
+    EVERYWHERE,
+    HEADERS,
+    Answer,
+    Header,
+    Operation,
+    Problem,
+    operation_of,
+)
+
+Json = dict[str, Any]
+Routes = Iterable[tuple[str, type, Mapping[str, Role | None]]]
+
+_REF = "#/components/schemas/{model}"
+
+_ABOUT = """\
+Companies change hundreds of thousands of records at once: they upload a CSV, now or for a set time, and are told what
+became of every row.
+
+Upload a file with `POST /bulk-actions`, look at `GET /bulk-actions/{action_id}` until its `status` is `COMPLETED` or
+`FAILED`, and read what became of each row at `GET /bulk-actions/{action_id}/records`.
+"""
+
+#: The parameters of paths, by name.
+_IN_PATHS: Mapping[str, Json] = {
+    "action_id": {
+        "description": "The id that the upload was answered with.",
+        "schema": {"type": "string", "pattern": "^[0-9a-f]{24}$"},
+        "example": "6b04d285235ca65e4442eb33",
+    },
+    "letter_id": {
+        "description": "The `id` of a dead letter.",
+        "schema": {"type": "string", "minLength": 1},
+        "example": "6b04d285235ca65e4442eb33:0",
+    },
+}
+
+_CREDENTIALS: Mapping[str, Json] = {
+    "apiKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": KEY_HEADER,
+        "description": "An API key, made with `python -m app keys create`.",
+    },
+    "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "A token of the issuer."},
+    "account": {
+        "type": "apiKey",
+        "in": "header",
+        "name": ACCOUNT_HEADER,
+        "description": "The account, where no credential is asked for; without it, `default`. "
+        "It tells accounts apart, and protects nothing.",
+    },
+}
+
+
+class _Schema(GenerateJsonSchema):
+    """JSON Schema as a reader wants it."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        """Have no title for a field, which would only say its name again."""
+        return False
+
+    def default_schema(self, schema: Any) -> Json:
+        """Leave out None: it stands for a field that is absent, and nobody sends it."""
+        made = super().default_schema(schema)
+        return {name: value for name, value in made.items() if (name, value) != ("default", None)}
+
+
+def describe(routes: Routes, *, credential_required: bool) -> Json:
+    """Return the OpenAPI document of these routes.
+
+    Args:
+        routes: Each a path, its view, and the role that each of its methods needs.
+        credential_required: Whether a request without a credential is refused.
+
+    Raises:
+        LookupError: a method of a route is not described.
+    """
+    operations = [
+        (path, method, need, operation_of(view, method))
+        for path, view, needs in routes
+        for method, need in needs.items()
+    ]
+    schemas = _Schemas(operation for *_, operation in operations)
+    paths: dict[str, Json] = {}
+    for path, method, need, operation in operations:
+        described = _operation(path, operation, need, schemas)
+        if need is not None:
+            described["security"] = _security(need, credential_required)
+        paths.setdefault(path, {})[method.lower()] = described
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Bulk operations platform",
+            "version": version("bulk-operations"),
+            "summary": "Bulk changes to CRM records: every row of an upload accounted for.",
+            "description": _ABOUT,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/", "description": "This worker."}],
+        "tags": [{"name": name} for name in dict.fromkeys(_tag(path) for path in paths)],
+        "paths": paths,
+        "components": {
+            "schemas": schemas.components,
+            "parameters": {
+                "RequestId": {
+                    "name": "X-Request-ID",
+                    "in": "header",
+                    "description": "A name for the request, found again in the answer and in the logs. "
+                    "One of another form is replaced.",
+                    "schema": {"type": "string"},
+                    "example": "nightly-17",
+                }
+            },
+            "headers": {name: _header(header) for name, header in EVERYWHERE.items()},
+            "securitySchemes": dict(_CREDENTIALS),
+        },
+    }
+
+
+class _Schemas:
+    """The schemas of all bodies, with what they share in one place."""
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        self.components: Json = {}
+        bodies: dict[Any, None] = {}
+        for operation in operations:
+            bodies.update(dict.fromkeys(answer.body for answer in operation.answers.values() if answer.body))
+            bodies.update(dict.fromkeys(problem.body for problem in (*AUTHENTICATED_ERRORS, *operation.problems)))
+        self._of, definitions = TypeAdapter.json_schemas(
+            [(body, "serialization", TypeAdapter(body)) for body in bodies],
+            ref_template=_REF,
+            schema_generator=_Schema,
+        )
+        self._share(definitions)
+
+    def of(self, body: Any) -> Json:
+        """Return the schema of an answer's body."""
+        return self._of[body, "serialization"]
+
+    def of_input(self, model: type[Input]) -> Json:
+        """Return the schema of what is sent, itself and not a reference to it."""
+        schema = model.model_json_schema(ref_template=_REF, schema_generator=_Schema)
+        self._share(schema)
+        return schema
+
+    def _share(self, schema: Json) -> None:
+        self.components.update(schema.pop("$defs", {}))
+
+
+def _operation(path: str, operation: Operation, need: Role | None, schemas: _Schemas) -> Json:
+    described: Json = {
+        "operationId": operation.name,
+        "tags": [_tag(path)],
+        "summary": operation.summary.rstrip("."),
+        "description": _details(operation, need),
+        "parameters": [
+            *({"name": name, "in": "path", "required": True, **_IN_PATHS[name]} for name in _names(path)),
+            *_parameters(operation.query, "query", schemas),
+            *_parameters(operation.headers, "header", schemas),
+            {"$ref": "#/components/parameters/RequestId"},
+        ],
+    }
+    if operation.form is not None:
+        described["requestBody"] = _upload(operation.form, schemas)
+    described["responses"] = _responses(operation, () if need is None else AUTHENTICATED_ERRORS, schemas)
+    return described
+
+
+def _details(operation: Operation, need: Role | None) -> str:
+    door = "Open to everybody." if need is None else f"Needs the role {need}, where a credential is asked for."
+    return f"{operation.details}\n\n{door}" if operation.details else door
+
+
+def _tag(path: str) -> str:
+    return {"bulk-actions": "Bulk actions", "dead-letters": "Dead letters"}.get(path.split("/")[1], "The worker")
+
+
+def _names(path: str) -> list[str]:
+    return re.findall(r"\{(\w+)\}", path)
+
+
+def _security(need: Role, credential_required: bool) -> list[Json]:
+    credentials: list[Json] = [{"apiKey": [need.value]}, {"bearer": [need.value]}]
+    return credentials if credential_required else [*credentials, {"account": []}, {}]
+
+
+def _parameters(model: type[Input] | None, place: str, schemas: _Schemas) -> Iterable[Json]:
+    if model is None:
+        return
+    whole = schemas.of_input(model)
+    for name, schema in whole["properties"].items():
+        parameter: Json = {"name": name, "in": place, "required": name in whole.get("required", ())}
+        if "description" in schema:
+            parameter["description"] = schema.pop("description")
+        yield {**parameter, "schema": schema}
+
+
+def _upload(form: type[Input], schemas: _Schemas) -> Json:
+    schema = schemas.of_input(form)
+    schema["properties"]["file"] = {
+        "type": "string",
+        "format": "binary",
+        "contentMediaType": "text/csv",
+        "description": "CSV in UTF-8 with a header row; the part has a file name.",
+    }
+    schema["required"] = [*schema["required"], "file"]
+    schema["additionalProperties"] = False
+    example = {
+        "actionType": "BULK_UPDATE",
+        "entityType": "Contact",
+        "file": "id,name,email,status\n1,Ada Lovelace,ada@example.com,active\n",
+    }
+    return {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": schema,
+                "encoding": {"file": {"contentType": "text/csv"}},
+                "example": example,
+            }
+        },
+    }
+
+
+def _responses(operation: Operation, everywhere: Iterable[Problem], schemas: _Schemas) -> Json:
+    found = {status: _answer(answer, schemas) for status, answer in operation.answers.items()}
+    by_status: dict[int, list[Problem]] = {}
+    for problem in (*operation.problems, *everywhere):
+        by_status.setdefault(problem.status, []).append(problem)
+    found.update({status: _problems(status, problems, schemas) for status, problems in by_status.items()})
+    return {str(status): found[status] for status in sorted(found)}
+
+
+def _answer(answer: Answer, schemas: _Schemas) -> Json:
+    described: Json = {"description": answer.meaning, "headers": _headers(answer.headers)}
+    if answer.body is not None:
+        content: Json = {"schema": schemas.of(answer.body)}
+        if (example := _example(answer.body)) is not None:
+            content["example"] = example
+        described["content"] = {answer.media_type: content}
+    if answer.links:
+        described["links"] = {
+            name: {"operationId": name, "parameters": dict(parameters)} for name, parameters in answer.links.items()
+        }
+    return described
+
+
+def _problems(status: int, problems: list[Problem], schemas: _Schemas) -> Json:
+    bodies = {problem.body: schemas.of(problem.body) for problem in problems}
+    schema = next(iter(bodies.values())) if len(bodies) == 1 else {"anyOf": list(bodies.values())}
+    return {
+        "description": HTTPStatus(status).phrase,
+        "headers": _headers(HEADERS.get(status, {})),
+        "content": {
+            "application/json": {
+                "schema": schema,
+                "examples": {
+                    problem.code: {
+                        "value": {
+                            "error": problem.message,
+                            "code": problem.code,
+                            "requestId": "570aec6c158c425483df8663c9f6d819",
+                            **problem.more,
+                        }
+                    }
+                    for problem in problems
+                },
+            }
+        },
+    }
+
+
+def _headers(headers: Mapping[str, Header]) -> Json:
+    everywhere = {name: {"$ref": f"#/components/headers/{name}"} for name in EVERYWHERE}
+    return {**everywhere, **{name: _header(header) for name, header in headers.items()}}
+
+
+def _header(header: Header) -> Json:
+    return {
+        "description": header.description,
+        "required": header.required,
+        "schema": {"type": "string"},
+        "example": header.example,
+    }
+
+
+def _example(body: Any) -> Any:
+    """Return the example of a model, or all of them for a list of it."""
+    model = get_args(body)[0] if get_origin(body) is list else body
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        return None
+    extra: Any = model.model_config.get("json_schema_extra") or {}
+    examples = extra.get("examples")
+    return examples if examples is None or model is not body else examples[0]

@@ -1,0 +1,137 @@
+"""The form of an upload: its fields beside the file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field
+
+from app.domain.actions import ACTION_TYPES, parse_schedule
+from app.domain.csv.column_mapping import ColumnMapping, parse_mapping
+from app.domain.csv.text import DELIMITER_NAMES
+from app.domain.entities import ENTITIES, Entity, find_entity
+from web import errors
+from web.errors import Fault
+from web.inputs import Form, reads
+
+_DELIMITERS = {**{name: char for char, name in DELIMITER_NAMES.items()}, **{char: char for char in DELIMITER_NAMES}}
+_DELIMITERS["\\t"] = "\t"
+
+#: Without these nothing can be done. They are looked for first, and told together.
+_REQUIRED = ("actionType", "entityType")
+#: The part of the form that is no field.
+FILE = "file"
+
+
+def _read_action_type(text: str) -> str:
+    if text not in ACTION_TYPES:
+        raise ValueError(errors.ACTION_TYPE_UNSUPPORTED)
+    return text
+
+
+def _read_entity(text: str) -> Entity:
+    entity = find_entity(text)
+    if entity is None:
+        raise ValueError(errors.ENTITY_TYPE_UNSUPPORTED)
+    return entity
+
+
+def _read_schedule(text: str) -> datetime | None:
+    return parse_schedule(text) if text else None
+
+
+def _read_delimiter(text: str) -> str:
+    if not text:
+        # curl takes the ; of -F delimiter=; for the beginning of something else.
+        raise ValueError("delimiter is empty: send one of the words comma, semicolon, pipe and tab, or leave it out.")
+    if text.lower() not in _DELIMITERS:
+        raise ValueError("delimiter must be one of , ; | or tab.")
+    return _DELIMITERS[text.lower()]
+
+
+def _read_mapping(text: str) -> ColumnMapping | None:
+    return parse_mapping(text) if text else None
+
+
+def _one_of(*values: str) -> Any:
+    """Return the type of a text that is one of these, for the description."""
+    return Annotated[str, Field(json_schema_extra={"enum": list(values)})]
+
+
+class UploadForm(Form):
+    """What an upload asks for. A field that is not named here is refused: it may have been meant for one that is."""
+
+    action_type: Annotated[
+        str,
+        reads(_read_action_type, "ACTION_TYPE_UNSUPPORTED", _one_of(*sorted(ACTION_TYPES))),
+        Field(description="What is to be done with each row: `BULK_UPDATE` inserts or updates, by `id`."),
+    ]
+    entity: Annotated[
+        Entity,
+        reads(_read_entity, "ENTITY_TYPE_UNSUPPORTED", _one_of(*ENTITIES)),
+        Field(alias="entityType", description="What a row is, in upper or lower case."),
+    ]
+    scheduled_at: Annotated[
+        datetime | None,
+        reads(_read_schedule, "INVALID_SCHEDULE", datetime | Literal[""]),
+        Field(description="When it is to be done: ISO 8601, UTC when it names no offset. Empty: now."),
+    ] = None
+    delimiter: Annotated[
+        str,
+        reads(_read_delimiter, "INVALID_DELIMITER", _one_of(*DELIMITER_NAMES, *DELIMITER_NAMES.values())),
+        Field(
+            description="What stands between two fields of the file, itself or by name. A first line `sep=;` in the "
+            "file has the last word."
+        ),
+    ] = ","
+    mapping: Annotated[
+        ColumnMapping | None,
+        reads(_read_mapping, "INVALID_MAPPING", str),
+        Field(
+            description="Which column of the file is which field: a JSON object of column names to names of fields, or "
+            'to null for a column that is left out, such as `{"Kunde": "id", "Notiz": null}`. Others keep their names.'
+        ),
+    ] = None
+
+    @classmethod
+    def check(cls, sent: Mapping[str, str]) -> tuple[Self | None, list[Fault]]:
+        """Return what was sent, None when a value is wrong, and all that is wrong with it, what is missing first."""
+        missing = [name for name in _REQUIRED if not sent.get(name)]
+        form, faults = super().check({name: value for name, value in sent.items() if name not in missing})
+        told = [fault for fault in faults if fault.field not in missing]
+        # One sentence says it of both.
+        required = [Fault(name, "FIELDS_REQUIRED", errors.FIELDS_REQUIRED) for name in missing[:1]]
+        return form, required + told
+
+    @classmethod
+    def check_so_far(cls, sent: Mapping[str, str]) -> list[Fault]:
+        """Return what is wrong with the fields that have arrived, while others may still come."""
+        return [fault for fault in cls.check(sent)[1] if fault.code != "FIELDS_REQUIRED"]
+
+    @classmethod
+    def delimiter_so_far(cls, sent: Mapping[str, str]) -> str:
+        """Return the delimiter as far as the form is known when its file begins."""
+        try:
+            return _read_delimiter(sent["delimiter"])
+        except (KeyError, ValueError):
+            return ","
+
+    @classmethod
+    def sound_part(cls, sent: Mapping[str, str], faults: list[Fault]) -> UploadForm | None:
+        """Return a form as far as a file can be judged by it although the rest is wrong; None: it cannot."""
+        wrong = {fault.field for fault in faults}
+        if wrong & {"entityType", "delimiter", "mapping"}:
+            return None
+        sound = {name: value for name, value in sent.items() if name not in wrong}
+        return cls.check({**sound, "actionType": sound.get("actionType", _ANY_ACTION_TYPE)})[0]
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Return the names of all parts of the form; the file is no field, and may be what was meant."""
+        return [*super().names(), FILE]
+
+
+#: Stands for one that is wrong, where only the file is judged.
+_ANY_ACTION_TYPE = min(ACTION_TYPES)

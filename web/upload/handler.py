@@ -1,0 +1,178 @@
+"""Taking an upload: one pass over the stream that unpacks it, stores it, hashes it and finds its records.
+
+The action is stored last, when everything about the upload is known to be good; whatever is found wrong
+before that takes the stored file away again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+from bson import ObjectId
+
+from app.context import AppContext
+from app.domain import upload_keys
+from app.domain.actions import Status, check_schedule
+from app.domain.csv.column_mapping import MappingError
+from app.domain.csv.spans import CsvError, Scan, TooManyRowsError
+from app.domain.csv.text import other_text
+from app.domain.entities import Columns, read_header
+from app.domain.idempotency import request_digest
+from app.domain.outcomes import Counts
+from app.services.quotas import Insertion
+from app.settings import Settings
+from web.errors import Fault, refusal
+from web.upload import limits as admission
+from web.upload import problems as problems
+from web.upload.fields import FILE, UploadForm
+from web.upload.form import UploadedForm, read_form
+from web.upload.sink import UploadSink, scanner_of
+
+log = logging.getLogger(__name__)
+
+#: A stored file is scanned again in blocks of this size, bytes: each is a request to the storage.
+_STORED_BLOCK = 8 * 1024**2
+
+
+async def receive(request: web.Request, context: AppContext, account_id: str) -> tuple[dict[str, Any], bool]:
+    """Take the upload of a request; return the stored action, and whether the same request had made it before.
+
+    Raises:
+        ApiError: the request or the file is not good; nothing of it is left behind.
+    """
+    with admission.refusals(), admission.open_upload(context, account_id):
+        return await _receive(request, context, account_id)
+
+
+async def _receive(request: web.Request, context: AppContext, account_id: str) -> tuple[dict[str, Any], bool]:
+    key = await admission.begin(request, context, account_id)
+    if request.content_type != "multipart/form-data":
+        raise refusal([problems.no_form()])
+    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise problems.UNSUPPORTED_ENCODING.error()
+    action_id = str(ObjectId())
+    storage_key, spans_key = upload_keys.file_key(action_id), upload_keys.spans_key(action_id)
+    async with context.storage.writer(storage_key) as writer:
+        form = await read_form(request, context.settings, writer)
+    insertion = Insertion()
+    try:
+        order, file, scan, columns = await _check(form, context, storage_key)
+        now = datetime.now(UTC)
+        action = {
+            "_id": action_id,
+            "accountId": account_id,
+            "actionType": order.action_type,
+            "entityType": order.entity.name,
+            "status": Status.SCHEDULED if order.scheduled_at else Status.QUEUED,
+            "totalCount": scan.row_count,
+            "chunkCount": len(scan.index),
+            **Counts().to_document(),
+            "columns": list(columns.names),
+            "fields": None if columns.fields is None else list(columns.fields),
+            "ignoredColumns": list(columns.ignored(order.entity)),
+            "delimiter": scan.delimiter,
+            "fileName": file.name,
+            "fileSize": file.size,
+            "sha256": file.digest.hexdigest(),
+            "storageKey": storage_key,
+            "spansKey": spans_key,
+            "scheduledAt": order.scheduled_at,
+            "createdAt": now,
+            "updatedAt": now,
+        }
+        if key is not None:
+            action["idempotencyKey"] = key
+            action["requestDigest"] = request_digest(form.fields, file.name, file.digest.hexdigest())
+        await context.storage.put(spans_key, scan.index.to_bytes())
+        standing = await admission.reserve_quota(context, action, insertion)
+    finally:
+        # The file goes only when no action can need it: what fails after that never takes it away.
+        if not insertion.possible:
+            await asyncio.shield(_remove(context, storage_key, spans_key))
+    return standing, standing["_id"] != action_id
+
+
+async def _remove(context: AppContext, *keys: str) -> None:
+    """Take away what an upload has stored; what stays because something is away is for the sweeper."""
+    try:
+        for key in keys:
+            await context.storage.delete(key)
+    except Exception as error:
+        log.warning("what a refused upload has stored stays until it is swept: %r", error)
+
+
+async def _scan_stored(context: AppContext, key: str, size: int, delimiter: str) -> Scan:
+    """Find the records of a stored file."""
+    scanner = scanner_of(context.settings, delimiter)
+    try:
+        for start in range(0, size, _STORED_BLOCK):
+            block = await context.storage.read(key, start, min(start + _STORED_BLOCK, size))
+            await asyncio.to_thread(scanner.feed, block)
+        return scanner.finish()
+    except TooManyRowsError as error:
+        raise problems.TOO_MANY_ROWS.error(str(error)) from None
+    except CsvError as error:
+        raise problems.INVALID_CSV.error(str(error)) from None
+
+
+async def _check(
+    form: UploadedForm, context: AppContext, storage_key: str
+) -> tuple[UploadForm, UploadSink, Scan, Columns]:
+    """Check the fields and the stored file.
+
+    Raises:
+        ApiError: 400, with all that is wrong with them.
+    """
+    settings = context.settings
+    order, wrong = UploadForm.check(form.fields)
+    if order is not None:
+        wrong += _check_schedule(order, settings)
+    if form.file is None or form.faults:
+        raise refusal(form.faults + wrong)
+    scan = form.file.scan
+    if order is not None and not wrong and order.delimiter != scan.delimiter and not scan.declared:
+        # The field came after the file: records may end elsewhere than was assumed.
+        scan = await _scan_stored(context, storage_key, form.file.size, order.delimiter)
+    columns, found = _check_file(scan, order or UploadForm.sound_part(form.fields, wrong), settings.max_columns)
+    if order is None or columns is None or wrong or found:
+        raise refusal(wrong + found)
+    return order, form.file, scan, columns
+
+
+def _check_schedule(order: UploadForm, settings: Settings) -> list[Fault]:
+    try:
+        check_schedule(order.scheduled_at, datetime.now(UTC), settings.schedule_max_days)
+    except ValueError as error:
+        return [problems.SCHEDULE_TOO_FAR.fault("scheduledAt", str(error))]
+    return []
+
+
+def _check_file(scan: Scan, order: UploadForm | None, max_columns: int) -> tuple[Columns | None, list[Fault]]:
+    """Return the columns of a file, and what is wrong with it as far as the form says what it should be."""
+    if scan.header is None:
+        return None, [problems.EMPTY_FILE.fault(FILE)]
+    columns, faults = None, []
+    if order is not None:
+        columns, wrong = read_header(
+            order.entity, scan.header, _delimiter_of(scan, order), order.mapping, max_columns=max_columns
+        )
+        if wrong and (kind := other_text(scan.header)):
+            return None, [problems.NOT_CSV.fault(FILE, f"The file is {kind}, not CSV.")]
+        faults = [
+            problems.INVALID_MAPPING.fault("mapping", str(error))
+            if isinstance(error, MappingError)
+            else problems.INVALID_HEADER.fault(FILE, str(error))
+            for error in wrong
+        ]
+    if not scan.row_count:
+        faults.append(problems.NO_ROWS.fault(FILE))
+    return columns, faults
+
+
+def _delimiter_of(scan: Scan, order: UploadForm) -> str:
+    # Where something else is wrong, the file was not read again with the delimiter that came after it.
+    return scan.delimiter if scan.declared else order.delimiter

@@ -1,0 +1,134 @@
+"""How an upload comes in at most once, and only where its account has room: keys and refusals, in the words of HTTP."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+from aiohttp import web
+from pydantic import Field
+
+from app.adapters.storage import OutOfSpace
+from app.context import AppContext
+from app.domain.account_limits import StorageFull, TooManyActive
+from app.domain.idempotency import KeyReused, check_key, scoped
+from app.observability.metrics import ACCOUNT_LIMITED, REPLAYS
+from app.services import quotas as admission
+from app.services.open_uploads import TooManyOpen
+from app.services.quotas import Insertion
+from web.errors import ApiError, too_many_requests, unavailable
+from web.inputs import Input, reads
+from web.upload.problems import INVALID_KEY, KEY_HEADER, STORAGE_FULL, TOO_MANY_UPLOADS
+
+REPLAYED_HEADER = "Idempotency-Replayed"
+
+#: A form has at most so many bytes beside its file; what is sent beyond them is the file's.
+_MAX_FORM = 1024**2
+#: When to ask again where an action must end first; nobody knows when that is. Seconds.
+_ASK_AGAIN = 10
+#: When one of the uploads under way may have ended, seconds.
+_UPLOADS_END = 5
+
+log = logging.getLogger(__name__)
+
+
+def _read_key(text: str) -> str:
+    try:
+        return check_key(text)
+    except ValueError as error:
+        raise ValueError(f"The header {KEY_HEADER} {error}.") from None
+
+
+def check_key_of_query(text: str) -> str | None:
+    """Read the key by which an action is looked for; None when it is empty. Raises ``ValueError``."""
+    try:
+        return check_key(text) if text else None
+    except ValueError as error:
+        raise ValueError(f"idempotencyKey {error}.") from None
+
+
+class UploadHeaders(Input):
+    """What is read of the headers of an upload."""
+
+    key: Annotated[
+        str | None,
+        reads(_read_key, INVALID_KEY.code, Annotated[str, Field(pattern=r"^[!-~]([ -~]{0,253}[!-~])?$")]),
+        Field(
+            alias=KEY_HEADER,
+            description="Makes it safe to send the upload again: the same key with the same upload is the same action, "
+            "for 24 hours.",
+        ),
+    ] = None
+
+
+async def begin(request: web.Request, context: AppContext, account_id: str) -> str | None:
+    """Look at an upload before its body is read; return its idempotency key as it is stored, None when it has none.
+
+    Raises:
+        ApiError: the key is none.
+        TooManyActive, StorageFull: the account has no room; see :func:`refusals`.
+    """
+    key = _key(request, account_id)
+    size = max(0, (request.content_length or 0) - _MAX_FORM)
+    await admission.check_room(context, account_id, size, key)
+    return key
+
+
+async def reserve_quota(context: AppContext, action: dict[str, Any], insertion: Insertion) -> dict[str, Any]:
+    """Store the action of an upload, and return it; or return the one that the same request has made before.
+
+    ``insertion`` tells, also when this raises, whether the action may be stored.
+
+    Raises:
+        TooManyActive, StorageFull, KeyReused: the account has no room, or the key stands for another request; see
+            :func:`refusals`.
+    """
+    standing = await admission.reserve_quota(context, action, insertion)
+    if standing["_id"] != action["_id"]:
+        REPLAYS.inc()
+    return standing
+
+
+def _key(request: web.Request, account_id: str) -> str | None:
+    if len(request.headers.getall(KEY_HEADER, [])) > 1:
+        raise INVALID_KEY.error()
+    key = UploadHeaders.read(request.headers).key
+    return None if key is None else scoped(account_id, key)
+
+
+@contextmanager
+def open_upload(context: AppContext, account_id: str) -> Iterator[None]:
+    """Count an upload among those under way, before anything of it is read."""
+    settings = context.settings
+    with context.open_uploads.one_more(
+        account_id, most=settings.max_open_uploads, most_of_account=settings.max_open_uploads_per_account
+    ):
+        yield
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Say in the words of HTTP why an upload finds no room."""
+    try:
+        yield
+    except OutOfSpace as error:
+        log.error("an upload is refused: %s", error)
+        raise STORAGE_FULL.error() from None
+    except TooManyOpen as error:
+        if error.of_account:
+            message = f"The account has {error.limit} uploads under way, and may have no more."
+            raise too_many_requests(message, "TOO_MANY_OPEN_UPLOADS", _UPLOADS_END) from None
+        message = f"This worker takes {error.limit} uploads at the same time, and no more. Please try again."
+        raise unavailable(message, TOO_MANY_UPLOADS.code) from None
+    except TooManyActive as error:
+        ACCOUNT_LIMITED.labels("active_actions").inc()
+        raise too_many_requests(str(error), "TOO_MANY_ACTIVE_ACTIONS", _ASK_AGAIN) from None
+    except StorageFull as error:
+        ACCOUNT_LIMITED.labels("stored_bytes").inc()
+        raise ApiError(413, str(error), "STORAGE_LIMIT_REACHED") from None
+    except KeyReused:
+        raise ApiError(
+            422, f"This {KEY_HEADER} has been used for another request: send a new one.", "IDEMPOTENCY_KEY_REUSED"
+        ) from None

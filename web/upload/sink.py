@@ -1,0 +1,136 @@
+"""The file of an upload while it arrives: unpacked, judged, hashed, stored, and its records found, in one pass."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+
+from aiohttp import BodyPartReader
+
+from app.adapters.storage import StorageWriter
+from app.domain.csv.gunzip import MAGIC, Gunzip
+from app.domain.csv.spans import Scan, SpanScanner
+from app.domain.csv.text import refuse_reason
+from app.settings import Settings
+from web.errors import ApiError
+from web.upload.problems import BROKEN_GZIP, NOT_CSV, UNSUPPORTED_ENCODING
+
+#: Blocks are gathered to this size before they are scanned, hashed and written, bytes.
+BLOCK = 256 * 1024
+
+
+class UploadSink:
+    """The file part, taken in blocks. What is kept of a packed file is what it unpacks to."""
+
+    def __init__(
+        self, settings: Settings, name: str, delimiter: str, writer: StorageWriter, *, said_packed: bool
+    ) -> None:
+        self.name = name
+        self.delimiter = delimiter
+        self.size = 0
+        self.digest = hashlib.sha256()
+        self.scan: Scan
+        self._writer = writer
+        self._limit = settings.max_upload_bytes
+        self._scanner = scanner_of(settings, delimiter)
+        self._pending = bytearray()
+        self._arrived = 0
+        self._said_packed = said_packed
+        self._max_ratio = settings.max_gzip_ratio
+        self._gunzip: Gunzip | None = None
+        self._unpacked = bytearray()
+
+    async def take(self, block: bytes) -> None:
+        """Add what has arrived.
+
+        Raises:
+            ApiError: the content is not CSV, or the file is too large.
+            CsvError: a field or a record is too large.
+            GzipError: it is packed, and cannot be unpacked.
+        """
+        self._pending += block
+        if len(self._pending) >= BLOCK:
+            await self._flush()
+
+    async def finish(self) -> None:
+        """Say that nothing more comes; ``scan`` is what the scanner found. Raises as :meth:`take`."""
+        await self._flush()
+        if self._gunzip is not None:
+            self._gunzip.finish()
+            await self._keep(bytes(self._unpacked))
+        self.scan = await asyncio.to_thread(self._scanner.finish)
+
+    async def _flush(self) -> None:
+        block, self._pending = bytes(self._pending), bytearray()
+        if not self._arrived and block:
+            self._gunzip = self._unpacker(block)
+        self._arrived += len(block)
+        if self._gunzip is None:
+            await self._keep(block)
+            return
+        if self._arrived > self._limit:
+            raise self._too_large()
+        pieces = self._gunzip.feed(block)
+        while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+            self._unpacked += piece
+            if len(self._unpacked) >= BLOCK:
+                block, self._unpacked = bytes(self._unpacked), bytearray()
+                await self._keep(block)
+
+    def _unpacker(self, start: bytes) -> Gunzip | None:
+        """Return what unpacks the file, if it is packed. Its content says that, whatever its name is."""
+        if start.startswith(MAGIC):
+            return Gunzip(max_ratio=self._max_ratio, piece=BLOCK)
+        if self._said_packed:
+            raise BROKEN_GZIP.error("The file part has the Content-Encoding gzip, and is not gzip.")
+        return None
+
+    async def _keep(self, block: bytes) -> None:
+        if not block:
+            return
+        if not self.size and (reason := refuse_reason(block)):
+            raise NOT_CSV.error(reason)
+        self.size += len(block)
+        if self.size > self._limit:
+            raise self._too_large()
+        await asyncio.to_thread(self._digest_and_scan, block)
+        await self._writer.write(block)
+
+    def _too_large(self) -> ApiError:
+        return ApiError(413, f"The file is larger than the limit of {self._limit} bytes.", "FILE_TOO_LARGE")
+
+    def _digest_and_scan(self, block: bytes) -> None:
+        self.digest.update(block)
+        self._scanner.feed(block)
+
+
+def scanner_of(settings: Settings, delimiter: str) -> SpanScanner:
+    """Return what finds the records of a file with this delimiter, within the limits of the settings."""
+    return SpanScanner(
+        delimiter=delimiter,
+        chunk_rows=settings.batch_size,
+        chunk_bytes=settings.chunk_bytes,
+        max_field_bytes=settings.max_field_bytes,
+        max_record_bytes=settings.max_record_bytes,
+        max_rows=settings.max_rows,
+    )
+
+
+def is_packed(part: BodyPartReader) -> bool:
+    """Tell whether the file part says that it is packed.
+
+    Raises:
+        ApiError: it is encoded in another way.
+    """
+    for header, plain in (
+        ("Content-Encoding", {"identity"}),
+        ("Content-Transfer-Encoding", {"7bit", "8bit", "binary"}),
+    ):
+        encoding = part.headers.get(header, "").strip().lower()
+        if header == "Content-Encoding" and encoding in {"gzip", "x-gzip"}:
+            return True
+        if encoding and encoding not in plain:
+            raise UNSUPPORTED_ENCODING.error(
+                f"The file part has a {header} that is not supported: please use gzip or none."
+            )
+    return False

@@ -1,0 +1,100 @@
+"""The body of an upload while it arrives: limits on time, and on what of it is no file.
+
+A worker gives a client time, but not for ever: who sends nothing, or a byte now and then, is told so and let go.
+Only the time for which the worker waits for the client counts as the client's, not that of a slow storage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from typing import cast
+
+from aiohttp import MultipartReader, StreamReader
+
+from app.settings import Settings
+from web.errors import ApiError
+
+#: Largest form without its file, bytes: the fields, the heads of the parts, what stands before the first of them. It
+#: includes what is read ahead of the file.
+_MAX_ENVELOPE = 2 * 1024**2
+#: Most headers of a part, and the longest of them, bytes.
+_MAX_HEADERS, _MAX_HEADER = 32, 8190
+
+
+class UploadStream:
+    """Stands between the connection and aiohttp's reader of forms, which asks for no more than these methods."""
+
+    def __init__(self, content: StreamReader, settings: Settings) -> None:
+        self._content = content
+        self._settings = settings
+        self._clock = asyncio.get_running_loop().time
+        self._deadline = self._clock() + settings.upload_timeout
+        self._waited = 0.0
+        self._envelope = 0
+
+    def parts(self, headers: Mapping[str, str]) -> MultipartReader:
+        """Return the reader of the form that the body is. Raises what ``aiohttp.MultipartReader`` raises."""
+        content = cast(StreamReader, self)
+        return MultipartReader(headers, content, max_field_size=_MAX_HEADER, max_headers=_MAX_HEADERS)
+
+    def belongs_to_the_file(self, size: int) -> None:
+        """Say that so many bytes of what was read are the file's, which has a limit of its own."""
+        self._envelope -= size
+
+    async def read(self, n: int = -1) -> bytes:
+        """Return up to ``n`` bytes, as soon as there are some.
+
+        Raises:
+            ApiError: 408, it takes too long; 413, the form is too large.
+        """
+        # What is there already needs no timer, so that a fast upload costs nothing more.
+        if data := self._content.read_nowait(n):
+            self._be_in_time()
+            return self._counted(data)
+        return self._counted(await self._in_time(self._content.read(n)))
+
+    async def readline(self, *, max_line_length: int | None = None) -> bytes:
+        """Return a line, with its end. Raises as :meth:`read`."""
+        return self._counted(await self._in_time(self._content.readline(max_line_length=max_line_length)))
+
+    def unread_data(self, data: bytes) -> None:
+        """Give back what was read too much."""
+        self._envelope -= len(data)
+        self._content.unread_data(data)
+
+    def at_eof(self) -> bool:
+        """Tell whether all was read."""
+        return self._content.at_eof()
+
+    def _counted(self, data: bytes) -> bytes:
+        self._envelope += len(data)
+        if self._envelope > _MAX_ENVELOPE:
+            raise ApiError(413, f"Beside the file, the form has more than {_MAX_ENVELOPE} bytes.", "FORM_TOO_LARGE")
+        return data
+
+    async def _in_time(self, step: Awaitable[bytes]) -> bytes:
+        settings, begun = self._settings, self._clock()
+        try:
+            async with asyncio.timeout_at(min(begun + settings.upload_idle_timeout, self._deadline)):
+                data = await step
+        except TimeoutError:
+            self._be_in_time()
+            raise _too_slow(f"Nothing arrived for {settings.upload_idle_timeout:g} seconds.") from None
+        self._be_in_time()
+        self._waited += self._clock() - begun
+        if (
+            self._waited > settings.upload_idle_timeout
+            and self._content.total_bytes < settings.upload_min_rate * self._waited
+        ):
+            raise _too_slow(f"The upload is slower than {settings.upload_min_rate} bytes per second.")
+        return data
+
+    def _be_in_time(self) -> None:
+        if self._clock() >= self._deadline:
+            raise _too_slow(f"The upload did not arrive within {self._settings.upload_timeout:g} seconds.") from None
+
+
+def _too_slow(reason: str) -> ApiError:
+    # RFC 9110, 15.5.9: the connection is of no further use.
+    return ApiError(408, reason, "UPLOAD_TOO_SLOW", {"Connection": "close"})

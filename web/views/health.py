@@ -1,0 +1,56 @@
+"""Whether this worker lives, and whether it can do its work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from app.services.dependencies import unavailable
+from web.openapi.models import Health, Readiness
+from web.openapi.operations import Answer, operation
+from web.views.base import ApiView, json_response
+
+#: What the answer calls the dependencies (``app.context``).
+_NAMES = {"mongodb": "MongoDB", "redis": "Redis", "storage": "the storage", "kafka": "Kafka"}
+
+#: A proxy in front says by this for whom it asks. What is behind it is for those who are there themselves.
+_FORWARDED = "X-Forwarded-For"
+
+
+class HealthView(ApiView):
+    """Liveness: the process serves requests."""
+
+    @operation("getHealth", {200: Answer("The process lives.", Health)})
+    async def get(self, request: web.Request) -> web.Response:
+        """Answer as long as the event loop turns."""
+        return json_response({"status": "UP"})
+
+
+class ReadyView(ApiView):
+    """Readiness: this worker has recovered its tables, and what it depends on answers."""
+
+    @operation(
+        "getReadiness",
+        {200: Answer("Everything is up.", Readiness), 503: Answer("Something is not up.", Readiness)},
+        details="Asked for through a gateway, it says the status only. It is looked at once a second at most.",
+    )
+    async def get(self, request: web.Request) -> web.Response:
+        """Answer 200 when everything is up, else 503; either way with the state of each dependency."""
+        away = await unavailable(self.context)
+        checks = {shown: "DOWN" if name in away else "UP" for shown, name in _NAMES.items()}
+        checks["worker"] = "UP" if self._worker_ready() else "STARTING"
+        up = all(state == "UP" for state in checks.values())
+        answer: dict[str, Any] = {"status": "UP" if up else "DOWN"}
+        if _FORWARDED not in request.headers:
+            answer["checks"] = checks
+        return json_response(answer, 200 if up else 503)
+
+    def _worker_ready(self) -> bool:
+        app = self.app
+        return bool(
+            app.tables.recovery.completed.is_set()
+            and app.tables.actives_ready
+            and not app.rebalancing
+            and not app.should_stop
+        )

@@ -1,0 +1,76 @@
+"""The outcome of each row of an action, in the order of the file."""
+
+from __future__ import annotations
+
+from typing import Annotated, get_args
+
+from aiohttp import web
+from pydantic import Field
+
+from app.domain.outcomes import RowStatus
+from app.services.results import page_of_rows
+from web.inputs import Query, reads
+from web.openapi.models import Row
+from web.openapi.operations import ACTION_NOT_FOUND, Answer, operation
+from web.paging import (
+    DEFAULT_LIMIT,
+    INVALID_CURSOR,
+    INVALID_LIMIT,
+    NEXT_PAGE,
+    Limit,
+    invalid_status,
+    link_to,
+    reads_status,
+)
+from web.views.base import ApiView, json_response
+
+_STATUSES: tuple[RowStatus, ...] = get_args(RowStatus)
+
+
+def _read_cursor(text: str) -> tuple[int, int]:
+    chunk, _, row = text.partition("-")
+    if len(text) > 40 or not all(part.isascii() and part.isdigit() for part in (chunk, row)):
+        raise ValueError(INVALID_CURSOR.message)
+    return int(chunk), int(row)
+
+
+class RecordsQuery(Query):
+    """Which row outcomes are listed."""
+
+    limit: Limit = DEFAULT_LIMIT
+    status: Annotated[
+        RowStatus | None,
+        reads_status(_STATUSES, RowStatus),
+        Field(description="Only rows with this status, in upper or lower case; empty: all."),
+    ] = None
+    #: The chunk to start in and the row to start behind; None for the first page.
+    cursor: Annotated[
+        tuple[int, int] | None,
+        reads(_read_cursor, INVALID_CURSOR.code),
+        Field(description="Where the page begins: take it from the `Link` header of the page before."),
+    ] = None
+
+
+class ActionRecordsView(ApiView):
+    """The rows of one action."""
+
+    @operation(
+        "listBulkActionRecords",
+        {200: Answer("A page of rows.", list[Row], headers=NEXT_PAGE)},
+        INVALID_LIMIT,
+        invalid_status(_STATUSES),
+        INVALID_CURSOR,
+        ACTION_NOT_FOUND,
+        query=RecordsQuery,
+        details="While the action runs, the rows of what is finished.",
+    )
+    async def get(self, request: web.Request, action_id: str) -> web.Response:
+        """List the outcome of each row, in the order of the file."""
+        action = await self.action(request, action_id)
+        asked = RecordsQuery.read(request.query)
+        chunk, after = asked.cursor or (0, 0)
+        rows, following = await page_of_rows(
+            self.context, action, status=asked.status, chunk=chunk, after=after, limit=asked.limit
+        )
+        headers = {"Link": link_to(request, following)} if following else None
+        return json_response(rows, headers=headers)
