@@ -64,12 +64,12 @@ $(VENV)/.bench: $(VENV)/.ready
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
 	@touch $@
 
-bench: $(VENV)/.bench ## Speed, cost and latency beside two scripts, in one run: tables, JSON, plot (20 min)
+bench: $(VENV)/.bench ## Speed, cost and latency beside two loops and mongoimport: tables, JSON, plot (1.5 h)
 	@$(BIN)/python -m benchmarks
 
 bench-large: $(VENV)/.bench ## 5,000,000 rows beside 100,000
 	@$(BIN)/python -m benchmarks --suite "end to end" --rows 100000 --rows 5000000 --workers 1 \
-		--no-scripts --no-variants --heap 12g --out build/benchmarks/large
+		--no-rivals --no-variants --heap 12g --out build/benchmarks/large
 
 profile: $(VENV)/.bench ## A flame graph of a worker under load
 	@$(BIN)/python -m benchmarks.profile

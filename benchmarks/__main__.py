@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,9 +20,11 @@ def main(
         list[str] | None, typer.Option(help=f"one of {', '.join(SUITES)}, tuning; default: all but it")
     ] = None,
     rows: Annotated[list[int] | None, typer.Option(help="sizes of the end-to-end files")] = None,
-    repetitions: Annotated[int, typer.Option(help="of each, in changing order, after a warm-up")] = 3,
+    repetitions: Annotated[
+        int, typer.Option(help="of each, in changing order, after a warm-up; small files more often, the largest once")
+    ] = 3,
     workers: Annotated[list[int] | None, typer.Option(help="numbers of workers, ascending")] = None,
-    scripts: Annotated[bool, typer.Option(help="measure the two scripts as well")] = True,
+    rivals: Annotated[bool, typer.Option(help="measure two loops and mongoimport beside the platform")] = True,
     variants: Annotated[bool, typer.Option(help="measure files of other kinds as well")] = True,
     heap: Annotated[str, typer.Option(help="of the database server, where it is a Java program")] = "6g",
     out: Annotated[Path, typer.Option(help="directory for benchmark.md, .json and .svg")] = Path("build/benchmarks"),
@@ -32,7 +35,7 @@ def main(
         sizes=rows or end_to_end.Plan.sizes,
         repetitions=repetitions,
         workers=workers or end_to_end.Plan.workers,
-        scripts=scripts,
+        rivals=rivals,
         variants=variants,
     )
     tables: list[Table] = []
@@ -46,10 +49,10 @@ def main(
         with Bed(heap=heap) as bed:
             add("end to end", end_to_end.measure(bed, plan))
     if "in a file" in wanted:
-        # The server's file backend is some times slower: one size tells enough.
+        # The server's file backend is some times slower.
         with Bed(in_file=True, heap=heap) as bed:
-            filed = end_to_end.Plan(sizes=(100_000,), repetitions=repetitions, workers=(1,), variants=False)
-            found, records = end_to_end.measure(bed, filed)
+            one_worker = replace(plan, workers=(1,), variants=False, warm_up_rows=20_000, once_above=500_000)
+            found, records = end_to_end.measure(bed, one_worker)
             for table in found:
                 table.title += ", server with its file"
             add("in a file", (found, records))

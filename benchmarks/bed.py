@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,17 +25,21 @@ SERVICES = ("kafka", "mongo", "redis")
 
 @dataclass
 class Usage:
-    """What a piece of work used. CPU in seconds, by process; the workers' together under ``worker``."""
+    """What a piece of work used.
+
+    CPU is in seconds, by process: the workers' together under ``worker``, this process and the programs that it started
+    and waited for under ``client``.
+    """
 
     seconds: float = 0.0
-    cpu: dict[str, float] | None = None
+    cpu: dict[str, float] = field(default_factory=dict)
     kafka_bytes: int = 0
     redis_peak: int = 0
     redis_after: int = 0
 
     def cpu_of(self, name: str) -> float:
         """Return the CPU seconds of one of the processes."""
-        return (self.cpu or {}).get(name, 0.0)
+        return self.cpu.get(name, 0.0)
 
 
 class Bed:
@@ -104,7 +108,8 @@ class Bed:
     def _cpu(self) -> dict[str, float]:
         found = {name: _cpu_of(self._stack[name].pid) for name in SERVICES}
         found["worker"] = sum(_cpu_of(worker.process.pid) for worker in self.workers if worker.process)
-        found["this process"] = _cpu_of(psutil.Process().pid)
+        own = psutil.Process().cpu_times()
+        found["client"] = own.user + own.system + own.children_user + own.children_system
         return found
 
     def _kafka_bytes(self) -> int:

@@ -58,7 +58,8 @@ class Expected:
 class Sample:
     """A file of ``rows`` contacts, of which about the given shares are damaged, repeated, or span two lines.
 
-    ``note`` adds a column of so many characters, which no contact has.
+    ``name_suffix`` ends the name in every ``suffix_every``-th row: two samples that differ in these alone are the same
+    file before and after a change. ``note`` adds a column of so many characters, which no contact has.
     """
 
     rows: int
@@ -68,6 +69,7 @@ class Sample:
     multiline: float = 0.02
     prefix: str = "c"
     name_suffix: str = ""
+    suffix_every: int = 1
     note: int = 0
 
     def write(self, path: Path) -> Expected:
@@ -138,7 +140,9 @@ class Sample:
             yield good, None
 
     def _good(self, number: int, draw: Callable[[], float], choice: Callable[[Sequence[str]], str]) -> list[str]:
-        name = f"{choice(_GIVEN)} {choice(_FAMILY)}{self.name_suffix}"
+        name = f"{choice(_GIVEN)} {choice(_FAMILY)}"
+        if number % self.suffix_every == 0:
+            name += self.name_suffix
         if draw() < self.multiline:
             name = f'{name}\n"{number}"'
         identity = f"{self.prefix}{number}"
