@@ -70,9 +70,9 @@ class Bed:
 
     def start_worker(self, **settings: str) -> Worker:
         """Start one more worker."""
-        worker = Worker({**self.environment, **settings}, self.directory / f"worker{len(self.workers)}").start()
+        worker = Worker({**self.environment, **settings}, self.directory / f"worker{len(self.workers)}")
         self.workers.append(worker)
-        return worker
+        return worker.start(timeout=180)
 
     def stop_workers(self) -> None:
         """Stop all workers, as an operator would."""
