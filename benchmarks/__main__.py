@@ -23,6 +23,9 @@ def main(
     repetitions: Annotated[
         int, typer.Option(help="of each, in changing order, after a warm-up; small files more often, the largest once")
     ] = 3,
+    warm_up: Annotated[
+        int, typer.Option(help="rows of the files that all run before; a fifth where the server has a file")
+    ] = 100_000,
     workers: Annotated[list[int] | None, typer.Option(help="numbers of workers, ascending")] = None,
     rivals: Annotated[bool, typer.Option(help="measure two loops and mongoimport beside the platform")] = True,
     variants: Annotated[bool, typer.Option(help="measure files of other kinds as well")] = True,
@@ -34,6 +37,7 @@ def main(
     plan = end_to_end.Plan(
         sizes=rows or end_to_end.Plan.sizes,
         repetitions=repetitions,
+        warm_up_rows=warm_up,
         workers=workers or end_to_end.Plan.workers,
         rivals=rivals,
         variants=variants,
@@ -51,7 +55,7 @@ def main(
     if "in a file" in wanted:
         # The server's file backend is some times slower.
         with Bed(in_file=True, heap=heap) as bed:
-            one_worker = replace(plan, workers=(1,), variants=False, warm_up_rows=20_000, once_above=500_000)
+            one_worker = replace(plan, workers=(1,), variants=False, warm_up_rows=warm_up // 5, once_above=500_000)
             found, records = end_to_end.measure(bed, one_worker)
             for table in found:
                 table.title += ", server with its file"
