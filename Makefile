@@ -57,7 +57,7 @@ test: lint ## All checks and all tests, on real services of their own
 	@for service in s3 gateway; do \
 		if [ -n "$$CI" ] || $(BIN)/python -m stack doctor --services $$service >/dev/null 2>&1; then \
 		$(BIN)/python -m stack fetch --services $$service || exit 1; fi; done
-	@# Side by side, because most tests wait most of the time (tests/side_by_side.py says how).
+	@# Side by side, because most tests wait most of the time (tests/support/scheduler.py says how).
 	@$(BIN)/python -m pytest -n 3
 
 $(VENV)/.bench: $(VENV)/.ready

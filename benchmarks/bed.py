@@ -17,8 +17,8 @@ import pymongo
 import redis
 
 from stack import Options, Stack
-from tests.conftest import namespace
-from tests.support import Worker
+from tests.support.namespaces import namespace
+from tests.support.workers import Worker
 
 SERVICES = ("kafka", "mongo", "redis")
 

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pymongo
 
+from app.domain.actions import ENDED
 from app.domain.entities import find_entity
 from app.domain.rows import check_rows
 from benchmarks.bed import Bed, Usage
 from stack.samples import Sample
-from tests.support import ENDED, wait_for
+from tests.support.waiting import wait_for
 
 _BATCH = 1000
 _FIELDS = ("id", "name", "email", "status")

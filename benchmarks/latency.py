@@ -12,10 +12,12 @@ from typing import Any
 
 from bson import ObjectId
 
+from app.domain.actions import ENDED
 from benchmarks.bed import Bed
 from benchmarks.report import Table, median, quantile, say
 from stack.samples import Sample
-from tests.support import ENDED, Worker, wait_for
+from tests.support.waiting import wait_for
+from tests.support.workers import Worker
 
 _SMALL = 100
 

@@ -91,33 +91,30 @@ def is_free(port: int) -> bool:
     return True
 
 
-# What holds the ports that this process was given: a UDP socket at the same number, which only one process can have,
-# and which goes with the process. No service of ours uses UDP.
-_held: list[socket.socket] = []
-
-
-def free_port(avoid: Iterable[int] = ()) -> int:
-    """Choose a port that is free, and hold it against other launchers for as long as this process lives.
+def free_port(avoid: Iterable[int] = (), *, count: int = 1) -> int:
+    """Choose a port that is free (the first of ``count`` in a row), and hold it for as long as this process lives.
 
     Held rather than looked at: between the choice and the start of a service, and while a service is down, the port is
     free, and another launcher could choose it too. Raises StackError when there is none.
     """
     low, high = _range()
     taken = set(avoid)
-    for port in random.sample(range(low, high), k=min(500, high - low)):
-        if port not in taken and is_free(port) and _hold(port):
+    for port in random.sample(range(low, high - count + 1), k=min(500, high - count + 1 - low)):
+        wanted = range(port, port + count)
+        if taken.isdisjoint(wanted) and all(map(is_free, wanted)) and all(map(_hold, wanted)):
             return port
     raise StackError(f"no free port between {low} and {high}")
 
 
 def _hold(port: int) -> bool:
-    holder = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        holder.bind((LOOPBACK, port))
-    except OSError:
-        holder.close()
-        return False
-    _held.append(holder)
+    """Hold a port by a UDP socket of the same number, which one process alone can have. No service of ours uses UDP."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
+        try:
+            holder.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        # Given to the process, with which it ends: nothing closes it before.
+        holder.detach()
     return True
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,10 +14,11 @@ from stack import S3, Options, Stack
 from stack.clients import NEWMAN
 from stack.downloads import LIBRARY, fetch
 from stack.errors import Cancellation
-from tests.secure_kafka import SecureKafka
-from tests.support import Worker
+from tests.support.namespaces import namespace
+from tests.support.secure_kafka import SecureKafka
+from tests.support.workers import Worker
 
-pytest_plugins = ["tests.figures", "tests.side_by_side"]
+pytest_plugins = ["tests.support.figures", "tests.support.scheduler"]
 
 # How long an example takes says nothing where several processes of tests share a processor.
 hypothesis.settings.register_profile(
@@ -69,25 +69,6 @@ def newman() -> Path:
 def environment(services: Stack, tmp_path: Path) -> dict[str, str]:
     """Where everything is, with a database, topics and a storage that nobody has used."""
     return namespace(services, tmp_path)
-
-
-def namespace(services: Stack, directory: Path) -> dict[str, str]:
-    """Settings of a fresh namespace in the services."""
-    name = f"t{uuid.uuid4().hex[:10]}"
-    where = services.environment()
-    return {
-        **where,
-        "MONGO_DB_URI": f"{where['MONGO_DB_URI'].rpartition('/')[0]}/{name}",
-        "KAFKA_TOPIC": name,
-        "STORAGE_URI": (directory / "storage").as_uri(),
-        "DATA_DIR": str(directory / "data"),
-        "TOPIC_PARTITIONS": "4",
-        # Tests schedule what is never to run.
-        "SCHEDULE_MAX_DAYS": "36500",
-        # Tests that name an account send more than an account may; those of the limits set their own.
-        "RATE_LIMIT_MAX": "100000",
-        "RATE_LIMIT_READS_MAX": "100000",
-    }
 
 
 @pytest.fixture

@@ -8,23 +8,26 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.doors import END as END_OF_FORM
-from tests.doors import GOOD, HEADER, MULTIPART, Door, fields, file_part, form, part
-from tests.support import Worker, told
+from tests.support.assertions import error_of
+from tests.support.clients import UploadClient
+from tests.support.files import CONTACTS, HEADER
+from tests.support.forms import END as END_OF_FORM
+from tests.support.forms import MULTIPART, fields, file_part, form, part
+from tests.support.workers import Worker
 
 LATER = "2100-01-01T00:00:00+02:00"
 UNKNOWN = "0" * 24
 
 
 @pytest.fixture
-def door(worker: Worker, shared_environment: dict[str, str]) -> Door:
-    return Door.of(worker, shared_environment)
+def uploads(worker: Worker, shared_environment: dict[str, str]) -> UploadClient:
+    return UploadClient.of(worker, shared_environment)
 
 
 def faults(answer: httpx.Response) -> list[tuple[str | None, str]]:
     """Every fault that is told: its field and its code."""
     found = [(fault["field"], fault["code"]) for fault in answer.json().get("errors", [])]
-    told(answer)
+    error_of(answer)
     return found
 
 
@@ -32,14 +35,14 @@ def faults(answer: httpx.Response) -> list[tuple[str | None, str]]:
 
 
 @pytest.mark.parametrize("first", ["fields", "file"])
-def test_faults_of_form_and_file_are_told_together(door: Door, first: str) -> None:
+def test_faults_of_form_and_file_are_told_together(uploads: UploadClient, first: str) -> None:
     parts = [
         fields(scheduledAt="tomorrow", scheduled_at=LATER),
         file_part(b"id,name,id\n"),
     ]
-    before = door.files()
-    answer = door.post(b"".join(parts if first == "fields" else parts[::-1]) + END_OF_FORM)
-    assert told(answer)[:2] == (400, "INVALID_SCHEDULE")
+    before = uploads.files()
+    answer = uploads.post(b"".join(parts if first == "fields" else parts[::-1]) + END_OF_FORM)
+    assert error_of(answer)[:2] == (400, "INVALID_SCHEDULE")
     assert faults(answer) == [
         ("scheduledAt", "INVALID_SCHEDULE"),
         ("scheduled_at", "UNKNOWN_FIELD"),
@@ -47,28 +50,28 @@ def test_faults_of_form_and_file_are_told_together(door: Door, first: str) -> No
         ("file", "INVALID_HEADER"),
         ("file", "NO_ROWS"),
     ]
-    assert door.files() == before
+    assert uploads.files() == before
 
 
-def test_a_file_that_is_none_does_not_hide_the_form(door: Door) -> None:
-    answer = door.post(file_part(b"\x89PNG\r\n\x1a\n") + fields(delimiter="x") + END_OF_FORM)
+def test_a_file_that_is_none_does_not_hide_the_form(uploads: UploadClient) -> None:
+    answer = uploads.post(file_part(b"\x89PNG\r\n\x1a\n") + fields(delimiter="x") + END_OF_FORM)
     assert faults(answer) == [("file", "NOT_CSV"), ("delimiter", "INVALID_DELIMITER")]
 
 
-def test_a_large_file_is_not_read_to_its_end_for_nothing(door: Door) -> None:
+def test_a_large_file_is_not_read_to_its_end_for_nothing(uploads: UploadClient) -> None:
     """A fault that is known when the file begins is told without the whole of it."""
-    rows = GOOD + b"refused2,Nobody,refused2@example.com,active\n" * 40_000
+    rows = CONTACTS + b"refused2,Nobody,refused2@example.com,active\n" * 40_000
     body = fields(delimiter="x") + file_part(rows)[:-100_000]
     # The form is not complete, and is refused all the same: nobody waited for its end.
-    assert told(door.post(body))[:2] == (400, "INVALID_DELIMITER")
+    assert error_of(uploads.post(body))[:2] == (400, "INVALID_DELIMITER")
 
 
-def test_an_unknown_field_is_no_upload(door: Door) -> None:
-    before = door.actions()
-    status, code, message = told(door.post(form(GOOD, scheduled_at=LATER)))
+def test_an_unknown_field_is_no_upload(uploads: UploadClient) -> None:
+    before = uploads.actions()
+    status, code, message = error_of(uploads.post(form(CONTACTS, scheduled_at=LATER)))
     assert (status, code) == (400, "UNKNOWN_FIELD")
     assert "did you mean scheduledAt?" in message
-    assert door.actions() == before
+    assert uploads.actions() == before
 
 
 @pytest.mark.parametrize(
@@ -81,14 +84,14 @@ def test_an_unknown_field_is_no_upload(door: Door) -> None:
     ],
 )
 def test_an_unknown_parameter_is_refused(worker: Worker, path: str) -> None:
-    assert told(worker.client.get(path))[:2] == (400, "UNKNOWN_PARAMETER")
+    assert error_of(worker.client.get(path))[:2] == (400, "UNKNOWN_PARAMETER")
 
 
-def test_a_field_in_the_query_is_no_upload(door: Door) -> None:
-    answer = door.worker.client.post(
-        "/bulk-actions", params={"scheduledAt": LATER}, content=form(GOOD), headers={"Content-Type": MULTIPART}
+def test_a_field_in_the_query_is_no_upload(uploads: UploadClient) -> None:
+    answer = uploads.worker.client.post(
+        "/bulk-actions", params={"scheduledAt": LATER}, content=form(CONTACTS), headers={"Content-Type": MULTIPART}
     )
-    assert told(answer)[:2] == (400, "UNKNOWN_PARAMETER")
+    assert error_of(answer)[:2] == (400, "UNKNOWN_PARAMETER")
 
 
 def test_whoever_asks_for_health_may_add_anything(worker: Worker) -> None:
@@ -99,14 +102,14 @@ def test_whoever_asks_for_health_may_add_anything(worker: Worker) -> None:
     ("body", "content_type"),
     [
         (b"actionType=BULK_UPDATE&file=@x.csv", "application/x-www-form-urlencoded"),
-        (GOOD, "text/csv"),
+        (CONTACTS, "text/csv"),
         (fields() + part("file", "contacts.csv") + END_OF_FORM, MULTIPART),
     ],
     ids=["-d", "--data-binary", "file=name"],
 )
-def test_who_sends_no_file_is_told_how_to(door: Door, body: bytes, content_type: str) -> None:
-    answer = door.post(body, content_type)
-    assert told(answer) == (400, "FILE_REQUIRED", "Please upload a CSV file to proceed.")
+def test_who_sends_no_file_is_told_how_to(uploads: UploadClient, body: bytes, content_type: str) -> None:
+    answer = uploads.post(body, content_type)
+    assert error_of(answer) == (400, "FILE_REQUIRED", "Please upload a CSV file to proceed.")
     assert "-F file=@name" in answer.json()["errors"][0]["message"]
 
 
@@ -149,7 +152,7 @@ def test_a_damaged_id_is_a_failed_row_and_no_duplicate(worker: Worker) -> None:
 def upload(worker: Worker, account: str, key: str) -> dict[str, Any]:
     answer = worker.client.post(
         "/bulk-actions",
-        content=form(GOOD, scheduledAt=LATER),
+        content=form(CONTACTS, scheduledAt=LATER),
         headers={"Content-Type": MULTIPART, "Idempotency-Key": key, "accountid": account},
     )
     assert answer.status_code == 201, answer.text
@@ -171,7 +174,7 @@ def test_a_lost_answer_is_found_by_its_key(worker: Worker) -> None:
 
 def test_a_key_that_cannot_be_is_refused(worker: Worker) -> None:
     answer = worker.client.get("/bulk-actions", params={"idempotencyKey": "ü"})
-    assert told(answer)[:2] == (400, "INVALID_IDEMPOTENCY_KEY")
+    assert error_of(answer)[:2] == (400, "INVALID_IDEMPOTENCY_KEY")
 
 
 def test_who_polls_is_sent_only_what_is_new(worker: Worker) -> None:

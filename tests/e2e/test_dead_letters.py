@@ -9,26 +9,21 @@ import pymongo
 import pytest
 
 from app.domain.dead_letters import Obstacle
-from tests.support import Worker, told
+from tests.support.assertions import error_of
+from tests.support.factories import dead_letter_document
+from tests.support.workers import Worker
 
 
 def _put(environment: dict[str, str], **changes: Any) -> str:
-    letter = {
-        "_id": f"letter-{datetime.now(UTC).timestamp()}",
-        "kind": "CHUNK",
-        "status": "DEAD",
-        "accountId": "default",
-        "actionId": "e" * 24,
-        "error": "no",
-        "retryCount": 1,
-        "firstFailure": "2026-01-01T00:00:00.000+00:00",
-        "origin": {"topic": environment["KAFKA_TOPIC"], "partition": 0, "offset": 1},
-        "key": b"key",
-        "payload": b"{}",
-        "complete": True,
-        "at": datetime.now(UTC),
-        **changes,
-    }
+    letter = dead_letter_document(
+        **{
+            "_id": f"letter-{datetime.now(UTC).timestamp()}",
+            "origin": {"topic": environment["KAFKA_TOPIC"], "partition": 0, "offset": 1},
+            "complete": True,
+            "at": datetime.now(UTC),
+            **changes,
+        }
+    )
     with pymongo.MongoClient[dict[str, Any]](environment["MONGO_DB_URI"]) as client:
         client.get_default_database()["dead_letters"].insert_one(letter)
     return str(letter["_id"])
@@ -54,6 +49,6 @@ def test_a_replay_that_cannot_work_is_refused(
         changes = {**changes, "actionId": action}
     letter = _put(shared_environment, **changes)
     answer = worker.client.post(f"/dead-letters/{letter}/replay")
-    assert told(answer) == (409, obstacle.name, obstacle.value)
+    assert error_of(answer) == (409, obstacle.name, obstacle.value)
     shown = [one for one in worker.client.get("/dead-letters").json() if one["id"] == letter]
     assert [one["status"] for one in shown] == ["DEAD"]

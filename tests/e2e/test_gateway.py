@@ -21,10 +21,13 @@ import httpx
 import pytest
 
 from stack import GATEWAY, Instance, Options, Stack
+from stack.addresses import free_port
 from stack.gateway import NGINX, RULES
 from stack.samples import Sample
-from tests.conftest import namespace
-from tests.support import Worker, assert_exact, free_port, told, wait_for
+from tests.support.assertions import assert_exact, error_of
+from tests.support.namespaces import namespace
+from tests.support.waiting import wait_for
+from tests.support.workers import Worker
 from web.middleware.response_headers import PROTECTIVE
 
 #: Chunks that are small, and survivors that need not be waited for.
@@ -215,13 +218,13 @@ def test_what_is_inside_is_not_told_outside(cluster: Cluster) -> None:
     outside, inside = cluster.through.client, cluster.workers[-1].client
     assert outside.get("/ready").json() == {"status": "UP"}
     assert set(inside.get("/ready").json()["checks"]) == {"mongodb", "redis", "storage", "kafka", "worker"}
-    assert told(outside.get("/metrics"))[:2] == (404, "NOT_FOUND")
+    assert error_of(outside.get("/metrics"))[:2] == (404, "NOT_FOUND")
     assert "http_requests" in inside.get("/metrics").text
 
 
 def test_request_ids_pass_through_to_the_worker_and_back(cluster: Cluster) -> None:
     get = cluster.through.client.get
-    status, code, _ = told(refused := get("/bulk-actions/none", headers={"X-Request-ID": "my-request.1"}))
+    status, code, _ = error_of(refused := get("/bulk-actions/none", headers={"X-Request-ID": "my-request.1"}))
     assert (status, code) == (404, "ACTION_NOT_FOUND")
     assert refused.headers.get_list("X-Request-ID") == ["my-request.1"]
     named = get("/health-of-nobody", headers={"X-Request-ID": "not a usable name"})
@@ -243,7 +246,7 @@ def test_without_any_worker_the_gateway_says_so_as_a_worker_would(open_gateway: 
     gateway = open_gateway(free_port(), free_port())
     for method in ("GET", "POST"):
         answer = httpx.request(method, f"{gateway.uri}/bulk-actions")
-        assert told(answer)[:2] == (503, "SERVICE_UNAVAILABLE")
+        assert error_of(answer)[:2] == (503, "SERVICE_UNAVAILABLE")
         assert answer.headers["Retry-After"] == "5"
     assert httpx.get(f"{gateway.uri}/health").json() == {"status": "UP"}
 
@@ -310,7 +313,7 @@ def test_only_what_changes_nothing_is_sent_to_a_second_worker(
 def test_a_body_above_the_limit_is_refused_in_json(open_gateway: OpenGateway) -> None:
     gateway = open_gateway(free_port(), instead={"client_max_body_size 5121m": "client_max_body_size 100k"})
     answer = httpx.post(f"{gateway.uri}/bulk-actions", content=b"x" * 102_401)
-    assert told(answer) == (413, "FILE_TOO_LARGE", "The file is larger than the limit.")
+    assert error_of(answer) == (413, "FILE_TOO_LARGE", "The file is larger than the limit.")
 
 
 def refused(answer: httpx.Response) -> str:
@@ -427,4 +430,4 @@ def test_with_a_certificate_it_is_the_end_of_tls(open_gateway: OpenGateway, tmp_
         for path in ("/health", "/bulk-actions"):
             assert client.get(path).headers["Strict-Transport-Security"] == "max-age=31536000"
     assert "Strict-Transport-Security" not in httpx.get(f"{gateway.uri}/health").headers
-    assert told(httpx.get(f"http://127.0.0.1:{port}/health"))[:2] == (400, "BAD_REQUEST")
+    assert error_of(httpx.get(f"http://127.0.0.1:{port}/health"))[:2] == (400, "BAD_REQUEST")

@@ -10,7 +10,9 @@ import pytest
 
 from stack import Stack
 from stack.samples import Sample
-from tests.support import Worker, assert_exact, contacts, wait_for
+from tests.support.assertions import assert_exact, contacts
+from tests.support.waiting import wait_for
+from tests.support.workers import Worker
 
 StartWorker = Callable[..., Worker]
 

@@ -11,9 +11,11 @@ import pytest
 from app.adapters.storage.s3 import PART_SIZE
 from stack import Stack
 from stack.samples import Sample
-from tests.buckets import Bucket
-from tests.conftest import namespace
-from tests.support import Worker, assert_exact, assert_verified, wait_for
+from tests.support.assertions import assert_exact, assert_verified
+from tests.support.buckets import Bucket
+from tests.support.namespaces import namespace
+from tests.support.waiting import wait_for
+from tests.support.workers import Worker
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from schemathesis import Case
 
-from tests.described import DOCUMENT
-from tests.support import Worker
+from tests.support.openapi import DOCUMENT
+from tests.support.workers import Worker
 
 #: What is uploaded belongs to an account of its own.
 HEADERS = {"accountid": "described"}

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.postman import ENVIRONMENT, REQUESTS, assert_all_went_well, run
-from tests.support import Worker
+from tests.support.newman import ENVIRONMENT, REQUESTS, assert_all_went_well, run
+from tests.support.workers import Worker
 from web.routes import ROUTES
 
 #: Requests for what is not there.

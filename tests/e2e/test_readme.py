@@ -6,9 +6,10 @@ import re
 import subprocess
 from pathlib import Path
 
-from tests.support import Worker
+from tests.support.paths import ROOT
+from tests.support.workers import Worker
 
-README = Path(__file__).parents[2] / "README.md"
+README = ROOT / "README.md"
 
 #: What differs from run to run.
 VARYING = (

@@ -1,4 +1,4 @@
-"""Bad input at the door of a running worker: refused with a clear word, and nothing of it is left behind."""
+"""Bad input to a running worker: refused with a clear word, and nothing of it is left behind."""
 
 from __future__ import annotations
 
@@ -12,23 +12,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.doors import (
-    BOUNDARY,
-    END,
-    FILE_HEAD,
-    GOOD,
-    HEADER,
-    MULTIPART,
-    ROW,
-    Door,
-    connect,
-    fields,
-    file_part,
-    form,
-    part,
-    section,
-)
-from tests.support import Worker, told, wait_for
+from tests.support.assertions import error_of
+from tests.support.clients import UploadClient, connect
+from tests.support.files import CONTACTS, HEADER, ROW
+from tests.support.forms import BOUNDARY, END, FILE_HEAD, MULTIPART, fields, file_part, form, part, section
+from tests.support.waiting import wait_for
+from tests.support.workers import Worker
 from web.routes import ROUTES
 from web.views.base import ApiView
 
@@ -39,17 +28,17 @@ NOT_FOUND = "Bulk action not found"
 
 
 @pytest.fixture
-def open_door(worker: Worker, shared_environment: dict[str, str]) -> Door:
-    return Door.of(worker, shared_environment)
+def client(worker: Worker, shared_environment: dict[str, str]) -> UploadClient:
+    return UploadClient.of(worker, shared_environment)
 
 
 @pytest.fixture
-def door(open_door: Door) -> Iterator[Door]:
-    """A door through which nothing must get: what is stored before a test and after it is the same."""
-    before = open_door.files(), open_door.actions()
-    yield open_door
-    assert (open_door.files(), open_door.actions()) == before
-    assert open_door.worker.client.get("/health").json() == {"status": "UP"}
+def uploads(client: UploadClient) -> Iterator[UploadClient]:
+    """A client of which nothing may be taken: what is stored before a test and after it is the same."""
+    before = client.files(), client.actions()
+    yield client
+    assert (client.files(), client.actions()) == before
+    assert client.worker.client.get("/health").json() == {"status": "UP"}
 
 
 # Files
@@ -75,48 +64,50 @@ FILES: dict[str, tuple[bytes, str, str]] = {
     "columns missing": (b"id,phone\n1,2\n", "INVALID_HEADER", r"^Missing columns: name, email, status\. .*id, phone"),
     "no header": (ROW * 2, "INVALID_HEADER", r"^Missing columns: id, name, email, status\. .*refused1@example\.com"),
     "a column twice": (b"id,name,email,status,Email\n1,A,a@b.co,active,b@b.co\n", "INVALID_HEADER", "twice: email"),
-    "another delimiter": (GOOD.replace(b",", b";"), "INVALID_HEADER", "Missing columns: .*delimiter"),
+    "another delimiter": (CONTACTS.replace(b",", b";"), "INVALID_HEADER", "Missing columns: .*delimiter"),
     "an open quote in the header": (b'id,"name,email,status\n' + ROW, "INVALID_HEADER", ""),
     "png": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)), "NOT_CSV", "a PNG image"),
-    "zip": (zipped(GOOD), "NOT_CSV", "zip"),
+    "zip": (zipped(CONTACTS), "NOT_CSV", "zip"),
     "nul bytes": (HEADER + b"a\0b\n", "NOT_CSV", "binary"),
     "random bytes": (bytes(range(254, 0, -1)) * 50, "NOT_CSV", "not UTF-8"),
-    "utf-16": (GOOD.decode().encode("utf-16"), "NOT_CSV", "UTF-16.*UTF-8"),
-    "utf-16 without a mark": (GOOD.decode().encode("utf-16-le"), "NOT_CSV", "UTF-16.*UTF-8"),
-    "utf-32": (GOOD.decode().encode("utf-32"), "NOT_CSV", "UTF-32.*UTF-8"),
+    "utf-16": (CONTACTS.decode().encode("utf-16"), "NOT_CSV", "UTF-16.*UTF-8"),
+    "utf-16 without a mark": (CONTACTS.decode().encode("utf-16-le"), "NOT_CSV", "UTF-16.*UTF-8"),
+    "utf-32": (CONTACTS.decode().encode("utf-32"), "NOT_CSV", "UTF-32.*UTF-8"),
     "latin-1": (LATIN_1, "NOT_CSV", "not UTF-8"),
     "latin-1 header": ("id,naïve,name,email,status\n".encode("latin-1") + ROW, "NOT_CSV", "header"),
     "a large field": (HEADER + b"1," + b"x" * (MAX_FIELD + 1) + b",a@b.co,active\n", "INVALID_CSV", "field larger"),
     "a quote never closed": (HEADER + ROW * 9 + b'2,"open' + ROW * 99, "INVALID_CSV", "field larger"),
-    "endless blank lines": (GOOD + b"\n" * 1_200_000, "INVALID_CSV", ""),
+    "endless blank lines": (CONTACTS + b"\n" * 1_200_000, "INVALID_CSV", ""),
 }
 
 
 @pytest.mark.parametrize("kind", FILES)
 @pytest.mark.parametrize("fields_first", [True, False], ids=["fields first", "file first"])
-def test_a_bad_file_is_refused_and_what_is_wrong_with_it_is_said(door: Door, kind: str, fields_first: bool) -> None:
+def test_a_bad_file_is_refused_and_what_is_wrong_with_it_is_said(
+    uploads: UploadClient, kind: str, fields_first: bool
+) -> None:
     content, code, words = FILES[kind]
     parts = [fields(), file_part(content)]
-    status, told_code, message = door.refuse(b"".join(parts if fields_first else parts[::-1]) + END)
+    status, told_code, message = uploads.refuse(b"".join(parts if fields_first else parts[::-1]) + END)
     assert (status, told_code) == (400, code)
     assert re.search(words, message), message
 
 
 @pytest.mark.parametrize("surplus", [1, 500_000])
-def test_a_file_above_the_limit_is_too_large(door: Door, surplus: int) -> None:
-    content = (GOOD + ROW * (MAX_UPLOAD // len(ROW) + 1))[:MAX_UPLOAD] + b"x" * surplus
-    status, code, message = door.refuse(form(content))
+def test_a_file_above_the_limit_is_too_large(uploads: UploadClient, surplus: int) -> None:
+    content = (CONTACTS + ROW * (MAX_UPLOAD // len(ROW) + 1))[:MAX_UPLOAD] + b"x" * surplus
+    status, code, message = uploads.refuse(form(content))
     assert (status, code) == (413, "FILE_TOO_LARGE")
     assert str(MAX_UPLOAD) in message
 
 
-def test_a_file_and_a_field_of_exactly_the_limit_are_taken(open_door: Door) -> None:
+def test_a_file_and_a_field_of_exactly_the_limit_are_taken(client: UploadClient) -> None:
     content = HEADER + b"1," + b"x" * MAX_FIELD + b",a@b.co,active\n"
     content += b"y" * 999 + b"\n" * (MAX_UPLOAD - len(content) - 999 - 1_000_000)
     content += (b"z" * 99 + b"\n") * ((MAX_UPLOAD - len(content)) // 100)
     content += b"\n" * (MAX_UPLOAD - len(content))
     assert len(content) == MAX_UPLOAD
-    answer = open_door.post(form(content, scheduledAt="2100-01-01T00:00:00Z"))
+    answer = client.post(form(content, scheduledAt="2100-01-01T00:00:00Z"))
     assert answer.status_code == 201, answer.text
 
 
@@ -159,23 +150,23 @@ FIELDS: dict[str, tuple[dict[str, str | None], str, str]] = {
 @pytest.mark.parametrize("kind", FIELDS)
 @pytest.mark.parametrize("fields_first", [True, False], ids=["fields first", "file first"])
 def test_a_bad_field_is_refused_wherever_it_stands_in_the_words_that_clients_know(
-    door: Door, kind: str, fields_first: bool
+    uploads: UploadClient, kind: str, fields_first: bool
 ) -> None:
     values, code, message = FIELDS[kind]
-    parts = [fields(**values), file_part(GOOD)]
-    assert door.refuse(b"".join(parts if fields_first else parts[::-1]) + END) == (400, code, message)
+    parts = [fields(**values), file_part(CONTACTS)]
+    assert uploads.refuse(b"".join(parts if fields_first else parts[::-1]) + END) == (400, code, message)
 
 
 @pytest.mark.parametrize("fields_first", [True, False], ids=["fields first", "file first"])
-def test_an_overlong_field_is_refused_by_its_name(door: Door, fields_first: bool) -> None:
-    parts = [fields(note="x" * 20_000), file_part(GOOD)]
-    status, code, message = door.refuse(b"".join(parts if fields_first else parts[::-1]) + END)
+def test_an_overlong_field_is_refused_by_its_name(uploads: UploadClient, fields_first: bool) -> None:
+    parts = [fields(note="x" * 20_000), file_part(CONTACTS)]
+    status, code, message = uploads.refuse(b"".join(parts if fields_first else parts[::-1]) + END)
     assert (status, code) == (400, "FIELD_TOO_LONG")
     assert "note" in message
 
 
-def test_a_field_that_is_not_utf_8_is_refused_by_its_name(door: Door) -> None:
-    status, code, message = door.refuse(fields() + part("scheduledAt", b"\xff\xfe") + file_part(GOOD) + END)
+def test_a_field_that_is_not_utf_8_is_refused_by_its_name(uploads: UploadClient) -> None:
+    status, code, message = uploads.refuse(fields() + part("scheduledAt", b"\xff\xfe") + file_part(CONTACTS) + END)
     assert (status, code) == (400, "FIELD_NOT_UTF8")
     assert "scheduledAt" in message
 
@@ -191,22 +182,22 @@ PARTS_BROKEN = (400, "BROKEN_MULTIPART", BROKEN)
     [
         (fields() + END, MULTIPART),
         (END, MULTIPART),
-        (fields() + part("file", GOOD) + END, MULTIPART),
-        (fields() + part("upload", GOOD, "upload.csv") + END, MULTIPART),
-        (GOOD, "text/csv"),
+        (fields() + part("file", CONTACTS) + END, MULTIPART),
+        (fields() + part("upload", CONTACTS, "upload.csv") + END, MULTIPART),
+        (CONTACTS, "text/csv"),
         (b'{"actionType": "BULK_UPDATE"}', "application/json"),
         (b"actionType=BULK_UPDATE&entityType=Contact", "application/x-www-form-urlencoded"),
-        (form(GOOD), MULTIPART.replace("form-data", "mixed")),
+        (form(CONTACTS), MULTIPART.replace("form-data", "mixed")),
         (b"", ""),
         (b"", ";;;"),
     ],
     ids=["fields only", "no part", "no filename", "other name", "csv", "json", "urlencoded", "mixed", "none", "odd"],
 )
-def test_a_request_without_a_file_is_asked_for_one(door: Door, body: bytes, content_type: str) -> None:
-    assert door.refuse(body, content_type) == NO_FILE
+def test_a_request_without_a_file_is_asked_for_one(uploads: UploadClient, body: bytes, content_type: str) -> None:
+    assert uploads.refuse(body, content_type) == NO_FILE
 
 
-WHOLE = form(GOOD)
+WHOLE = form(CONTACTS)
 #: Where a form may be cut off so that it cannot be taken for a whole one.
 CUTS = {
     "in the file": WHOLE.index(ROW) + 10,
@@ -220,12 +211,12 @@ CUTS = {
 
 
 @pytest.mark.parametrize("cut", CUTS)
-def test_a_form_that_ends_early_is_no_shorter_file_but_broken(door: Door, cut: str) -> None:
-    assert door.refuse(WHOLE[: CUTS[cut]]) == PARTS_BROKEN
+def test_a_form_that_ends_early_is_no_shorter_file_but_broken(uploads: UploadClient, cut: str) -> None:
+    assert uploads.refuse(WHOLE[: CUTS[cut]]) == PARTS_BROKEN
 
 
-def test_a_large_file_that_ends_early_is_broken(door: Door) -> None:
-    assert door.refuse(form(GOOD + ROW * 30_000)[:1_000_000]) == PARTS_BROKEN
+def test_a_large_file_that_ends_early_is_broken(uploads: UploadClient) -> None:
+    assert uploads.refuse(form(CONTACTS + ROW * 30_000)[:1_000_000]) == PARTS_BROKEN
 
 
 @pytest.mark.parametrize(
@@ -242,8 +233,8 @@ def test_a_large_file_that_ends_early_is_broken(door: Door) -> None:
     ],
     ids=["no boundary", "empty boundary", "long boundary", "other boundary", "empty", "garbage", "binary", "bare lf"],
 )
-def test_parts_that_cannot_be_told_apart_are_broken(door: Door, body: bytes, content_type: str) -> None:
-    assert door.refuse(body, content_type) == PARTS_BROKEN
+def test_parts_that_cannot_be_told_apart_are_broken(uploads: UploadClient, body: bytes, content_type: str) -> None:
+    assert uploads.refuse(body, content_type) == PARTS_BROKEN
 
 
 #: Parts whose headers cannot be read.
@@ -261,8 +252,8 @@ HEADS = {
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_a_part_whose_headers_cannot_be_read_is_broken(door: Door, kind: str) -> None:
-    assert door.refuse(HEADS[kind]) == PARTS_BROKEN
+def test_a_part_whose_headers_cannot_be_read_is_broken(uploads: UploadClient, kind: str) -> None:
+    assert uploads.refuse(HEADS[kind]) == PARTS_BROKEN
 
 
 ODD_HEADS = {
@@ -284,33 +275,33 @@ ODD_HEADS = {
 
 @pytest.mark.parametrize("kind", ODD_HEADS)
 def test_a_file_part_with_odd_headers_is_taken_as_it_is_or_refused_but_no_fault_of_ours(
-    open_door: Door, kind: str
+    client: UploadClient, kind: str
 ) -> None:
-    before = open_door.files()
-    answer = open_door.post(fields(scheduledAt="2100-01-01T00:00:00Z") + section(ODD_HEADS[kind]) + END)
+    before = client.files()
+    answer = client.post(fields(scheduledAt="2100-01-01T00:00:00Z") + section(ODD_HEADS[kind]) + END)
     if answer.status_code != 201:
-        assert told(answer)[0] in {400, 415}
-        assert open_door.files() == before
+        assert error_of(answer)[0] in {400, 415}
+        assert client.files() == before
 
 
 @pytest.mark.parametrize("value", ["x" * 64, "nope", "utf-16", "\0", "", "base64"])
 @pytest.mark.parametrize("action_type", [None, "BULK_EXPLODE"])
 def test_a_charset_field_of_any_kind_is_refused_as_a_part_of_the_form(
-    door: Door, value: str, action_type: str | None
+    uploads: UploadClient, value: str, action_type: str | None
 ) -> None:
-    status, code, _ = door.refuse(
-        part("_charset_", value) + fields(actionType=action_type) + file_part(b"\xff" + GOOD) + END
+    status, code, _ = uploads.refuse(
+        part("_charset_", value) + fields(actionType=action_type) + file_part(b"\xff" + CONTACTS) + END
     )
     assert status == 400
     assert code in {"BROKEN_MULTIPART", "FIELD_NOT_UTF8", "FIELDS_REQUIRED", "ACTION_TYPE_UNSUPPORTED"} | {"NOT_CSV"}
 
 
 @pytest.mark.parametrize("name", [b"M\xfcller.csv", b"\xff\xfe", b"\xed\xa0\x80.csv", b"%FF.csv"])
-def test_a_file_whose_name_is_not_utf_8_is_taken_like_any_other(open_door: Door, name: bytes) -> None:
+def test_a_file_whose_name_is_not_utf_8_is_taken_like_any_other(client: UploadClient, name: bytes) -> None:
     head = FILE_HEAD.replace(b"upload.csv", name)
-    answer = open_door.post(fields(scheduledAt="2100-01-01T00:00:00Z") + section(head) + END)
+    answer = client.post(fields(scheduledAt="2100-01-01T00:00:00Z") + section(head) + END)
     assert answer.status_code == 201, answer.text
-    shown = open_door.worker.action(answer.json()["actionId"])["fileName"]
+    shown = client.worker.action(answer.json()["actionId"])["fileName"]
     assert shown
     assert shown.encode().decode() == shown
 
@@ -318,28 +309,28 @@ def test_a_file_whose_name_is_not_utf_8_is_taken_like_any_other(open_door: Door,
 @pytest.mark.parametrize(("value", "code"), [(b"x" * 20_000, "FIELD_TOO_LONG"), (b"\xff", "FIELD_NOT_UTF8")])
 @pytest.mark.parametrize("name", [b"\xff", b"M\xfcller", b"\xed\xa0\x80"])
 def test_a_bad_field_whose_name_is_not_utf_8_is_refused_like_any_other(
-    door: Door, name: bytes, value: bytes, code: str
+    uploads: UploadClient, name: bytes, value: bytes, code: str
 ) -> None:
     head = b'Content-Disposition: form-data; name="' + name + b'"'
-    assert door.refuse(fields() + section(head, value) + file_part(GOOD) + END)[:2] == (400, code)
+    assert uploads.refuse(fields() + section(head, value) + file_part(CONTACTS) + END)[:2] == (400, code)
 
 
-def test_two_files_are_one_too_many(door: Door) -> None:
-    status, code, message = door.refuse(fields() + file_part(GOOD) * 2 + END)
+def test_two_files_are_one_too_many(uploads: UploadClient) -> None:
+    status, code, message = uploads.refuse(fields() + file_part(CONTACTS) * 2 + END)
     assert (status, code, message) == (400, "TOO_MANY_FILES", "Please upload one file only.")
 
 
-def test_a_form_of_endless_parts_is_refused(door: Door) -> None:
-    status, code, _ = door.refuse(fields() + part("more", "x") * 1000 + file_part(GOOD) + END)
+def test_a_form_of_endless_parts_is_refused(uploads: UploadClient) -> None:
+    status, code, _ = uploads.refuse(fields() + part("more", "x") * 1000 + file_part(CONTACTS) + END)
     assert (status, code) == (400, "TOO_MANY_PARTS")
 
 
-def test_a_part_that_has_parts_is_refused(door: Door) -> None:
+def test_a_part_that_has_parts_is_refused(uploads: UploadClient) -> None:
     nested = (
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="u.csv"\r\n'
         "Content-Type: multipart/mixed; boundary=inner\r\n\r\n--inner\r\n\r\nx\r\n--inner--\r\n"
     )
-    status, code, _ = door.refuse(fields() + nested.encode() + END)
+    status, code, _ = uploads.refuse(fields() + nested.encode() + END)
     assert (status, code) == (400, "BROKEN_MULTIPART")
 
 
@@ -361,17 +352,19 @@ def routes_with_an_id() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("method", "path"), routes_with_an_id())
 @pytest.mark.parametrize("action_id", UNKNOWN_IDS)
-def test_an_id_that_is_unknown_or_none_at_all_is_not_found(door: Door, method: str, path: str, action_id: str) -> None:
-    answer = door.worker.client.request(method, path.replace("{action_id}", action_id))
-    assert told(answer) == (404, "ACTION_NOT_FOUND", NOT_FOUND)
+def test_an_id_that_is_unknown_or_none_at_all_is_not_found(
+    uploads: UploadClient, method: str, path: str, action_id: str
+) -> None:
+    answer = uploads.worker.client.request(method, path.replace("{action_id}", action_id))
+    assert error_of(answer) == (404, "ACTION_NOT_FOUND", NOT_FOUND)
 
 
 @pytest.mark.parametrize(
     "path", ["/nope", "/bulk-actions/", "/health/", "/bulk-actions/x/y/z", "/table/", "/router/", "/%00", "/%FF"]
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-def test_an_unknown_path_is_not_found(door: Door, method: str, path: str) -> None:
-    assert told(door.worker.client.request(method, path))[:2] == (404, "NOT_FOUND")
+def test_an_unknown_path_is_not_found(uploads: UploadClient, method: str, path: str) -> None:
+    assert error_of(uploads.worker.client.request(method, path))[:2] == (404, "NOT_FOUND")
 
 
 @pytest.mark.parametrize(
@@ -387,10 +380,10 @@ def test_an_unknown_path_is_not_found(door: Door, method: str, path: str) -> Non
     ],
 )
 def test_a_method_that_a_path_does_not_have_is_refused_with_those_that_it_has(
-    door: Door, method: str, path: str, allowed: set[str]
+    uploads: UploadClient, method: str, path: str, allowed: set[str]
 ) -> None:
-    answer = door.worker.client.request(method, path)
-    assert told(answer)[:2] == (405, "METHOD_NOT_ALLOWED")
+    answer = uploads.worker.client.request(method, path)
+    assert error_of(answer)[:2] == (405, "METHOD_NOT_ALLOWED")
     assert set(answer.headers["Allow"].split(",")) == allowed
 
 
@@ -400,7 +393,7 @@ def test_a_method_that_a_path_does_not_have_is_refused_with_those_that_it_has(
 @pytest.fixture(scope="module")
 def waiting_action(worker: Worker) -> str:
     """An action that runs in another century."""
-    return worker.submit(GOOD, scheduledAt="2100-01-01T00:00:00Z")
+    return worker.submit(CONTACTS, scheduledAt="2100-01-01T00:00:00Z")
 
 
 LIMITS = ["0", "-1", "501", "1.5", "1e2", "x", "", "٣", "9" * 100, "%FF", "1%00"]
@@ -408,9 +401,11 @@ LIMITS = ["0", "-1", "501", "1.5", "1e2", "x", "", "٣", "9" * 100, "%FF", "1%00
 
 @pytest.mark.parametrize("limit", LIMITS)
 @pytest.mark.parametrize("path", ["/bulk-actions", "/bulk-actions/{}/records"])
-def test_a_limit_out_of_range_is_refused_with_the_range(waiting_action: str, door: Door, path: str, limit: str) -> None:
-    answer = door.worker.client.get(f"{path.format(waiting_action)}?limit={limit}")
-    status, code, message = told(answer)
+def test_a_limit_out_of_range_is_refused_with_the_range(
+    waiting_action: str, uploads: UploadClient, path: str, limit: str
+) -> None:
+    answer = uploads.worker.client.get(f"{path.format(waiting_action)}?limit={limit}")
+    status, code, message = error_of(answer)
     assert (status, code) == (400, "INVALID_LIMIT")
     assert message.startswith("limit must be a number from 1 to 500")
 
@@ -422,9 +417,9 @@ def encoded(text: str) -> str:
 @pytest.mark.parametrize(
     "cursor", ["", "x", "%FF", "====", encoded("yesterday/x"), encoded("/x"), base64.b64encode(b"\xff\xfe").decode()]
 )
-def test_a_cursor_that_no_link_gave_is_refused_by_the_list(door: Door, cursor: str) -> None:
-    answer = door.worker.client.get(f"/bulk-actions?cursor={cursor}")
-    assert told(answer) == (400, "INVALID_CURSOR", "cursor must be one that a Link header gave.")
+def test_a_cursor_that_no_link_gave_is_refused_by_the_list(uploads: UploadClient, cursor: str) -> None:
+    answer = uploads.worker.client.get(f"/bulk-actions?cursor={cursor}")
+    assert error_of(answer) == (400, "INVALID_CURSOR", "cursor must be one that a Link header gave.")
 
 
 @pytest.mark.parametrize(
@@ -432,32 +427,36 @@ def test_a_cursor_that_no_link_gave_is_refused_by_the_list(door: Door, cursor: s
     ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "10000-01-01T00:00:00Z", "2030-13-01T00:00:00Z"],
 )
 @pytest.mark.parametrize("path", ["/bulk-actions", "/dead-letters"])
-def test_a_cursor_of_a_moment_that_cannot_be_is_refused(door: Door, path: str, moment: str) -> None:
-    answer = door.worker.client.get(path, params={"cursor": encoded(f"{moment}/x")})
-    assert told(answer) == (400, "INVALID_CURSOR", "cursor must be one that a Link header gave.")
+def test_a_cursor_of_a_moment_that_cannot_be_is_refused(uploads: UploadClient, path: str, moment: str) -> None:
+    answer = uploads.worker.client.get(path, params={"cursor": encoded(f"{moment}/x")})
+    assert error_of(answer) == (400, "INVALID_CURSOR", "cursor must be one that a Link header gave.")
 
 
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "2030-01-01", "2030-W01-1"])
 @pytest.mark.parametrize("rest", ["/x", "", "/", "/\0", "/a/b", f"/{'漢' * 1000}"])
 @pytest.mark.parametrize("path", ["/bulk-actions", "/dead-letters"])
-def test_a_cursor_that_somebody_made_up_is_a_page_or_refused(door: Door, path: str, moment: str, rest: str) -> None:
-    answer = door.worker.client.get(path, params={"cursor": encoded(moment + rest)})
-    assert answer.status_code == 200 or told(answer)[:2] == (400, "INVALID_CURSOR")
+def test_a_cursor_that_somebody_made_up_is_a_page_or_refused(
+    uploads: UploadClient, path: str, moment: str, rest: str
+) -> None:
+    answer = uploads.worker.client.get(path, params={"cursor": encoded(moment + rest)})
+    assert answer.status_code == 200 or error_of(answer)[:2] == (400, "INVALID_CURSOR")
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "1", "-", "1-", "-1", "1--1", "1-x", "٣-٣", "9" * 50 + "-1", "%FF"])
-def test_a_cursor_that_no_link_gave_is_refused_by_the_records(waiting_action: str, door: Door, cursor: str) -> None:
-    answer = door.worker.client.get(f"/bulk-actions/{waiting_action}/records?cursor={cursor}")
-    assert told(answer) == (400, "INVALID_CURSOR", "cursor must be one that a Link header gave.")
+def test_a_cursor_that_no_link_gave_is_refused_by_the_records(
+    waiting_action: str, uploads: UploadClient, cursor: str
+) -> None:
+    answer = uploads.worker.client.get(f"/bulk-actions/{waiting_action}/records?cursor={cursor}")
+    assert error_of(answer) == (400, "INVALID_CURSOR", "cursor must be one that a Link header gave.")
 
 
 @pytest.mark.parametrize("status", ["DONE", "QUEUED ", "QUEUED,FAILED", "%00", "%FF"])
 @pytest.mark.parametrize("path", ["/bulk-actions", "/bulk-actions/{}/records"])
 def test_an_unknown_status_is_refused_with_the_known_ones(
-    waiting_action: str, door: Door, path: str, status: str
+    waiting_action: str, uploads: UploadClient, path: str, status: str
 ) -> None:
-    answer = door.worker.client.get(f"{path.format(waiting_action)}?status={status}")
-    told_status, code, message = told(answer)
+    answer = uploads.worker.client.get(f"{path.format(waiting_action)}?status={status}")
+    told_status, code, message = error_of(answer)
     assert (told_status, code) == (400, "INVALID_STATUS")
     assert "FAILED" in message
 
@@ -466,16 +465,16 @@ def test_an_unknown_status_is_refused_with_the_known_ones(
 
 
 @pytest.mark.parametrize("sent", ["a", "abc-DEF_1.2", "x" * 64])
-def test_a_good_request_id_comes_back(door: Door, sent: str) -> None:
+def test_a_good_request_id_comes_back(uploads: UploadClient, sent: str) -> None:
     for path in ("/health", "/nope"):
-        assert door.worker.client.get(path, headers={"X-Request-ID": sent}).headers["X-Request-ID"] == sent
-    assert door.worker.client.get("/nope", headers={"X-Request-ID": sent}).json()["requestId"] == sent
+        assert uploads.worker.client.get(path, headers={"X-Request-ID": sent}).headers["X-Request-ID"] == sent
+    assert uploads.worker.client.get("/nope", headers={"X-Request-ID": sent}).json()["requestId"] == sent
 
 
 @pytest.mark.parametrize("sent", [b"", b"x" * 65, b"two words", b"semi;colon", b"\xc3\xa9", b"<script>"])
-def test_a_bad_request_id_is_replaced(door: Door, sent: bytes) -> None:
-    first, second = (door.worker.client.get("/nope", headers={b"X-Request-ID": sent}) for _ in range(2))
-    told(first)
+def test_a_bad_request_id_is_replaced(uploads: UploadClient, sent: bytes) -> None:
+    first, second = (uploads.worker.client.get("/nope", headers={b"X-Request-ID": sent}) for _ in range(2))
+    error_of(first)
     assert re.fullmatch(r"[0-9a-f]{32}", first.json()["requestId"])
     assert first.json()["requestId"] != second.json()["requestId"]
 
@@ -509,28 +508,28 @@ def head_of(body: bytes) -> bytes:
 
 @pytest.mark.parametrize("go", [leave, slam, fall_silent])
 def test_a_client_that_goes_away_in_the_middle_of_an_upload_leaves_nothing_behind(
-    door: Door, go: Callable[[socket.socket], None]
+    uploads: UploadClient, go: Callable[[socket.socket], None]
 ) -> None:
-    before = door.files()
-    body = form(GOOD + ROW * 30_000)
-    connection = connect(door.worker, head_of(body) + body[: len(body) // 2])
-    wait_for(lambda: door.files() > before, "the upload is under way", timeout=30)
+    before = uploads.files()
+    body = form(CONTACTS + ROW * 30_000)
+    connection = connect(uploads.worker, head_of(body) + body[: len(body) // 2])
+    wait_for(lambda: uploads.files() > before, "the upload is under way", timeout=30)
     go(connection)
-    wait_for(lambda: door.files() == before, "what was stored is gone", timeout=30)
+    wait_for(lambda: uploads.files() == before, "what was stored is gone", timeout=30)
 
 
-def test_many_clients_that_go_away_at_once_leave_nothing_behind(door: Door) -> None:
-    before = door.files()
-    body = form(GOOD + ROW * 30_000)
-    connections = [connect(door.worker, head_of(body) + body[: 200_000 + 10_000 * n]) for n in range(20)]
-    wait_for(lambda: len(door.files() - before) == len(connections), "the uploads are under way", timeout=30)
+def test_many_clients_that_go_away_at_once_leave_nothing_behind(uploads: UploadClient) -> None:
+    before = uploads.files()
+    body = form(CONTACTS + ROW * 30_000)
+    connections = [connect(uploads.worker, head_of(body) + body[: 200_000 + 10_000 * n]) for n in range(20)]
+    wait_for(lambda: len(uploads.files() - before) == len(connections), "the uploads are under way", timeout=30)
     for connection in connections:
         slam(connection)
-    wait_for(lambda: door.files() == before, "what was stored is gone", timeout=30)
+    wait_for(lambda: uploads.files() == before, "what was stored is gone", timeout=30)
 
 
 @pytest.mark.parametrize("request_", [b"HELLO\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"])
-def test_what_is_no_http_is_refused_and_disturbs_nobody(door: Door, request_: bytes) -> None:
-    connection = connect(door.worker, request_)
+def test_what_is_no_http_is_refused_and_disturbs_nobody(uploads: UploadClient, request_: bytes) -> None:
+    connection = connect(uploads.worker, request_)
     assert b" 400 " in connection.recv(65536).split(b"\r\n")[0]
     connection.close()

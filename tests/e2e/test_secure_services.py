@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from stack.addresses import free_port
 from stack.samples import Sample
-from tests.secure_kafka import SecureKafka
-from tests.support import Worker, assert_exact, assert_verified, free_port, wait_for
+from tests.support.assertions import assert_exact, assert_verified
+from tests.support.secure_kafka import SecureKafka
+from tests.support.waiting import wait_for
+from tests.support.workers import Worker
 
 PASSWORD = "the-password-of-redis"
 

@@ -12,7 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stack.addresses import free_port
-from tests.support import Worker, wait_for
+from tests.support.paths import ROOT
+from tests.support.waiting import wait_for
+from tests.support.workers import Worker
 
 StartWorker = Callable[..., Worker]
 
@@ -111,7 +113,7 @@ def test_a_mistyped_name_in_the_file_stops_the_start(tmp_path: Path) -> None:
     """AUTH_MOD=required would leave the API open without a word."""
     (tmp_path / ".env").write_text("AUTH_MOD=required\n")
     command = [sys.executable, "-m", "faust", "-A", "app", "worker", "-l", "info"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode != 0
     assert done.stderr.strip() == "Setting AUTH_MOD in .env is unknown: did you mean AUTH_MODE?"

@@ -22,12 +22,15 @@ import httpx
 import pymongo
 import typer
 
+from app.domain.actions import ENDED
 from stack import Options, Stack
 from stack.samples import Expected, Sample
-from tests.conftest import namespace
-from tests.faults.conftest import OUTLASTING, QUICK
-from tests.faults.outages import OUTAGES, storage_of
-from tests.support import ENDED, Worker, assert_rows, assert_verified, wait_for
+from tests.support.assertions import assert_rows, assert_verified
+from tests.support.namespaces import namespace, storage_of
+from tests.support.outages import OUTAGES
+from tests.support.scenes import OUTLASTING, QUICK
+from tests.support.waiting import wait_for
+from tests.support.workers import Worker
 
 #: Longest that the last actions may take after the last fault, seconds.
 _SETTLE = 600.0

@@ -12,8 +12,8 @@ import pymongo
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from tests.faults.conftest import MakeScene, Scene
-from tests.support import wait_for
+from tests.support.scenes import MakeScene, Scene
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.conftest import Inject, MakeScene, Scene
+from tests.support.scenes import Inject, MakeScene, Scene
 
 #: So long that the watchdog and the second look at queued actions do not act within a test.
 NEVER = {"STALL_TIMEOUT": "100000", "REQUEUE_AFTER": "100000"}

@@ -19,7 +19,7 @@ from stack import MONGO, Stack
 from stack.downloads import LIBRARY
 from stack.errors import StackError
 from stack.instance import Instance
-from tests.support import wait_for
+from tests.support.waiting import wait_for
 
 pytestmark = [
     pytest.mark.timeout(300),

@@ -7,8 +7,9 @@ import time
 import pymongo
 import pytest
 
-from tests.faults.conftest import MakeScene, Scene
-from tests.support import assert_verified, wait_for
+from tests.support.assertions import assert_verified
+from tests.support.scenes import MakeScene, Scene
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -13,8 +13,12 @@ from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from app.kafka.retry_headers import Origin, RetryHeaders
 from stack.samples import Sample
-from tests.faults.conftest import Inject, MakeScene
-from tests.support import NotUtf8, Worker, assert_verified, wait_for
+from tests.support.assertions import assert_verified
+from tests.support.clients import NotUtf8
+from tests.support.factories import chunk_document, source_document
+from tests.support.scenes import Inject, MakeScene
+from tests.support.waiting import wait_for
+from tests.support.workers import Worker
 
 
 @pytest.mark.parametrize(
@@ -68,24 +72,19 @@ def test_garbage_and_unknown_actions_are_kept_as_dead_letters_and_disturb_nothin
     worker = scene.worker()
     topic = scene.environment["KAFKA_TOPIC"]
     unknown = "f" * 24
-    source = {
-        "accountId": "default",
-        "entityType": "Contact",
-        "actionType": "BULK_UPDATE",
-        "storageKey": "none",
-        "columns": ["id", "name", "email", "status"],
-        "rowCount": 10,
-        "chunkCount": 1,
-        "startedAt": "2026-01-01T00:00:00Z",
-    }
-    span = {"start": 0, "end": 10, "firstRow": 1, "rows": 1}
+    chunk = chunk_document(
+        actionId=unknown,
+        index=0,
+        span={"start": 0, "end": 10, "firstRow": 1, "rows": 1},
+        source=source_document(storageKey="none", chunkCount=1),
+    )
     messages = [
         (topic + suffix, value)
         for suffix in ("", ".feed", ".results", ".retry.1", ".DLQ", ".POISON")
         for value in (b"", b"\xff\x00garbage", b"{}", b'{"actionId": 7}', None)
     ]
     messages += [
-        (topic, json.dumps({"actionId": unknown, "index": 0, "span": span, "source": source}).encode()),
+        (topic, json.dumps(chunk).encode()),
         (f"{topic}.feed", json.dumps({"actionId": unknown}).encode()),
         (f"{topic}.results", json.dumps({"actionId": unknown, "index": 0, "chunkCount": 1, "counts": {}}).encode()),
     ]

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.faults.conftest import MakeScene
+from tests.support.scenes import MakeScene
 
 #: A chunk that fails is tried for about four seconds with these settings, and an action may stall for ten. The database
 #: has four fifths of STALL_TIMEOUT for an answer: less would not do on a machine that is busy with other tests.

@@ -10,10 +10,11 @@ import pymongo
 import pytest
 
 from stack.samples import Sample
-from tests.database_proxy import database_proxy
-from tests.faults.conftest import MakeScene
-from tests.servers import port_of
-from tests.support import assert_verified, wait_for
+from tests.support.assertions import assert_verified
+from tests.support.database_proxy import database_proxy
+from tests.support.scenes import MakeScene
+from tests.support.servers import port_of
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.timeout(600)
 

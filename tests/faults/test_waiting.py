@@ -11,8 +11,8 @@ from aiokafka import AIOKafkaProducer
 from app.kafka.messages import Feed
 from app.kafka.retry_headers import Origin, RetryHeaders
 from stack.samples import Sample
-from tests.faults.conftest import MakeScene, Scene
-from tests.support import Worker
+from tests.support.scenes import MakeScene, Scene
+from tests.support.workers import Worker
 
 pytestmark = pytest.mark.timeout(300)
 

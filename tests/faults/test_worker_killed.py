@@ -5,8 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.faults.conftest import MakeScene
-from tests.support import wait_for
+from tests.support.scenes import MakeScene
+from tests.support.waiting import wait_for
 
 
 @pytest.mark.parametrize(

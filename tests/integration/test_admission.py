@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from app.adapters.mongo.admissions import Admissions
@@ -19,7 +18,8 @@ from app.domain.actions import Status
 from app.domain.idempotency import KEY_LIFETIME, KeyReused, scoped
 from app.services import quotas as admission
 from app.services.quotas import Insertion, check_room
-from tests.integration.conftest import Bench
+from tests.support.bench import Bench
+from tests.support.factories import action_document
 
 ACCOUNT = "acme"
 
@@ -31,14 +31,7 @@ def limited(bench: Bench, **limits: int) -> AppContext:
 
 
 def action(key: str | None = None, digest: str = "one", **fields: Any) -> dict[str, Any]:
-    document = {
-        "_id": str(ObjectId()),
-        "accountId": ACCOUNT,
-        "status": Status.QUEUED,
-        "fileSize": 100,
-        "createdAt": datetime.now(UTC),
-        **fields,
-    }
+    document = action_document(**{"accountId": ACCOUNT, "fileSize": 100, "createdAt": datetime.now(UTC), **fields})
     return document if key is None else {**document, "idempotencyKey": scoped(ACCOUNT, key), "requestDigest": digest}
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from app.adapters.mongo import DeadLetters, Store
 from app.settings import Settings
-
-#: A moment that is past, to the millisecond.
-NOW = datetime(2020, 1, 31, 9, 0, 0, 123_000, tzinfo=UTC)
+from tests.support.clocks import PAST
+from tests.support.factories import dead_letter_document
 
 
 @pytest.fixture
@@ -25,17 +24,7 @@ async def letters(settings: Settings) -> AsyncIterator[DeadLetters]:
 
 
 def letter(**changes: Any) -> dict[str, Any]:
-    return {
-        "kind": "CHUNK",
-        "status": "DEAD",
-        "accountId": "default",
-        "actionId": "0" * 24,
-        "payload": b"\x00\xff",
-        "key": None,
-        "origin": {"topic": "bulk", "partition": 3, "offset": 2**40},
-        "at": NOW,
-        **changes,
-    }
+    return dead_letter_document(**{"payload": b"\x00\xff", "key": None, **changes})
 
 
 async def all_ids(letters: DeadLetters, query: dict[str, Any], size: int) -> list[str]:
@@ -70,7 +59,7 @@ async def test_letters_that_are_put_at_once_are_there_once(letters: DeadLetters)
 
 async def test_pages_are_newest_first_and_their_cursor_leaves_out_and_repeats_nothing(letters: DeadLetters) -> None:
     # Some died in the same millisecond: there the id decides.
-    made = [(NOW + timedelta(milliseconds=n * 7 % 20 // 3), f"a:{n:02}") for n in range(20)]
+    made = [(PAST + timedelta(milliseconds=n * 7 % 20 // 3), f"a:{n:02}") for n in range(20)]
     for moment, name in made:
         await letters.put(name, letter(at=moment))
     expected = [name for _, name in sorted(made, reverse=True)]
@@ -97,39 +86,39 @@ async def test_a_replay_is_claimed_by_one_of_many(letters: DeadLetters) -> None:
     for number in range(10):
         name = f"a:{number}"
         await letters.put(name, letter())
-        claimed = await asyncio.gather(*(letters.claim_replay(name, NOW) for _ in range(8)))
+        claimed = await asyncio.gather(*(letters.claim_replay(name, PAST) for _ in range(8)))
         assert claimed.count(True) == 1
-        assert not await letters.claim_replay(name, NOW)
+        assert not await letters.claim_replay(name, PAST)
         found = await letters.get(name)
         assert found is not None
-        assert (found["status"], found["replayedAt"] > NOW, found["payload"]) == ("REPLAYED", True, b"\x00\xff")
+        assert (found["status"], found["replayedAt"] > PAST, found["payload"]) == ("REPLAYED", True, b"\x00\xff")
 
 
 async def test_a_letter_that_is_not_there_cannot_be_claimed(letters: DeadLetters) -> None:
-    assert not await letters.claim_replay("nobody", NOW)
+    assert not await letters.claim_replay("nobody", PAST)
     await letters.return_replay("nobody")
     assert await letters.page({}, 10) == []
 
 
 async def test_a_replay_that_is_returned_can_be_claimed_again_by_one(letters: DeadLetters) -> None:
     await letters.put("a:1", letter())
-    assert await letters.claim_replay("a:1", NOW)
+    assert await letters.claim_replay("a:1", PAST)
     await letters.return_replay("a:1")
     found = await letters.get("a:1")
     assert found is not None
     assert found["status"] == "DEAD"
-    assert (await asyncio.gather(*(letters.claim_replay("a:1", NOW) for _ in range(4)))).count(True) == 1
+    assert (await asyncio.gather(*(letters.claim_replay("a:1", PAST) for _ in range(4)))).count(True) == 1
 
 
 async def test_a_chunk_that_dies_again_after_its_replay_can_be_replayed_again(letters: DeadLetters) -> None:
     await letters.put("a:1", letter())
-    assert await letters.claim_replay("a:1", NOW)
-    await letters.put("a:1", letter(at=NOW + timedelta(seconds=1)))
-    assert await letters.claim_replay("a:1", NOW)
+    assert await letters.claim_replay("a:1", PAST)
+    await letters.put("a:1", letter(at=PAST + timedelta(seconds=1)))
+    assert await letters.claim_replay("a:1", PAST)
 
 
 async def test_a_letter_whose_replay_was_returned_shows_no_time_of_a_replay(letters: DeadLetters) -> None:
     await letters.put("a:1", letter())
-    assert await letters.claim_replay("a:1", NOW)
+    assert await letters.claim_replay("a:1", PAST)
     await letters.return_replay("a:1")
     assert await letters.get("a:1") == {"_id": "a:1", **letter()}

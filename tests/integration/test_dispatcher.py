@@ -14,35 +14,20 @@ from app.context import AppContext
 from app.domain.actions import Status
 from app.domain.progress import Progress
 from app.kafka.messages import Chunk, ChunkResult, Feed
-from tests.integration.conftest import Bench, Job
+from tests.support.bench import Bench, Job
+from tests.support.clocks import LONG_AGO
+from tests.support.fakes import MemoryProgress
 
-LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 ROWS = [f"{n},N,{n}@x.example,active" for n in range(4)]
 
 
-class Table:
-    """A progress table without Kafka."""
-
-    def __init__(self) -> None:
-        self.entries: dict[str, Progress] = {}
-
-    def get(self, action_id: str) -> Progress | None:
-        return self.entries.get(action_id)
-
-    def set(self, action_id: str, progress: Progress) -> None:
-        self.entries[action_id] = progress
-
-    def drop(self, action_id: str) -> None:
-        self.entries.pop(action_id, None)
+@pytest.fixture
+def table() -> MemoryProgress:
+    return MemoryProgress()
 
 
 @pytest.fixture
-def table() -> Table:
-    return Table()
-
-
-@pytest.fixture
-def context(bench: Bench, table: Table) -> AppContext:
+def context(bench: Bench, table: MemoryProgress) -> AppContext:
     settings = bench.settings.model_copy(update={"feed_window": 2, "action_max_stalls": 2})
     return bench.platform_with(progress=table, settings=settings)
 
@@ -186,7 +171,7 @@ async def _away() -> None:
     raise OSError("away")
 
 
-async def test_a_recount_asks_for_no_window_twice(bench: Bench, context: AppContext, table: Table) -> None:
+async def test_a_recount_asks_for_no_window_twice(bench: Bench, context: AppContext, table: MemoryProgress) -> None:
     """What the table says was asked for is on its way."""
     job = await bench.submit(*ROWS, chunk_rows=1)
     await bench.run(job.chunks[0])

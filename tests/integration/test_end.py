@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -18,10 +17,11 @@ from app.domain.progress import Progress
 from app.kafka.messages import ChunkResult
 from app.services.completion import complete_if_done, end, recount, summarize_ledger
 from app.services.verification import verify
-from tests.integration.conftest import Bench, Job
-from tests.integration.test_dispatcher import Table, chunks_sent, feeds_sent
+from tests.integration.test_dispatcher import chunks_sent, feeds_sent
+from tests.support.bench import Bench, Job
+from tests.support.clocks import LONG_AGO
+from tests.support.fakes import MemoryProgress
 
-LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 #: Of each pair of chunks one has a duplicate of the other.
 ROWS = [
     "a,A,a@x.example,active",
@@ -35,12 +35,12 @@ NAMES = {"a": "A", "c": "C", "e": "E"}
 
 
 @pytest.fixture
-def table() -> Table:
-    return Table()
+def table() -> MemoryProgress:
+    return MemoryProgress()
 
 
 @pytest.fixture
-def context(bench: Bench, table: Table) -> AppContext:
+def context(bench: Bench, table: MemoryProgress) -> AppContext:
     return bench.platform_with(progress=table)
 
 
@@ -178,7 +178,7 @@ async def test_recounts_at_once_agree_with_the_ledger(bench: Bench, context: App
     assert [text async for text in verify(bench.store, bench.storage, action)] == []
 
 
-async def failed_in_hand(bench: Bench, context: AppContext, table: Table) -> Job:
+async def failed_in_hand(bench: Bench, context: AppContext, table: MemoryProgress) -> Job:
     """An action that was FAILED with one chunk counted and another one in hand, which is closed afterwards."""
     job = await bench.submit(*ROWS, chunk_rows=2)
     await bench.run(job.chunks[0])
@@ -190,7 +190,7 @@ async def failed_in_hand(bench: Bench, context: AppContext, table: Table) -> Job
     return job
 
 
-async def test_a_late_result_is_counted(bench: Bench, context: AppContext, table: Table) -> None:
+async def test_a_late_result_is_counted(bench: Bench, context: AppContext, table: MemoryProgress) -> None:
     """Of an action that was FAILED in the meantime; the progress table keeps nothing of it."""
     job = await failed_in_hand(bench, context, table)
     late = bench.topics.results.results[-1]
@@ -203,7 +203,7 @@ async def test_a_late_result_is_counted(bench: Bench, context: AppContext, table
     assert [text async for text in verify(bench.store, bench.storage, action)] == []
 
 
-async def test_a_late_result_that_is_lost_is_counted(bench: Bench, context: AppContext, table: Table) -> None:
+async def test_a_late_result_that_is_lost_is_counted(bench: Bench, context: AppContext, table: MemoryProgress) -> None:
     """The clean-up compares once more, and has the table forget the action."""
     job = await failed_in_hand(bench, context, table)
     bench.topics.results.sent.clear()
@@ -216,7 +216,7 @@ async def test_a_late_result_that_is_lost_is_counted(bench: Bench, context: AppC
     assert table.entries == {}
 
 
-async def test_an_action_that_is_given_up_leaves_no_entry(bench: Bench, table: Table) -> None:
+async def test_an_action_that_is_given_up_leaves_no_entry(bench: Bench, table: MemoryProgress) -> None:
     """The watchdog has the progress table forget an action that it fails."""
     settings = bench.settings.model_copy(update={"action_max_stalls": 1})
     context = bench.platform_with(progress=table, settings=settings)

@@ -17,8 +17,8 @@ from app.kafka.admin import create_topics
 from app.kafka.broker_access import BrokerRefuses, check_access
 from app.kafka.security import client_options
 from app.settings import Settings
-from tests.secure_kafka import SecureKafka, unsecured_token
-from tests.support import free_port
+from stack.addresses import free_port
+from tests.support.secure_kafka import SecureKafka, unsecured_token
 
 # asyncio leaves a transport open whose handshake failed.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -12,8 +12,8 @@ from app.context import AppContext
 from app.services import sweeping as orphans
 from app.services.sweeping import OrphanSweeper, sweep_interval
 from stack import Stack
-from tests.buckets import Bucket
-from tests.integration.conftest import Bench
+from tests.support.bench import Bench
+from tests.support.buckets import Bucket
 
 #: A row of a contact.
 ROW = "1,Ada,ada@example.com,active"

@@ -10,8 +10,8 @@ from pymongo import ReadPreference
 
 from app.adapters.mongo import DeadLetters, Ledger, Records, Store
 from app.settings import Settings
-from tests.integration.conftest import Bench
-from tests.scripted_database import ScriptedDatabase
+from tests.support.bench import Bench
+from tests.support.scripted_database import ScriptedDatabase
 
 
 class NonAtomic:

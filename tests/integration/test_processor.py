@@ -24,8 +24,8 @@ from app.kafka.retry_headers import RetryHeaders
 from app.services.claim_recovery import store_dead_owners
 from app.services.completion import complete_if_done
 from app.services.verification import verify
-from tests.fakes import RecordingTopics, event
-from tests.integration.conftest import Bench, Job
+from tests.support.bench import Bench, Job
+from tests.support.fakes import RecordingTopics, event
 
 #: One chunk with every kind of row. Record "there" is there before.
 ROWS = [

@@ -11,20 +11,11 @@ from jwt import PyJWK
 
 from app.adapters.identity import JwksClient, KeysUnavailable
 from app.domain.access import InvalidToken
-from tests.security.issuer import KeyProvider, ec_signer
+from tests.support.clocks import ManualClock
+from tests.support.issuer import KeyProvider, ec_signer
 
 LIFETIME, PAUSE = 300.0, 5.0
 FIRST, SECOND = ec_signer("first"), ec_signer("second")
-
-
-class Clock:
-    """A clock that goes when it is told."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -36,12 +27,12 @@ def provider() -> Iterator[KeyProvider]:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
-def keys(provider: KeyProvider, clock: Clock) -> JwksClient:
+def keys(provider: KeyProvider, clock: ManualClock) -> JwksClient:
     return JwksClient(provider.url, lifetime=LIFETIME, pause=PAUSE, clock=clock)
 
 
@@ -49,7 +40,7 @@ async def find(keys: JwksClient, kid: str) -> PyJWK:
     return await keys.key({"alg": "ES256", "kid": kid})
 
 
-async def test_keys_are_fetched_once_and_kept(provider: KeyProvider, keys: JwksClient, clock: Clock) -> None:
+async def test_keys_are_fetched_once_and_kept(provider: KeyProvider, keys: JwksClient, clock: ManualClock) -> None:
     for _ in range(5):
         assert (await find(keys, "first")).key_id == "first"
         clock.now += LIFETIME / 5
@@ -65,7 +56,7 @@ async def test_a_crowd_at_the_start_is_one_request(provider: KeyProvider, keys: 
 
 
 async def test_a_new_key_is_found_without_waiting_for_the_lifetime(
-    provider: KeyProvider, keys: JwksClient, clock: Clock
+    provider: KeyProvider, keys: JwksClient, clock: ManualClock
 ) -> None:
     await find(keys, "first")
     provider.publish(FIRST, SECOND)
@@ -74,7 +65,7 @@ async def test_a_new_key_is_found_without_waiting_for_the_lifetime(
 
 
 async def test_made_up_key_names_do_not_reach_the_provider_more_often_than_the_pause_allows(
-    provider: KeyProvider, keys: JwksClient, clock: Clock
+    provider: KeyProvider, keys: JwksClient, clock: ManualClock
 ) -> None:
     await find(keys, "first")
     clock.now += PAUSE
@@ -85,7 +76,7 @@ async def test_made_up_key_names_do_not_reach_the_provider_more_often_than_the_p
 
 
 async def test_a_withdrawn_key_is_refused_after_the_lifetime(
-    provider: KeyProvider, keys: JwksClient, clock: Clock
+    provider: KeyProvider, keys: JwksClient, clock: ManualClock
 ) -> None:
     await find(keys, "first")
     provider.publish(SECOND)
@@ -111,7 +102,7 @@ async def test_a_withdrawn_key_is_refused_after_the_lifetime(
     ids=["500", "404", "redirect", "empty", "html", "no keys", "useless", "deep", "large", "not UTF-8"],
 )
 async def test_a_provider_that_answers_something_else_is_a_provider_that_is_away(
-    provider: KeyProvider, keys: JwksClient, clock: Clock, instead: tuple[int, bytes]
+    provider: KeyProvider, keys: JwksClient, clock: ManualClock, instead: tuple[int, bytes]
 ) -> None:
     provider.instead = instead
     with pytest.raises(KeysUnavailable):
@@ -130,7 +121,7 @@ async def test_a_provider_that_is_away_is_not_asked_by_every_request(provider: K
 
 
 async def test_keys_that_are_kept_outlast_a_short_absence_of_the_provider(
-    provider: KeyProvider, keys: JwksClient, clock: Clock
+    provider: KeyProvider, keys: JwksClient, clock: ManualClock
 ) -> None:
     await find(keys, "first")
     provider.instead = (500, b"")
@@ -143,7 +134,7 @@ async def test_keys_that_are_kept_outlast_a_short_absence_of_the_provider(
         await find(keys, "first")
 
 
-async def test_nobody_listening_is_a_provider_that_is_away(clock: Clock) -> None:
+async def test_nobody_listening_is_a_provider_that_is_away(clock: ManualClock) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/keys"
@@ -152,7 +143,7 @@ async def test_nobody_listening_is_a_provider_that_is_away(clock: Clock) -> None
 
 
 async def test_the_loop_turns_while_the_provider_is_slow_and_known_keys_are_found(
-    provider: KeyProvider, keys: JwksClient, clock: Clock
+    provider: KeyProvider, keys: JwksClient, clock: ManualClock
 ) -> None:
     await find(keys, "first")
     provider.publish(FIRST, SECOND)
@@ -179,12 +170,12 @@ STALE = 1000.0
 
 
 @pytest.fixture
-def lasting(provider: KeyProvider, clock: Clock) -> JwksClient:
+def lasting(provider: KeyProvider, clock: ManualClock) -> JwksClient:
     """Keys that are used on for a time while their provider is away."""
     return JwksClient(provider.url, lifetime=LIFETIME, stale_lifetime=STALE, pause=PAUSE, clock=clock)
 
 
-async def test_known_keys_outlive_an_outage(provider: KeyProvider, lasting: JwksClient, clock: Clock) -> None:
+async def test_known_keys_outlive_an_outage(provider: KeyProvider, lasting: JwksClient, clock: ManualClock) -> None:
     """For a bounded time; a key that nobody knows cannot be judged meanwhile."""
     await find(lasting, "first")
     provider.instead = (500, b"")
@@ -200,7 +191,7 @@ async def test_known_keys_outlive_an_outage(provider: KeyProvider, lasting: Jwks
 
 
 async def test_who_has_a_known_key_does_not_wait(
-    provider: KeyProvider, lasting: JwksClient, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    provider: KeyProvider, lasting: JwksClient, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once the provider is known to be away, it is asked again beside the requests."""
     await find(lasting, "first")
@@ -224,7 +215,9 @@ async def test_who_has_a_known_key_does_not_wait(
     lasting._in_background.cancel()
 
 
-async def test_a_key_withdrawn_meanwhile_is_refused(provider: KeyProvider, lasting: JwksClient, clock: Clock) -> None:
+async def test_a_key_withdrawn_meanwhile_is_refused(
+    provider: KeyProvider, lasting: JwksClient, clock: ManualClock
+) -> None:
     await find(lasting, "first")
     provider.instead = (500, b"")
     clock.now += LIFETIME

@@ -15,7 +15,7 @@ from app.adapters.redis.claims import Claims
 from app.adapters.redis.client import UnfitRedis, open_redis, refuse_unfit
 from app.adapters.redis.rate_limits import RateLimits, RateLimitsUnavailable
 from app.adapters.redis.snapshots import Snapshots
-from tests.servers import follow, forwarder, port_of, promote, redis_server
+from tests.support.servers import follow, forwarder, port_of, promote, redis_server
 
 ACTION = "0" * 24
 

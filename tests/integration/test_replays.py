@@ -20,11 +20,9 @@ from app.kafka.retry_headers import RetryHeaders
 from app.services import replays
 from app.services.completion import complete_if_done
 from app.services.verification import verify
-from tests.fakes import event
-from tests.integration.conftest import Bench, Job
-from tests.integration.test_dispatcher import Table
-
-LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+from tests.support.bench import Bench, Job
+from tests.support.clocks import LONG_AGO
+from tests.support.fakes import MemoryProgress, event
 
 #: Chunks of two rows. The second chunk, which is given up, has a row of its own, a duplicate of a row of the first
 #: chunk, and row 4, of which a row of the third chunk would be a duplicate.
@@ -43,7 +41,7 @@ REPLAYED_NAMES = NAMES
 @pytest.fixture
 def context(bench: Bench) -> AppContext:
     return bench.platform_with(
-        progress=Table(), settings=bench.settings.model_copy(update={"claims_release_after": 0.001})
+        progress=MemoryProgress(), settings=bench.settings.model_copy(update={"claims_release_after": 0.001})
     )
 
 

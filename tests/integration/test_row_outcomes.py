@@ -8,7 +8,7 @@ import pytest
 
 from app.domain.outcomes import RowStatus
 from app.services.results import page_of_rows
-from tests.integration.conftest import Bench, Job
+from tests.support.bench import Bench, Job
 
 BAD = "no address"
 #: 40 rows in chunks of 4: of the chunks 0, 3 and 9 some rows fail; row 8 is a duplicate.

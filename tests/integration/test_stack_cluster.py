@@ -15,24 +15,18 @@ import psutil
 import pytest
 
 from stack import Stack
-from stack.addresses import free_port, is_free, is_listening
+from stack.addresses import free_port, is_listening
 from stack.gateway import NGINX
-from tests.conftest import namespace
-from tests.support import wait_for
-
-ROOT = Path(__file__).parents[2]
-
-
-def two_free_ports() -> int:
-    """The first of them."""
-    return wait_for(lambda: port if is_free((port := free_port()) + 1) else None, "two free ports")
+from tests.support.namespaces import namespace
+from tests.support.paths import ROOT
+from tests.support.waiting import wait_for
 
 
 class Cluster:
     """The command as a process, with the services of the tests."""
 
     def __init__(self, services: Stack, directory: Path, **settings: str) -> None:
-        self.gateway, self.first_port = f"http://127.0.0.1:{free_port()}", two_free_ports()
+        self.gateway, self.first_port = f"http://127.0.0.1:{free_port()}", free_port(count=2)
         self._output = directory / "output"
         options = ("--workers", "2", "--first-port", str(self.first_port), "--dir", str(directory / "data"))
         with self._output.open("wb") as output:

@@ -17,8 +17,7 @@ import pytest
 import redis
 
 from stack import Stack
-
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
 
 
 class Launcher:

@@ -15,10 +15,10 @@ from typing import Any
 import bson
 import pytest
 
-from tests.secure_kafka import SecureKafka
-from tests.support import free_port, wait_for
-
-ROOT = Path(__file__).parents[2]
+from stack.addresses import free_port
+from tests.support.paths import ROOT
+from tests.support.secure_kafka import SecureKafka
+from tests.support.waiting import wait_for
 
 
 def launcher(*arguments: str, **environment: str) -> tuple[int, str]:

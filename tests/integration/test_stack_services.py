@@ -23,7 +23,7 @@ from app.settings import Settings
 from stack import KAFKA, MONGO, REDIS, S3, AddressTaken, Options, Stack, StackError
 from stack.errors import Cancelled
 from stack.process import PidFile
-from tests.buckets import Bucket
+from tests.support.buckets import Bucket
 
 
 @pytest.fixture(scope="module")

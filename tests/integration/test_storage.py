@@ -21,8 +21,9 @@ from botocore.exceptions import ClientError
 from app.adapters.storage import LocalStorage, ObjectMissing, OutOfSpace, Storage, open_storage
 from app.adapters.storage.identity import MARKER
 from app.adapters.storage.s3 import _faults as s3_faults
-from tests.buckets import Bucket
-from tests.fakes import MemoryRegister
+from tests.support.buckets import Bucket
+from tests.support.fakes import MemoryRegister
+from tests.support.paths import ROOT
 
 KEY = "0123456789abcdef01234567/upload.csv"
 DATA = bytes(range(256)) * 5
@@ -335,7 +336,7 @@ def test_an_object_that_the_disk_does_not_take_whole_is_refused_and_leaves_nothi
 ) -> None:
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(tmp_path / "root"), KEY, str(block)],
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,

@@ -15,9 +15,9 @@ from agents.faults import is_transient
 from app.adapters.storage import IdentifiedStorage, ObjectMissing, open_storage
 from app.adapters.storage.identity import MARKER, WrongStorage
 from app.services.sweeping import OrphanSweeper
-from tests.buckets import Bucket
-from tests.fakes import MemoryRegister
-from tests.integration.conftest import Bench
+from tests.support.bench import Bench
+from tests.support.buckets import Bucket
+from tests.support.fakes import MemoryRegister
 
 KEY = "0123456789abcdef01234567/upload.csv"
 OTHER = "76543210fedcba9876543210/upload.csv"

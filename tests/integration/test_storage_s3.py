@@ -13,7 +13,7 @@ from agents.faults import is_transient
 from app.adapters.storage import ObjectMissing, Storage
 from app.adapters.storage.s3 import PART_SIZE
 from stack import Stack
-from tests.buckets import Bucket
+from tests.support.buckets import Bucket
 
 KEY = "0123456789abcdef01234567/upload.csv"
 BLOCK = b"0123456789abcdef" * 16 * 1024

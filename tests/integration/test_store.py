@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, ClassVar
 
 import pytest
@@ -17,9 +17,8 @@ from app.domain.actions import ENDED, TRANSITIONS, Status
 from app.domain.outcomes import ChunkOutcome, Counts, RowOutcome
 from app.kafka.messages import chunk_id
 from app.settings import Settings
-
-#: A moment that is past, to the millisecond.
-NOW = datetime(2020, 1, 31, 9, 0, 0, 123_000, tzinfo=UTC)
+from tests.support.clocks import PAST
+from tests.support.factories import action_document
 
 
 @pytest.fixture
@@ -31,15 +30,7 @@ async def store(settings: Settings) -> AsyncIterator[Store]:
 
 
 async def add_action(store: Store, **fields: Any) -> str:
-    action = {
-        "_id": str(ObjectId()),
-        "accountId": "default",
-        "entityType": "Contact",
-        "status": Status.QUEUED,
-        "createdAt": NOW,
-        "updatedAt": NOW,
-        **fields,
-    }
+    action = action_document(**fields)
     await store.actions.add(action)
     return str(action["_id"])
 
@@ -67,7 +58,7 @@ async def test_an_action_comes_back_as_it_was_stored(store: Store) -> None:
     action = await store.actions.get(action_id)
     assert action is not None
     assert (action["columns"], action["totalCount"], action["scheduledAt"]) == (["id", "ä"], 2**40, None)
-    assert (action["createdAt"], action["createdAt"].tzinfo is not None) == (NOW, True)
+    assert (action["createdAt"], action["createdAt"].tzinfo is not None) == (PAST, True)
     assert Status(action["status"]) is Status.QUEUED
 
 
@@ -90,13 +81,13 @@ async def test_a_status_changes_exactly_where_the_state_machine_allows_it(
     if target in TRANSITIONS[present]:
         assert moved is not None
         assert (moved["status"], moved["note"]) == (target, "moved")
-        assert moved["updatedAt"] > NOW
+        assert moved["updatedAt"] > PAST
         assert ("completedAt" in moved) == (target in ENDED)
     else:
         assert moved is None
         action = await store.actions.get(action_id)
         assert action is not None
-        assert (action["status"], action["updatedAt"], "note" in action) == (present, NOW, False)
+        assert (action["status"], action["updatedAt"], "note" in action) == (present, PAST, False)
 
 
 async def test_moving_what_is_not_there_changes_nothing(store: Store) -> None:
@@ -134,7 +125,7 @@ async def test_counters_are_written_only_while_an_action_is_under_way(store: Sto
 
 async def test_pages_are_newest_first_and_their_cursor_leaves_out_and_repeats_nothing(store: Store) -> None:
     # Some were made in the same millisecond: there the id decides.
-    made = [(NOW + timedelta(milliseconds=n // 3), await add_action(store)) for n in range(20)]
+    made = [(PAST + timedelta(milliseconds=n // 3), await add_action(store)) for n in range(20)]
     for moment, action_id in made:
         await store.actions.transition(action_id, Status.PROCESSING, createdAt=moment)
     await add_action(store, accountId="another")
@@ -158,28 +149,28 @@ async def test_a_page_shows_only_what_was_asked_for(store: Store) -> None:
 
 
 async def test_due_is_what_is_scheduled_up_to_now(store: Store) -> None:
-    moments = {"past": NOW - timedelta(days=1), "now": NOW, "future": NOW + timedelta(milliseconds=1)}
+    moments = {"past": PAST - timedelta(days=1), "now": PAST, "future": PAST + timedelta(milliseconds=1)}
     made = {name: await add_action(store, status=Status.SCHEDULED, scheduledAt=at) for name, at in moments.items()}
-    await add_action(store, status=Status.QUEUED, scheduledAt=NOW - timedelta(days=1))
-    await add_action(store, status=Status.CANCELLED, scheduledAt=NOW - timedelta(days=1))
-    assert set(ids_of(await store.actions.due(NOW, 10))) == {made["past"], made["now"]}
-    assert len(await store.actions.due(NOW, 1)) == 1
+    await add_action(store, status=Status.QUEUED, scheduledAt=PAST - timedelta(days=1))
+    await add_action(store, status=Status.CANCELLED, scheduledAt=PAST - timedelta(days=1))
+    assert set(ids_of(await store.actions.due(PAST, 10))) == {made["past"], made["now"]}
+    assert len(await store.actions.due(PAST, 1)) == 1
 
 
 async def test_unchanged_is_what_nothing_has_touched_since(store: Store) -> None:
-    old = await add_action(store, updatedAt=NOW)
-    await add_action(store, updatedAt=NOW + timedelta(milliseconds=1))
-    await add_action(store, updatedAt=NOW, status=Status.PROCESSING)
-    assert ids_of(await store.actions.unchanged_since(Status.QUEUED, NOW, 10)) == [old]
+    old = await add_action(store, updatedAt=PAST)
+    await add_action(store, updatedAt=PAST + timedelta(milliseconds=1))
+    await add_action(store, updatedAt=PAST, status=Status.PROCESSING)
+    assert ids_of(await store.actions.unchanged_since(Status.QUEUED, PAST, 10)) == [old]
 
 
 async def test_an_action_is_claimed_for_a_look_by_one_of_many(store: Store) -> None:
     for _ in range(10):
         action_id = await add_action(store)
-        claimed = await asyncio.gather(*(store.actions.claim_unchanged(action_id, NOW) for _ in range(8)))
+        claimed = await asyncio.gather(*(store.actions.claim_unchanged(action_id, PAST) for _ in range(8)))
         assert claimed.count(True) == 1
-        assert not await store.actions.claim_unchanged(action_id, NOW)
-    assert await store.actions.unchanged_since(Status.QUEUED, NOW, 100) == []
+        assert not await store.actions.claim_unchanged(action_id, PAST)
+    assert await store.actions.unchanged_since(Status.QUEUED, PAST, 100) == []
 
 
 # The ledger
@@ -371,7 +362,7 @@ async def test_the_largest_chunk_that_the_settings_allow_can_be_written(
         name = "n" * max(1, width - len(f"{key},,{email},{status}\n".encode()))
         assert width - 4 <= len(f"{key},{name},{email},{status}\n".encode()) <= width
         values = {"accountId": "default", "id": key, "name": name, "email": email, "status": status}
-        bulk = {"actionId": "0" * 24, "row": row, "status": "SUCCESS", "at": NOW}
+        bulk = {"actionId": "0" * 24, "row": row, "status": "SUCCESS", "at": PAST}
         statement = upsert(f"default:{key}", **values, _bulk=bulk)
         statement["u"]["$setOnInsert"]["createdBy"] = "0" * 24
         statements.append(statement)

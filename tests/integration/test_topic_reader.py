@@ -15,7 +15,7 @@ from aiokafka.structs import TopicPartition
 
 from app.kafka.topic_reader import Event, TopicReader
 from stack import Stack
-from tests.support import eventually
+from tests.support.waiting import eventually
 
 
 class Bench:

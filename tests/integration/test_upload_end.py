@@ -12,7 +12,7 @@ from aiohttp import FormData, web
 from aiohttp.test_utils import TestClient, TestServer
 from pymongo.errors import AutoReconnect, OperationFailure, ServerSelectionTimeoutError
 
-from tests.integration.conftest import Bench
+from tests.support.bench import Bench
 from web.upload.handler import receive
 
 KEY = {"Idempotency-Key": "once"}

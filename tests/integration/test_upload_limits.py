@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from app.adapters.storage import LocalStorage, OutOfSpace
 from app.adapters.storage.identity import MARKER
-from tests.integration.conftest import Bench
+from tests.support.bench import Bench
 from web.errors import ApiError
 from web.upload.handler import receive
 

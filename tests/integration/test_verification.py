@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +17,9 @@ from app.domain.outcomes import WRITE_REFUSED
 from app.kafka.retry_headers import RetryHeaders
 from app.services.completion import complete_if_done
 from app.services.verification import verify
-from tests.fakes import event
-from tests.integration.conftest import Bench, Job
+from tests.support.bench import Bench, Job
+from tests.support.fakes import event
+from tests.support.paths import ROOT
 
 ROWS = [
     "a,Ann,a@x.example,active",
@@ -318,7 +318,7 @@ def command(settings_of: Bench, *arguments: str) -> tuple[int, list[str]]:
     settings = settings_of.settings
     done = subprocess.run(
         [sys.executable, "-m", "app", "verify", *arguments],
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
         env={
             **os.environ,
             "MONGO_DB_URI": settings.mongo_db_uri.get_secret_value(),

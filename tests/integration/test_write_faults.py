@@ -16,9 +16,10 @@ from app.adapters.mongo import Records
 from app.adapters.mongo.errors import StatementFault
 from app.domain.outcomes import WRITE_REFUSED, Counts
 from app.kafka.messages import Chunk
-from tests.fakes import FakeDependencies, FakeEvent, event, read_again
-from tests.integration.conftest import Bench, Job
-from tests.scripted_database import ScriptedDatabase
+from app.kafka.topic_reader import Event
+from tests.support.bench import Bench, Job
+from tests.support.fakes import FakeDependencies, event, read_again
+from tests.support.scripted_database import ScriptedDatabase
 
 #: A code that says neither that the document is bad nor that the server is away.
 UNKNOWN: dict[str, Any] = {"code": 8, "errmsg": "mongo-0.internal:27017 does not know"}
@@ -76,7 +77,7 @@ async def drive(bench: Bench, job: Job) -> int:
     app = SimpleNamespace(context=context, agent=lambda *_, **__: agents.append)
     add_agent(app, context.topics.chunks, Chunk, handle)
 
-    async def stream() -> AsyncIterator[FakeEvent]:
+    async def stream() -> AsyncIterator[Event]:
         yield event(job.chunks[0].encode(), topic=bench.topics.chunks.name)
         for channel in bench.topics.retries:
             while channel.sent:

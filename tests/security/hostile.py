@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, repeat
 
-from tests.doors import BOUNDARY, END, FILE_HEAD, GOOD, HEADER, MULTIPART, ROW, fields, file_part, form, part, section
+from tests.support.files import CONTACTS, HEADER, ROW
+from tests.support.forms import BOUNDARY, END, FILE_HEAD, MULTIPART, fields, file_part, form, part, section
 
 MIB = 1024**2
 #: Of the worker that they are sent to.
@@ -91,7 +92,7 @@ BINARY = {
     "parquet": b"PAR1\x15\x04",
     "avro": b"Obj\x01\x04",
     "program": b"\x7fELF\x02\x01",
-    "zlib": zlib.compress(GOOD * 50),
+    "zlib": zlib.compress(CONTACTS * 50),
     "nul": HEADER + b"a\0b,\n",
 }
 OTHER_TEXT = {
@@ -197,7 +198,7 @@ EVIL_HEADS: dict[str, tuple[bytes, int, str]] = {
 
 def nested(depth: int) -> bytes:
     """Parts in parts."""
-    body = GOOD
+    body = CONTACTS
     for level in range(depth):
         body = b'--in%d\r\nContent-Disposition: form-data; name="file"; filename="u.csv"\r\n\r\n%s\r\n--in%d--' % (
             level,
@@ -251,7 +252,7 @@ def attacks() -> Iterator[tuple[str, Attack]]:
     twice = section(said, gzip.compress(PACKED))
     yield "gzip: said, and packed twice", Attack(post(ok + twice + END), 400, "NOT_CSV")
     for encoding in ("gzip", "deflate", "br", "gzip, gzip", "x-nope"):
-        packed = gzip.compress(form(GOOD)) if encoding == "gzip" else form(GOOD)
+        packed = gzip.compress(form(CONTACTS)) if encoding == "gzip" else form(CONTACTS)
         yield f"body: {encoding}", Attack(post(packed, f"Content-Encoding: {encoding}"), 415, "UNSUPPORTED_ENCODING")
     bomb = gzip.compress(b"\0" * 8 * MIB)
     yield "body: a bomb", Attack(post(bomb, "Content-Encoding: gzip"), 415, "UNSUPPORTED_ENCODING")
@@ -274,9 +275,9 @@ def attacks() -> Iterator[tuple[str, Attack]]:
 
     yield "form: a preamble of 100 MB", Attack(endless(b"", b"x" * 998 + b"\r\n", 100_000), 413, "FORM_TOO_LARGE")
     yield "form: a first line of 100 MB", Attack(endless(b"", b"x" * MIB, 100), 400, broken)
-    yield "form: an epilogue of 20 MB", Attack(endless(ok + file_part(GOOD) + END, b"x\r\n" * 1000, 7000), 201)
+    yield "form: an epilogue of 20 MB", Attack(endless(ok + file_part(CONTACTS) + END, b"x\r\n" * 1000, 7000), 201)
     yield "form: many parts", Attack(post(part("more", "x") * 100_000), 400, "TOO_MANY_PARTS")
-    yield "form: many files", Attack(post(fields() + file_part(GOOD) * 1000 + END), 400, "TOO_MANY_FILES")
+    yield "form: many files", Attack(post(fields() + file_part(CONTACTS) * 1000 + END), 400, "TOO_MANY_FILES")
     endless_field = fields() + part("note", "")[:-2]
     yield "form: a field of 100 MB", Attack(endless(endless_field, b"x" * MIB, 100), 400, "FIELD_TOO_LONG")
     yield (
@@ -291,39 +292,39 @@ def attacks() -> Iterator[tuple[str, Attack]]:
         "boundary: inside a line",
         Attack(post(form(HEADER + f"1,--{BOUNDARY},a@b.co,active\n".encode(), scheduledAt=wait)), 201),
     )
-    yield "boundary: begun in the file", Attack(post(form(GOOD + f"\r\n--{BOUNDARY}x\r\n".encode())), 400, broken)
+    yield "boundary: begun in the file", Attack(post(form(CONTACTS + f"\r\n--{BOUNDARY}x\r\n".encode())), 400, broken)
     yield (
         "boundary: ended in the file",
         Attack(post(form(HEADER + f"\r\n--{BOUNDARY}--\r\n".encode() + ROW)), 400, "NO_ROWS"),
     )
     yield (
         "boundary: not ascii",
-        Attack(post(form(GOOD), content_type="multipart/form-data; boundary=\u00fc"), 400, broken),
+        Attack(post(form(CONTACTS), content_type="multipart/form-data; boundary=\u00fc"), 400, broken),
     )
-    yield "boundary: quotes", Attack(post(form(GOOD), content_type='multipart/form-data; boundary="'), 400, broken)
+    yield "boundary: quotes", Attack(post(form(CONTACTS), content_type='multipart/form-data; boundary="'), 400, broken)
     yield (
         "boundary: two",
-        Attack(post(form(GOOD), content_type=f"multipart/form-data; boundary=a; boundary={BOUNDARY}"), 400, broken),
+        Attack(post(form(CONTACTS), content_type=f"multipart/form-data; boundary=a; boundary={BOUNDARY}"), 400, broken),
     )
 
     for name, mapping in MAPPINGS.items():
-        yield f"mapping: {name}", Attack(post(form(GOOD, mapping=mapping)), 400, "INVALID_MAPPING")
-    yield "mapping: huge", Attack(post(form(GOOD, mapping=json.dumps({"x" * 20_000: "id"}))), 400, "FIELD_TOO_LONG")
-    yield "mapping: nothing left", Attack(post(form(GOOD, mapping='{"id": null}')), 400, "INVALID_HEADER")
+        yield f"mapping: {name}", Attack(post(form(CONTACTS, mapping=mapping)), 400, "INVALID_MAPPING")
+    yield "mapping: huge", Attack(post(form(CONTACTS, mapping=json.dumps({"x" * 20_000: "id"}))), 400, "FIELD_TOO_LONG")
+    yield "mapping: nothing left", Attack(post(form(CONTACTS, mapping='{"id": null}')), 400, "INVALID_HEADER")
     for name in ("scheduled_at", "upload", "file2", "\u00fc" * 2000, "$where"):
-        yield f"field: {name[:20]!r}", Attack(post(form(GOOD, **{name: "x"})), 400, "UNKNOWN_FIELD")
+        yield f"field: {name[:20]!r}", Attack(post(form(CONTACTS, **{name: "x"})), 400, "UNKNOWN_FIELD")
     for delimiter in ("", "\0", '"', "ab", ",;", "\u00fc", "'", " , ;"):
-        yield f"delimiter: {delimiter!r}", Attack(post(form(GOOD, delimiter=delimiter)), 400, "INVALID_DELIMITER")
+        yield f"delimiter: {delimiter!r}", Attack(post(form(CONTACTS, delimiter=delimiter)), 400, "INVALID_DELIMITER")
 
-    yield "length: less than the body", Attack(post(form(GOOD), length=len(form(GOOD)) - 10), 400)
-    yield "length: negative", Attack(post(form(GOOD), "Content-Length: -1", length=-1), 400)
-    yield "length: a word", Attack(post(form(GOOD), "Content-Length: many", length=-1), 400)
-    yield "length: beyond all numbers", Attack(post(form(GOOD), f"Content-Length: {'9' * 30}", length=-1), 400)
-    yield "length: two", Attack(post(form(GOOD), "Content-Length: 5"), 400)
-    yield "length: beside chunks", Attack(post(form(GOOD), "Transfer-Encoding: chunked"), 400)
-    yield "transfer: unknown", Attack(post(form(GOOD), "Transfer-Encoding: zip", length=-1), 400)
-    yield "transfer: chunked twice", Attack(post(form(GOOD), "Transfer-Encoding: chunked, chunked", length=-1), 400)
-    whole = form(GOOD, scheduledAt=wait)
+    yield "length: less than the body", Attack(post(form(CONTACTS), length=len(form(CONTACTS)) - 10), 400)
+    yield "length: negative", Attack(post(form(CONTACTS), "Content-Length: -1", length=-1), 400)
+    yield "length: a word", Attack(post(form(CONTACTS), "Content-Length: many", length=-1), 400)
+    yield "length: beyond all numbers", Attack(post(form(CONTACTS), f"Content-Length: {'9' * 30}", length=-1), 400)
+    yield "length: two", Attack(post(form(CONTACTS), "Content-Length: 5"), 400)
+    yield "length: beside chunks", Attack(post(form(CONTACTS), "Transfer-Encoding: chunked"), 400)
+    yield "transfer: unknown", Attack(post(form(CONTACTS), "Transfer-Encoding: zip", length=-1), 400)
+    yield "transfer: chunked twice", Attack(post(form(CONTACTS), "Transfer-Encoding: chunked, chunked", length=-1), 400)
+    whole = form(CONTACTS, scheduledAt=wait)
     bytewise = b"".join(chunk(whole[n : n + 1]) for n in range(len(whole)))
     yield "chunks: one byte each", Attack(chunked(bytewise, b"0\r\n\r\n"), 201)
     for name, piece in {

@@ -15,9 +15,11 @@ import pymongo
 import pytest
 
 from app.domain.access import Role
-from tests.security.conftest import Guarded
-from tests.security.issuer import token
-from tests.support import Worker, told, wait_for
+from tests.support.assertions import error_of
+from tests.support.issuer import token
+from tests.support.secured import Guarded
+from tests.support.waiting import wait_for
+from tests.support.workers import Worker
 from web.routes import ROUTES
 
 HEADER = b"id,name,email,status\n"
@@ -209,7 +211,7 @@ def test_no_query_shows_the_things_of_another_account(neighbours: Neighbours, pa
     if set(query) <= _KNOWN_PARAMETERS[path]:
         assert (answer.status_code, answer.json()) == (200, [])
     else:
-        assert told(answer)[:2] == (400, "UNKNOWN_PARAMETER")
+        assert error_of(answer)[:2] == (400, "UNKNOWN_PARAMETER")
         assert neighbours.letter_id not in answer.text
 
 
@@ -224,7 +226,7 @@ def test_a_refused_replay_leaves_the_letter_as_it_was(neighbours: Neighbours) ->
     house = neighbours.house
     before = house.get(neighbours.owner, "/dead-letters").json()
     answer = house.ask(neighbours.other, "POST", f"/dead-letters/{neighbours.letter_id}/replay")
-    assert told(answer)[:2] == (404, "DEAD_LETTER_NOT_FOUND")
+    assert error_of(answer)[:2] == (404, "DEAD_LETTER_NOT_FOUND")
     assert house.get(neighbours.owner, "/dead-letters").json() == before
 
 
@@ -281,7 +283,7 @@ WRONG_ACCOUNTS: dict[str, list[bytes]] = {
 )
 def test_an_account_that_cannot_be_is_refused_in_words(worker: Worker, kind: str, method: str, path: str) -> None:
     headers = [(b"accountid", value) for value in WRONG_ACCOUNTS[kind]]
-    status, code, message = told(worker.client.request(method, path, headers=headers))
+    status, code, message = error_of(worker.client.request(method, path, headers=headers))
     assert (status, code) == (400, "INVALID_ACCOUNT")
     assert message.startswith("The header accountid must be")
 

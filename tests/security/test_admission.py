@@ -11,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.security.conftest import Limited
-from tests.support import Worker, told
+from tests.support.assertions import error_of
+from tests.support.secured import Limited
+from tests.support.workers import Worker
 
 FORM = {"actionType": "BULK_UPDATE", "entityType": "Contact"}
 LATER = {"scheduledAt": "2100-01-01T00:00:00Z"}
@@ -82,7 +83,7 @@ def test_of_many_uploads_at_once_as_many_are_taken_as_there_is_room_for_their_by
     expected = f"The files of the account may have 500 bytes together, and have {room * len(content)} already."
     for answer in answers:
         if answer.status_code != 201:
-            assert told(answer) == (413, "STORAGE_LIMIT_REACHED", expected)
+            assert error_of(answer) == (413, "STORAGE_LIMIT_REACHED", expected)
 
 
 @pytest.mark.parametrize(("more", "status"), [(1, 413), (0, 201)])
@@ -134,7 +135,7 @@ def test_another_request_with_the_same_key_is_refused_and_leaves_nothing(limited
         "field": lambda: upload(limited.strict, headers, **LATER),
     }[change]()
     message = "This Idempotency-Key has been used for another request: send a new one."
-    assert told(answer) == (422, "IDEMPOTENCY_KEY_REUSED", message)
+    assert error_of(answer) == (422, "IDEMPOTENCY_KEY_REUSED", message)
     assert limited.stored() == before
 
 
@@ -152,7 +153,7 @@ def test_of_two_requests_at_once_under_one_key_one_is_made(limited: Limited) -> 
 
 def test_an_upload_that_failed_does_not_use_up_its_key(limited: Limited) -> None:
     headers = {"Idempotency-Key": new_key()}
-    assert told(upload(limited.lenient, headers, b"no,header\n1,2\n"))[1] == "INVALID_HEADER"
+    assert error_of(upload(limited.lenient, headers, b"no,header\n1,2\n"))[1] == "INVALID_HEADER"
     answer = upload(limited.lenient, headers)
     assert answer.status_code == 201
     assert "Idempotency-Replayed" not in answer.headers

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.doors import GOOD, MULTIPART, Door, form
-from tests.support import Worker, told
+from tests.support.assertions import error_of
+from tests.support.clients import UploadClient
+from tests.support.files import CONTACTS
+from tests.support.forms import MULTIPART, form
+from tests.support.workers import Worker
 
 
 @pytest.mark.parametrize(
@@ -22,16 +25,16 @@ def test_a_page_of_others_posts_nothing(
     worker: Worker, shared_environment: dict[str, str], headers: dict[str, str], code: str
 ) -> None:
     """A form posted by a page needs no permission of ours, so it must be refused."""
-    door = Door.of(worker, shared_environment)
-    before = door.actions(), door.files()
-    answer = worker.client.post("/bulk-actions", content=form(GOOD), headers={"Content-Type": MULTIPART, **headers})
-    assert told(answer)[:2] == (403, code)
-    assert (door.actions(), door.files()) == before
+    uploads = UploadClient.of(worker, shared_environment)
+    before = uploads.actions(), uploads.files()
+    answer = worker.client.post("/bulk-actions", content=form(CONTACTS), headers={"Content-Type": MULTIPART, **headers})
+    assert error_of(answer)[:2] == (403, code)
+    assert (uploads.actions(), uploads.files()) == before
 
 
 @pytest.mark.parametrize("path", ["/bulk-actions", "/dead-letters", "/metrics"])
 def test_a_name_that_points_here_reads_nothing(worker: Worker, path: str) -> None:
-    assert told(worker.client.get(path, headers={"Host": "evil.example"}))[:2] == (403, "UNKNOWN_HOST")
+    assert error_of(worker.client.get(path, headers={"Host": "evil.example"}))[:2] == (403, "UNKNOWN_HOST")
 
 
 def test_health_can_be_asked_for_by_any_name(worker: Worker) -> None:

@@ -19,9 +19,10 @@ import pytest
 
 from app.domain.access import Role
 from app.domain.api_keys import fingerprint, new_key
-from tests.security.conftest import KEY_CACHE, Guarded
-from tests.security.issuer import AUDIENCE, ISSUER, SECRET, claims, encoded, forged, rsa_signer, token
-from tests.support import told, wait_for
+from tests.support.assertions import error_of
+from tests.support.issuer import AUDIENCE, ISSUER, SECRET, claims, encoded, forged, rsa_signer, token
+from tests.support.secured import KEY_CACHE, Guarded
+from tests.support.waiting import wait_for
 
 HS256 = {"alg": "HS256", "typ": "JWT"}
 GOOD = b"id,name,email,status\n1,Ada,ada@example.com,active\n"
@@ -59,7 +60,7 @@ def nothing_gets_in(guarded: Guarded, admin: Headers) -> Iterator[None]:
 
 def assert_refused(guarded: Guarded, headers: Headers, code: str = "INVALID_CREDENTIAL") -> httpx.Response:
     for answer in (ask(guarded, headers), upload(guarded, headers)):
-        assert told(answer)[:2] == (401, code)
+        assert error_of(answer)[:2] == (401, code)
         assert re.fullmatch(CHALLENGE, answer.headers["WWW-Authenticate"])
     return answer
 
@@ -322,7 +323,7 @@ def in_other_places(key: str) -> dict[str, tuple[Headers, str]]:
 def test_a_credential_counts_only_where_it_belongs(guarded: Guarded, viewer_key: str, kind: str) -> None:
     headers, query = in_other_places(viewer_key)[kind]
     answer = ask(guarded, headers, path=f"/bulk-actions{query}")
-    assert told(answer)[:2] == (401, "CREDENTIAL_REQUIRED")
+    assert error_of(answer)[:2] == (401, "CREDENTIAL_REQUIRED")
     assert re.fullmatch(CHALLENGE, answer.headers["WWW-Authenticate"])
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.security.conftest import Guarded
+from tests.support.paths import ROOT
+from tests.support.secured import Guarded
 
-ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
 
 #: What differs from run to run.

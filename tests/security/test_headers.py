@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from app.domain.access import Role
-from tests.security.conftest import Guarded
-from tests.support import Worker, told
+from tests.support.assertions import error_of
+from tests.support.secured import Guarded
+from tests.support.workers import Worker
 from web.middleware.response_headers import PROTECTIVE
 from web.openapi.page import content_security_policy
 from web.routes import ROUTES
@@ -64,7 +65,7 @@ def test_every_route_and_method_has_the_headers_with_and_without_a_credential(gu
 )
 def test_pages_of_the_framework_are_not_served_or_say_nothing(worker: Worker, path: str) -> None:
     answer = check(worker.client.get(path))
-    assert answer.json() == {"status": "OK"} if path == "/" else told(answer)[0] == 404
+    assert answer.json() == {"status": "OK"} if path == "/" else error_of(answer)[0] == 404
     assert not INSIDE.search(answer.text)
 
 
@@ -98,7 +99,7 @@ def raw(worker: Worker, request: bytes) -> httpx.Response:
 )
 def test_what_aiohttp_refuses_itself_has_the_form_of_all_errors(worker: Worker, request_: bytes, status: int) -> None:
     answer = check(raw(worker, request_))
-    assert told(answer)[0] == status
+    assert error_of(answer)[0] == status
     assert not INSIDE.search(answer.text)
     assert "marked" not in answer.text
     log = worker.log.read_text(errors="replace")

@@ -10,19 +10,23 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from stack import Stack
-from tests.conftest import namespace
-from tests.doors import END, FILE_HEAD, GOOD, MULTIPART, ROW, Door, connect, fields, file_part, form, section
-from tests.security.conftest import count_answers
 from tests.security.hostile import LIMITS, MIB, PACKED, TEXT, Sent, attacks, post
-from tests.support import Worker, assert_verified, wait_for
+from tests.support.assertions import assert_verified
+from tests.support.clients import UploadClient, connect
+from tests.support.files import CONTACTS, ROW
+from tests.support.forms import END, FILE_HEAD, MULTIPART, fields, file_part, form, section
+from tests.support.namespaces import namespace
+from tests.support.paths import ROOT
+from tests.support.secured import count_answers
+from tests.support.waiting import wait_for
+from tests.support.workers import Worker
 
-PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
 #: By how much the worker may have grown after all of it, bytes.
 GROWTH = 96 * MIB
 LATER = "2100-01-01T00:00:00Z"
@@ -81,16 +85,16 @@ def hostile_environment(services: Stack, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="module")
 def assaulted(
     hostile_environment: dict[str, str], pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Door]:
+) -> Iterator[UploadClient]:
     """A worker with narrow limits. At the end it is as large as it was at the beginning, and has met nothing new."""
     worker = Worker(hostile_environment, tmp_path_factory.mktemp("worker"))
     try:
-        door = Door.of(worker.start(), hostile_environment)
+        uploads = UploadClient.of(worker.start(), hostile_environment)
         # What it needs for ordinary files is not the question.
-        for content in (GOOD + ROW * 200_000, PACKED):
-            assert door.post(form(content, scheduledAt=LATER)).status_code == 201
+        for content in (CONTACTS + ROW * 200_000, PACKED):
+            assert uploads.post(form(content, scheduledAt=LATER)).status_code == 201
         before = worker.peak_memory()
-        yield door
+        yield uploads
         assert worker.running
         assert worker.peak_memory() - before < GROWTH
         count_answers(pytestconfig, worker)
@@ -102,19 +106,20 @@ def assaulted(
 
 
 @pytest.fixture
-def door(assaulted: Door) -> Iterator[Door]:
-    """A door through which nothing must get but whole uploads: those have two objects and an action."""
+def uploads(assaulted: UploadClient) -> Iterator[UploadClient]:
+    """A client of which nothing but whole uploads may be taken: these have two objects and an action."""
     yield assaulted
     wait_for(lambda: is_tidy(assaulted), "nothing is left in the storage", timeout=20)
     assert assaulted.worker.client.get("/health").json() == {"status": "UP"}
 
 
-def is_tidy(door: Door) -> bool:
-    files = door.files()
+def is_tidy(uploads: UploadClient) -> bool:
+    files = uploads.files()
     owners = {name.partition("/")[0] for name in files}
     return (
         files == {f"{owner}/{name}" for owner in owners for name in ("upload.csv", "spans")}
-        and {owner for owner in owners if door.worker.client.get(f"/bulk-actions/{owner}").status_code == 200} == owners
+        and {owner for owner in owners if uploads.worker.client.get(f"/bulk-actions/{owner}").status_code == 200}
+        == owners
     )
 
 
@@ -145,9 +150,9 @@ def test_the_page_has_a_row_for_each_answer_and_none_besides() -> None:
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_a_hostile_upload_gets_its_documented_answer_and_leaves_nothing(door: Door, name: str) -> None:
+def test_a_hostile_upload_gets_its_documented_answer_and_leaves_nothing(uploads: UploadClient, name: str) -> None:
     attack = ATTACKS[name]
-    answer = exchange(door.worker, attack.request() if callable(attack.request) else attack.request)
+    answer = exchange(uploads.worker, attack.request() if callable(attack.request) else attack.request)
     assert answer is not None, "closed without an answer"
     assert (answer.status, answer.code) == (attack.status, attack.code), answer.body
 
@@ -178,16 +183,16 @@ NAMES = {
 
 
 @pytest.mark.parametrize("kind", NAMES)
-def test_a_name_of_a_file_is_shown_and_never_a_path(door: Door, kind: str) -> None:
+def test_a_name_of_a_file_is_shown_and_never_a_path(uploads: UploadClient, kind: str) -> None:
     parameter, shown = NAMES[kind]
     head = FILE_HEAD.partition(b'="upload.csv"')[0] + parameter
-    before = door.files()
-    answer = exchange(door.worker, post(fields(scheduledAt=LATER) + section(head) + END))
+    before = uploads.files()
+    answer = exchange(uploads.worker, post(fields(scheduledAt=LATER) + section(head) + END))
     assert answer is not None
     assert answer.status == 201, answer.body
     action = json.loads(answer.body)["actionId"]
-    assert door.files() - before == {f"{action}/upload.csv", f"{action}/spans"}
-    name = door.worker.action(action)["fileName"]
+    assert uploads.files() - before == {f"{action}/upload.csv", f"{action}/spans"}
+    name = uploads.worker.action(action)["fileName"]
     assert shown in (name, None)
     assert not set("/\\\0\r\n") & set(name)
 
@@ -195,9 +200,10 @@ def test_a_name_of_a_file_is_shown_and_never_a_path(door: Door, kind: str) -> No
 # What is taken
 
 
-def test_a_packed_file_is_kept_unpacked_and_hashed_so(door: Door) -> None:
+def test_a_packed_file_is_kept_unpacked_and_hashed_so(uploads: UploadClient) -> None:
     plain, packed = (
-        door.worker.action(door.post(form(content, scheduledAt=LATER)).json()["actionId"]) for content in (TEXT, PACKED)
+        uploads.worker.action(uploads.post(form(content, scheduledAt=LATER)).json()["actionId"])
+        for content in (TEXT, PACKED)
     )
     assert [packed[name] for name in ("sha256", "fileSize", "totalCount")] == [
         plain[name] for name in ("sha256", "fileSize", "totalCount")
@@ -206,27 +212,27 @@ def test_a_packed_file_is_kept_unpacked_and_hashed_so(door: Door) -> None:
 
 @pytest.mark.parametrize("delimiter", [",", ";", "|", "\t", "tab", "\\t"])
 @pytest.mark.parametrize("first", [True, False], ids=["before the file", "behind the file"])
-def test_each_delimiter_is_taken_wherever_it_stands(door: Door, delimiter: str, first: bool) -> None:
+def test_each_delimiter_is_taken_wherever_it_stands(uploads: UploadClient, delimiter: str, first: bool) -> None:
     mark = b"\t" if delimiter in {"tab", "\\t"} else delimiter.encode()
-    parts = [fields(delimiter=delimiter, scheduledAt=LATER), file_part(GOOD.replace(b",", mark))]
-    answer = door.post(b"".join(parts if first else parts[::-1]) + END)
+    parts = [fields(delimiter=delimiter, scheduledAt=LATER), file_part(CONTACTS.replace(b",", mark))]
+    answer = uploads.post(b"".join(parts if first else parts[::-1]) + END)
     assert answer.status_code == 201, answer.text
-    assert door.worker.action(answer.json()["actionId"])["ignoredColumns"] == []
+    assert uploads.worker.action(answer.json()["actionId"])["ignoredColumns"] == []
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["before the file", "behind the file"])
 def test_a_mapped_file_is_read_by_its_mapping_and_errors_name_its_own_columns(
-    door: Door, hostile_environment: dict[str, str], first: bool
+    uploads: UploadClient, hostile_environment: dict[str, str], first: bool
 ) -> None:
     name = f"mapped{first}"
     rows = f"Nr,Kunde,Mail,Zustand,id\n{name},Ada,{name}@example.com,active,x\n{name}2,Bo,nobody,active,x\n".encode()
     mapping = {"Nr": "id", "Kunde": "name", "Mail": "email", "Zustand": "status", "id": None}
     parts = [fields(mapping=json.dumps(mapping)), file_part(rows)]
-    action = door.post(b"".join(parts if first else parts[::-1]) + END).json()["actionId"]
-    ended = door.worker.wait_ended(action)
+    action = uploads.post(b"".join(parts if first else parts[::-1]) + END).json()["actionId"]
+    ended = uploads.worker.wait_ended(action)
     assert (ended["successCount"], ended["failureCount"]) == (1, 1)
     assert (ended["mapping"], ended["ignoredColumns"]) == (mapping, ["id"])
-    failed = door.worker.records(action, status="FAILED")
+    failed = uploads.worker.records(action, status="FAILED")
     assert [(row["column"], row["message"]) for row in failed] == [("Mail", 'Mail is not an email address: "nobody"')]
     assert_verified(hostile_environment, action)
 
@@ -237,14 +243,14 @@ HEAD = (
     b"POST /bulk-actions HTTP/1.1\r\nHost: localhost\r\n"
     + f"Content-Type: {MULTIPART}\r\nContent-Length: 9000000\r\n\r\n".encode()
 )
-START = fields() + file_part(GOOD)[:-2]
+START = fields() + file_part(CONTACTS)[:-2]
 
 #: What is sent at once, what then comes a piece at a time, and the pause between two pieces, seconds.
 SLOW_BODIES: dict[str, tuple[bytes, bytes, float]] = {
     "nothing": (b"", b"", 0.1),
     "nothing behind the head of a part": (START[:100], b"", 0.1),
     "nothing within the file": (START, b"", 0.1),
-    "nothing behind the form": (fields(scheduledAt=LATER) + file_part(GOOD) + END, b"", 0.1),
+    "nothing behind the form": (fields(scheduledAt=LATER) + file_part(CONTACTS) + END, b"", 0.1),
     "a byte now and then": (b"", b"x", 0.3),
     "a line now and then": (b"", b"x\r\n", 0.3),
     "a byte of a header now and then": (START[:30], b"x", 0.3),
@@ -275,16 +281,16 @@ def dribble(connection: socket.socket, piece: bytes, pause: float) -> float:
     return time.monotonic() - begun
 
 
-def test_slow_clients_are_told_so_and_let_go_while_others_are_served(door: Door) -> None:
+def test_slow_clients_are_told_so_and_let_go_while_others_are_served(uploads: UploadClient) -> None:
     def body(case: tuple[bytes, bytes, float]) -> tuple[Answer | None, float]:
         start, piece, pause = case
-        with connect(door.worker, HEAD + start) as connection:
+        with connect(uploads.worker, HEAD + start) as connection:
             taken = dribble(connection, piece, pause)
             return read_answer(connection), taken
 
     def head(case: tuple[bytes, bytes]) -> tuple[bytes, float]:
         start, piece = case
-        with connect(door.worker, start) as connection:
+        with connect(uploads.worker, start) as connection:
             begun, received = time.monotonic(), b""
             while time.monotonic() - begun < 20:
                 dribble(connection, piece, 0.3)
@@ -299,7 +305,7 @@ def test_slow_clients_are_told_so_and_let_go_while_others_are_served(door: Door)
     with ThreadPoolExecutor(len(SLOW_BODIES) + len(SLOW_HEADS)) as pool:
         bodies = {name: pool.submit(body, case) for name, case in SLOW_BODIES.items()}
         heads = {name: pool.submit(head, case) for name, case in SLOW_HEADS.items()}
-        answered = door.post(form(GOOD, scheduledAt=LATER))
+        answered = uploads.post(form(CONTACTS, scheduledAt=LATER))
         assert answered.status_code == 201
         assert answered.elapsed.total_seconds() < 2
         for name, future in bodies.items():
@@ -314,22 +320,22 @@ def test_slow_clients_are_told_so_and_let_go_while_others_are_served(door: Door)
             assert 1.5 < taken < 8, name
 
 
-@pytest.mark.parametrize("length", [0, 50, len(fields()), len(form(GOOD)) - 20])
-def test_a_body_shorter_than_its_length_is_no_upload(door: Door, length: int) -> None:
-    whole = form(GOOD)
-    answer = exchange(door.worker, post(whole[:length], length=len(whole)), end=True)
+@pytest.mark.parametrize("length", [0, 50, len(fields()), len(form(CONTACTS)) - 20])
+def test_a_body_shorter_than_its_length_is_no_upload(uploads: UploadClient, length: int) -> None:
+    whole = form(CONTACTS)
+    answer = exchange(uploads.worker, post(whole[:length], length=len(whole)), end=True)
     assert answer is None or (answer.status, answer.code) in {(400, "BROKEN_MULTIPART"), (408, "UPLOAD_TOO_SLOW")}
 
 
-def test_an_upload_that_is_fast_enough_is_not_hurried(door: Door) -> None:
-    body = form(GOOD + ROW * 2000, scheduledAt=LATER)
+def test_an_upload_that_is_fast_enough_is_not_hurried(uploads: UploadClient) -> None:
+    body = form(CONTACTS + ROW * 2000, scheduledAt=LATER)
 
     def pieces() -> Iterator[bytes]:
         for start in range(0, len(body), 3000):
             time.sleep(0.08)
             yield body[start : start + 3000]
 
-    answer = exchange(door.worker, post(pieces(), length=len(body)))
+    answer = exchange(uploads.worker, post(pieces(), length=len(body)))
     assert answer is not None
     assert answer.status == 201
 
@@ -337,14 +343,17 @@ def test_an_upload_that_is_fast_enough_is_not_hurried(door: Door) -> None:
 # Crashes
 
 
-def test_what_a_crash_left_is_swept_by_a_running_worker_and_nothing_else(door: Door) -> None:
-    kept = {f"{door.post(form(GOOD, scheduledAt=LATER)).json()['actionId']}/{name}" for name in ("upload.csv", "spans")}
-    left = [door.storage / ".parts" / "0123", door.storage / ("0" * 24) / "upload.csv"]
+def test_what_a_crash_left_is_swept_by_a_running_worker_and_nothing_else(uploads: UploadClient) -> None:
+    kept = {
+        f"{uploads.post(form(CONTACTS, scheduledAt=LATER)).json()['actionId']}/{name}"
+        for name in ("upload.csv", "spans")
+    }
+    left = [uploads.storage / ".parts" / "0123", uploads.storage / ("0" * 24) / "upload.csv"]
     left[1].parent.mkdir()
     long_ago = time.time() - 2 * float(LIMITS["ORPHAN_AGE"])
     for path in left:
-        path.write_bytes(GOOD)
-    for path in [*left, *(door.storage / name for name in kept)]:
+        path.write_bytes(CONTACTS)
+    for path in [*left, *(uploads.storage / name for name in kept)]:
         os.utime(path, (long_ago, long_ago))
     wait_for(lambda: not any(path.exists() for path in left), "what was left is gone", timeout=20)
-    assert kept <= door.files()
+    assert kept <= uploads.files()

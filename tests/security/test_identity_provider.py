@@ -9,9 +9,10 @@ import httpx
 import pytest
 
 from app.domain.access import Role
-from tests.security.conftest import ENCRYPTION, SIGNERS, WEAK, Guarded
-from tests.security.issuer import SECRET, KeyProvider, claims, encoded, forged, rsa_signer, token
-from tests.support import told, wait_for
+from tests.support.assertions import error_of
+from tests.support.issuer import SECRET, KeyProvider, claims, encoded, forged, rsa_signer, token
+from tests.support.secured import ENCRYPTION, SIGNERS, WEAK, Guarded
+from tests.support.waiting import wait_for
 
 RS256, PS256, ES256, EDDSA = (SIGNERS[name] for name in ("RS256", "PS256", "ES256", "EdDSA"))
 ATTACKER = rsa_signer("attacker")
@@ -29,7 +30,7 @@ def test_a_token_that_is_signed_with_a_published_key_is_let_in(federated: Guarde
 
 @pytest.mark.parametrize("algorithm", SIGNERS)
 def test_a_role_that_is_not_enough_is_forbidden(federated: Guarded, algorithm: str) -> None:
-    assert told(ask(federated, SIGNERS[algorithm].sign(role="viewer"), "/dead-letters"))[:2] == (403, "FORBIDDEN")
+    assert error_of(ask(federated, SIGNERS[algorithm].sign(role="viewer"), "/dead-letters"))[:2] == (403, "FORBIDDEN")
 
 
 def test_keys_work_beside_tokens(federated: Guarded) -> None:
@@ -90,14 +91,14 @@ HOSTILE: dict[str, str] = {
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_a_token_that_is_not_good_is_refused(federated: Guarded, kind: str) -> None:
     answer = ask(federated, HOSTILE[kind])
-    assert told(answer)[:2] == (401, "INVALID_CREDENTIAL")
+    assert error_of(answer)[:2] == (401, "INVALID_CREDENTIAL")
     assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
 
 
 def test_a_token_that_names_no_key_is_refused(federated: Guarded) -> None:
     for kid in (None, 7, ["rsa"], {"rsa": 1}):
         sent = f"{encoded({'alg': 'RS256', 'kid': kid})}.{RS256.sign().partition('.')[2]}"
-        assert told(ask(federated, sent))[:2] == (401, "INVALID_CREDENTIAL")
+        assert error_of(ask(federated, sent))[:2] == (401, "INVALID_CREDENTIAL")
 
 
 @pytest.fixture
@@ -112,7 +113,7 @@ def attackers_provider() -> Iterator[KeyProvider]:
 def test_an_address_in_a_token_is_not_visited(federated: Guarded, attackers_provider: KeyProvider, header: str) -> None:
     for kid in ("attacker", "rsa"):
         sent = ATTACKER.sign(role="admin", header={"kid": kid, header: attackers_provider.url})
-        assert told(ask(federated, sent))[:2] == (401, "INVALID_CREDENTIAL")
+        assert error_of(ask(federated, sent))[:2] == (401, "INVALID_CREDENTIAL")
     assert attackers_provider.requests == 0
 
 
@@ -172,7 +173,7 @@ def test_a_provider_that_is_away_is_said_and_over_when_it_is_back(
     try:
         wait_for(lambda: ask(federated, RS256.sign()).status_code != 200, "the keys are too old", timeout=30)
         answer = ask(federated, RS256.sign())
-        assert told(answer) == (
+        assert error_of(answer) == (
             503,
             "TOKEN_KEYS_UNAVAILABLE",
             "The token cannot be checked now, because the keys of its issuer are not to be had.",

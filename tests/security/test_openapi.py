@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, settings
 from schemathesis import Case
 
 from app.domain.access import Role
-from tests.postman import assert_all_went_well, run
-from tests.security.conftest import Guarded
+from tests.support.newman import assert_all_went_well, run
+from tests.support.secured import Guarded
 from web.openapi.document import describe
 from web.routes import ROUTES
 

@@ -14,8 +14,10 @@ from itertools import cycle
 import httpx
 import pytest
 
-from tests.security.conftest import READS, TIERS, UPLOADS, WINDOW, Guarded, Limited
-from tests.support import Worker, told, wait_for
+from tests.support.assertions import error_of
+from tests.support.secured import READS, TIERS, UPLOADS, WINDOW, Guarded, Limited
+from tests.support.waiting import wait_for
+from tests.support.workers import Worker
 
 FORM = {"actionType": "BULK_UPDATE", "entityType": "Contact"}
 FILE = b"id,name,email,status\nr1,Ada,ada@example.com,active\n"
@@ -120,7 +122,7 @@ def test_four_clients_over_two_workers_get_exactly_the_limit_in_any_window(
 def test_every_answer_says_what_is_left_and_a_refusal_when_to_come_again(limited: Limited) -> None:
     headers = account()
     answers = [knock(worker, headers) for worker in (*limited.both * 2, limited.lenient)]
-    assert [told(answer)[1] for answer in answers] == ["FILE_REQUIRED"] * UPLOADS
+    assert [error_of(answer)[1] for answer in answers] == ["FILE_REQUIRED"] * UPLOADS
     assert [answer.headers["X-RateLimit-Limit"] for answer in answers] == [str(UPLOADS)] * UPLOADS
     assert [answer.headers["X-RateLimit-Remaining"] for answer in answers] == ["4", "3", "2", "1", "0"]
     assert all(0 < int(answer.headers["X-RateLimit-Reset"]) - time.time() <= WINDOW + 1 for answer in answers)
@@ -135,7 +137,7 @@ def test_who_waits_as_long_as_was_said_gets_in(limited: Limited) -> None:
     for _ in range(UPLOADS):
         knock(limited.lenient, headers)
     time.sleep(int(refused(knock(limited.strict, headers))["retryAfter"]))  # type: ignore[call-overload]
-    assert told(knock(limited.strict, headers))[1] == "FILE_REQUIRED"
+    assert error_of(knock(limited.strict, headers))[1] == "FILE_REQUIRED"
 
 
 def test_uploads_and_other_requests_have_places_of_their_own(limited: Limited) -> None:
@@ -226,7 +228,7 @@ def test_while_redis_is_away_requests_pass_or_not_as_the_operator_wants(limited:
             assert time.monotonic() - began < 2.5
             assert passed.status_code == 200
             assert "X-RateLimit-Limit" not in passed.headers
-            assert told(held)[:2] == (503, "RATE_LIMITS_UNAVAILABLE")
+            assert error_of(held)[:2] == (503, "RATE_LIMITS_UNAVAILABLE")
             assert held.headers["Retry-After"] == "5"
         assert limited.strict.client.get("/bulk-actions").status_code == 200, "nothing is to be counted"
         assert [figure(worker, name) for worker in limited.both] == [figures + READS + 10 for figures in before]
@@ -265,5 +267,5 @@ def test_figures_are_counted_by_route_method_and_status(limited: Limited) -> Non
 
 def test_metrics_may_be_open_where_nothing_else_is(federated: Guarded, guarded: Guarded) -> None:
     assert "bulk_http_requests_total" in federated.worker.client.get("/metrics").text
-    assert told(federated.worker.client.get("/bulk-actions"))[0] == 401
-    assert told(guarded.worker.client.get("/metrics"))[0] == 401
+    assert error_of(federated.worker.client.get("/bulk-actions"))[0] == 401
+    assert error_of(guarded.worker.client.get("/metrics"))[0] == 401

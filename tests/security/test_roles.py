@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from app.domain.access import Role
-from tests.security.conftest import Guarded
-from tests.security.issuer import token
-from tests.support import told
+from tests.support.assertions import error_of
+from tests.support.issuer import token
+from tests.support.secured import Guarded
 from web.routes import ROUTES
 
 #: Every method of every route, and the role that it needs.
@@ -34,7 +34,7 @@ def request(guarded: Guarded, method: str, path: str, **headers: str) -> httpx.R
 
 def error(answer: httpx.Response) -> tuple[int, str | None]:
     """Status and code; an answer to HEAD has no body."""
-    return (answer.status_code, None) if answer.request.method == "HEAD" else told(answer)[:2]
+    return (answer.status_code, None) if answer.request.method == "HEAD" else error_of(answer)[:2]
 
 
 @pytest.mark.parametrize(("method", "path", "need"), WAYS)
@@ -49,7 +49,7 @@ def test_a_role_opens_what_the_table_says_and_nothing_else(
         # An id that is unknown and a form without a file are found only behind the door.
         assert answer.status_code in (200, 404, 400), answer.text
         if answer.status_code == 400:
-            assert told(answer)[1] == "FILE_REQUIRED"
+            assert error_of(answer)[1] == "FILE_REQUIRED"
     else:
         status, code = error(answer)
         assert (status, code or "FORBIDDEN") == (403, "FORBIDDEN")
@@ -75,7 +75,7 @@ def test_a_refusal_names_the_role_that_is_needed_and_the_one_that_is_there(
 ) -> None:
     answer = request(guarded, "POST", "/dead-letters/x/replay", **{"X-API-Key": keys[role]})
     expected = f"This needs the role admin, and the credential has the role {role}."
-    assert told(answer) == (403, "FORBIDDEN", expected)
+    assert error_of(answer) == (403, "FORBIDDEN", expected)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_refusal_names_the_role_that_is_needed_and_the_one_that_is_there(
 )
 def test_no_header_raises_a_role(guarded: Guarded, keys: dict[Role, str], name: str, value: str) -> None:
     answer = request(guarded, "POST", "/bulk-actions?role=admin", **{"X-API-Key": keys[Role.VIEWER], name: value})
-    assert told(answer)[:2] == (403, "FORBIDDEN")
+    assert error_of(answer)[:2] == (403, "FORBIDDEN")
 
 
 @pytest.mark.parametrize(("role", "status"), [(Role.VIEWER, 403), (Role.OPERATOR, 403), (Role.ADMIN, 200)])

@@ -18,11 +18,14 @@ import redis
 
 from app.domain.access import Role
 from stack import MONGO, Options, Stack
-from tests.conftest import namespace
-from tests.security.conftest import Guarded
-from tests.security.issuer import ISSUER, token
+from stack.addresses import free_port
 from tests.security.test_headers import INSIDE, check
-from tests.support import Worker, free_port, told, wait_for
+from tests.support.assertions import error_of
+from tests.support.issuer import ISSUER, token
+from tests.support.namespaces import namespace
+from tests.support.secured import Guarded
+from tests.support.waiting import wait_for
+from tests.support.workers import Worker
 from web.routes import ROUTES
 
 #: Every secret has it, at its beginning and at its end, so that a part is found as well.
@@ -115,7 +118,7 @@ def assert_nothing_told(answers: list[httpx.Response]) -> None:
         if answer.url.path not in TELL_OF_THE_INSIDE:
             assert not INSIDE.search(answer.text), answer.text
             if answer.status_code >= 400:
-                told(answer)
+                error_of(answer)
 
 
 @pytest.mark.timeout(120)

@@ -24,8 +24,8 @@ from app.domain.actions import (
     sources_of,
     statistics,
 )
+from tests.support.factories import ACTION_ID, action_document
 
-ACTION_ID = "0123456789abcdef01234567"
 CREATED = datetime(2030, 1, 31, 9, 0, 0, 123_456, tzinfo=UTC)
 
 #: DESIGN.md: what the list shows first, in this order.
@@ -45,14 +45,7 @@ SHOWN_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
 def action(**fields: Any) -> dict[str, Any]:
-    return {
-        "_id": ACTION_ID,
-        "actionType": "BULK_UPDATE",
-        "entityType": "Contact",
-        "status": Status.PROCESSING,
-        "createdAt": CREATED,
-        **fields,
-    }
+    return action_document(**{"_id": ACTION_ID, "status": Status.PROCESSING, "createdAt": CREATED, **fields})
 
 
 # Statuses
@@ -250,7 +243,9 @@ def test_the_documented_fields_come_first_and_in_their_order() -> None:
 
 
 def test_what_a_document_lacks_is_shown_as_zero_or_null_and_nothing_internal_is_shown() -> None:
-    shown = presented(action(accountId="default", storageKey="k", spansKey="s", columns=["id"], delimiter=","))
+    document = action(storageKey="k", spansKey="s", columns=["id"], delimiter=",")
+    del document["updatedAt"]
+    shown = presented(document)
     assert all(value == 0 for name, value in shown.items() if name.endswith("Count"))
     assert all(shown[name] is None for name in ("scheduledAt", "startedAt", "completedAt", "updatedAt", "error"))
     assert not {"accountId", "storageKey", "spansKey", "_id", "columns"} & set(shown)
@@ -328,11 +323,4 @@ def test_a_schedule_may_be_so_far_ahead() -> None:
 
 def test_a_list_leaves_the_columns_to_the_single_action() -> None:
     """They may be hundreds, with names of any length."""
-    action = {
-        "_id": ACTION_ID,
-        "actionType": "BULK_UPDATE",
-        "entityType": "Contact",
-        "status": "QUEUED",
-        "createdAt": CREATED,
-    }
-    assert presented(action).keys() - listed(action).keys() == {"mapping", "ignoredColumns"}
+    assert presented(action()).keys() - listed(action()).keys() == {"mapping", "ignoredColumns"}

@@ -15,7 +15,7 @@ from app.domain.access import InvalidToken, MissingCredential, Principal, Role, 
 from app.domain.api_keys import new_key
 from app.services.authentication import AnonymousAuthenticator, ApiKeyCache, Credentials, open_authenticator
 from app.settings import Settings
-from tests.security.issuer import AUDIENCE, ISSUER, SECRET, token
+from tests.support.issuer import AUDIENCE, ISSUER, SECRET, token
 from web.errors import ApiError
 from web.middleware.access import access_control
 

@@ -10,6 +10,7 @@ from app.domain.actions import presented
 from app.domain.csv.column_mapping import MappingError, parse_mapping
 from app.domain.entities import ENTITIES, Columns, HeaderError, _mapped, check_header
 from app.domain.rows import check_chunk
+from tests.support.factories import action_document
 
 CONTACT = ENTITIES["Contact"]
 HEADER = b"Nr,Kunde,Mail,Zustand,Notiz"
@@ -133,14 +134,7 @@ def test_a_column_with_an_endless_name_makes_no_endless_messages() -> None:
 
 
 def test_an_action_shows_what_its_columns_became() -> None:
-    action = {
-        "_id": "0" * 24,
-        "actionType": "BULK_UPDATE",
-        "entityType": "Contact",
-        "status": "QUEUED",
-        "createdAt": None,
-        "columns": ["Nr", "Notiz"],
-    }
+    action = action_document(columns=["Nr", "Notiz"])
     assert presented({**action, "fields": ["id", ""]})["mapping"] == {"Nr": "id", "Notiz": None}
     assert presented({**action, "fields": None})["mapping"] is None
     assert presented(action)["mapping"] is None

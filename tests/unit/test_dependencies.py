@@ -9,6 +9,7 @@ import pytest
 
 from app.services import dependencies
 from app.services.dependencies import Dependencies, unavailable
+from tests.support.clocks import ManualClock
 
 
 class Service:
@@ -27,34 +28,26 @@ class Service:
             raise self.fault
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
-async def test_what_answers_is_not_named(clock: Clock) -> None:
+async def test_what_answers_is_not_named(clock: ManualClock) -> None:
     there, away = Service(), Service()
     away.fault = ConnectionRefusedError("nobody listens")
     both = Dependencies({"Redis": there.probe, "MongoDB": away.probe}, clock=clock)
     assert await unavailable(SimpleNamespace(dependencies=both)) == ["MongoDB"]
 
 
-async def test_what_stays_silent_is_away(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_stays_silent_is_away(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dependencies, "_TIMEOUT", 0.01)
     silent = Service()
     silent.silent = True
     assert await Dependencies({"Redis": silent.probe}, clock=clock).unavailable() == ["Redis"]
 
 
-async def test_a_crowd_asks_once_a_second(clock: Clock) -> None:
+async def test_a_crowd_asks_once_a_second(clock: ManualClock) -> None:
     service = Service()
     one = Dependencies({"Redis": service.probe}, clock=clock)
     await asyncio.gather(*(one.unavailable() for _ in range(50)))
@@ -66,7 +59,7 @@ async def test_a_crowd_asks_once_a_second(clock: Clock) -> None:
     assert service.asked == 2
 
 
-async def test_an_answer_can_be_asked_for_anew(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_answer_can_be_asked_for_anew(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer from before a failure says nothing about it; even then nobody is asked twice in a second."""
     slept: list[float] = []
 
@@ -85,7 +78,7 @@ async def test_an_answer_can_be_asked_for_anew(clock: Clock, monkeypatch: pytest
     assert slept == [pytest.approx(0.6)]
 
 
-async def test_an_outage_in_between_is_remembered(clock: Clock) -> None:
+async def test_an_outage_in_between_is_remembered(clock: ManualClock) -> None:
     service = Service()
     one = Dependencies({"Redis": service.probe}, clock=clock)
     began = one.now()

@@ -7,7 +7,7 @@ import hashlib
 import re
 from html.parser import HTMLParser
 
-from tests.described import DOCUMENT, operations
+from tests.support.openapi import DOCUMENT, operations
 from web.openapi.page import content_security_policy, render
 
 PAGE = render(DOCUMENT)

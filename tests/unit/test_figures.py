@@ -8,7 +8,7 @@ from typing import Any
 import execnet
 import pytest
 
-from tests.figures import Figures, figures, pytest_sessionfinish, pytest_testnodedown
+from tests.support.figures import Figures, figures, pytest_sessionfinish, pytest_testnodedown
 
 
 def process(**more: Any) -> Any:

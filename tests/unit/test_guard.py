@@ -22,8 +22,9 @@ from agents.guard import add_agent, add_loop, add_timer, add_waiting_topics
 from app.domain.public_faults import public_text
 from app.kafka.messages import ByteRange, Chunk, ChunkResult, Feed, Source
 from app.kafka.retry_headers import Origin, RetryHeaders
+from app.kafka.topic_reader import Event
 from app.kafka.topics import TooLarge
-from tests.fakes import FakeDependencies, FakeEvent, RecordingTopics, event, read_again
+from tests.support.fakes import FakeDependencies, RecordingTopics, event, read_again
 
 DELAYS = (15.0, 30.0, 60.0)
 FEED = Feed(action_id="0" * 24, first=7)
@@ -80,12 +81,12 @@ class App:
 
         return keep
 
-    async def run(self, *events: FakeEvent) -> int:
+    async def run(self, *events: Event) -> int:
         """Let the only agent consume events; how many it has acknowledged."""
         [(_, _, consume)] = self.agents.values()
         done = 0
 
-        async def stream() -> AsyncIterator[FakeEvent]:
+        async def stream() -> AsyncIterator[Event]:
             nonlocal done
             for one in events:
                 yield one
@@ -123,7 +124,7 @@ def handler(*outcomes: Exception | None) -> Callable[[Any, Any], Awaitable[None]
     return handle
 
 
-def feed_event(**changes: Any) -> FakeEvent:
+def feed_event(**changes: Any) -> Event:
     return event(FEED.encode(), topic="bulk.feed", **changes)
 
 
@@ -327,7 +328,7 @@ CHUNK = Chunk(
 )
 
 
-async def fail_again_and_again(app: App, message: FakeEvent, times: int) -> list[tuple[str, RetryHeaders, bytes]]:
+async def fail_again_and_again(app: App, message: Event, times: int) -> list[tuple[str, RetryHeaders, bytes]]:
     """Let a message fail, give it back from where it goes, and so on: where it went each time, and as what."""
     way = []
     for _ in range(times):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.kafka.retry_headers import Origin, RetryHeaders
-from tests.fakes import event
+from tests.support.fakes import event
 
 TEXT = st.text(st.characters(codec="utf-8"))
 HANDOVERS = st.builds(

@@ -6,7 +6,7 @@ import pytest
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from app.kafka.lenient_records import LenientRecords
-from tests.support import NotUtf8
+from tests.support.clients import NotUtf8
 
 
 def batch(compression: int, *names: str) -> bytes:

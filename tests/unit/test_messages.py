@@ -13,8 +13,8 @@ from pydantic import BaseModel, ValidationError
 
 from app.domain.outcomes import Counts
 from app.kafka.messages import ByteRange, Chunk, ChunkResult, Feed, Message, Source, Undecodable, chunk_id
+from tests.support.factories import ACTION_ID, chunk_document, source_document
 
-ACTION_ID = "0123456789abcdef01234567"
 TYPES: tuple[type[Message], ...] = (Chunk, Feed, ChunkResult)
 
 
@@ -55,26 +55,6 @@ RESULTS = st.builds(ChunkResult.of, IDS, OFFSETS, st.integers(1, 2**40), COUNTS)
 MESSAGES = st.one_of(CHUNKS, FEEDS, RESULTS)
 
 
-def chunk(**changes: Any) -> dict[str, Any]:
-    """A chunk as an outside producer would write it."""
-    return {
-        "actionId": ACTION_ID,
-        "index": 7,
-        "span": {"start": 10, "end": 20, "firstRow": 3, "rows": 4},
-        "source": {
-            "accountId": "default",
-            "entityType": "Contact",
-            "actionType": "BULK_UPDATE",
-            "storageKey": "k",
-            "columns": ["id", "name"],
-            "rowCount": 10,
-            "chunkCount": 9,
-            "startedAt": "2026-01-31T09:00:00Z",
-        },
-        **changes,
-    }
-
-
 @given(MESSAGES)
 def test_a_message_survives_the_broker(message: Message) -> None:
     assert type(message).decode(message.encode()) == message
@@ -113,7 +93,7 @@ def test_a_chunk_is_named_by_its_action_and_index(action_id: str, index: int) ->
 
 
 def test_chunks_are_keyed_one_by_one_and_all_else_by_action() -> None:
-    read = Chunk.decode(json.dumps(chunk()).encode())
+    read = Chunk.decode(json.dumps(chunk_document()).encode())
     assert read.key == read.id == f"{ACTION_ID}:7"
     assert Feed(action_id=ACTION_ID, first=9).key == ACTION_ID
     assert ChunkResult.of(ACTION_ID, 3, 4, Counts()).key == ACTION_ID
@@ -123,13 +103,13 @@ def test_chunks_are_keyed_one_by_one_and_all_else_by_action() -> None:
 
 
 def test_a_chunk_may_say_which_field_each_column_is_for() -> None:
-    source = chunk()["source"]
-    told = Chunk.decode(json.dumps(chunk(source={**source, "fields": ["name", ""]})).encode())
+    source = source_document(columns=["id", "name"])
+    told = Chunk.decode(json.dumps(chunk_document(source={**source, "fields": ["name", ""]})).encode())
     assert told.source.fields == ("name", "")
     assert Chunk.decode(told.encode()) == told
     for fields in ([], ["id"], ["id", "name", ""], "id", [None, "id"]):
         with pytest.raises(Undecodable):
-            Chunk.decode(json.dumps(chunk(source={**source, "fields": fields})).encode())
+            Chunk.decode(json.dumps(chunk_document(source={**source, "fields": fields})).encode())
 
 
 @pytest.mark.parametrize("kind", TYPES)
@@ -195,18 +175,18 @@ def test_what_is_no_message_is_undecodable(kind: type[Message], value: bytes | N
         ({"span": {"start": 0, "end": 2, "firstRow": 1, "rows": -1}}, "span.rows"),
         ({"span": {"start": 3, "end": 2, "firstRow": 1, "rows": 1}}, "span"),
         ({"span": None}, "span"),
-        ({"source": {**chunk()["source"], "chunkCount": 0}}, "source.chunkCount"),
-        ({"source": {**chunk()["source"], "delimiter": ",,"}}, "source.delimiter"),
+        ({"source": source_document(chunkCount=0)}, "source.chunkCount"),
+        ({"source": source_document(delimiter=",,")}, "source.delimiter"),
         ({"actionId": "7"}, "actionId"),
         # More than any chunk of ours has, so that reading it, or giving it up, fills nobody's memory.
         ({"span": {"start": 0, "end": 2**40, "firstRow": 1, "rows": 1}}, "span"),
         ({"span": {"start": 0, "end": 9, "firstRow": 1, "rows": 10**9}}, "span.rows"),
-        ({"source": {**chunk()["source"], "rowCount": 10**15}}, "source.rowCount"),
+        ({"source": source_document(rowCount=10**15)}, "source.rowCount"),
     ],
 )
 def test_what_is_wrong_with_a_message_is_named(changes: dict[str, Any], named: str) -> None:
     with pytest.raises(Undecodable, match=f"^{named}: "):
-        Chunk.decode(json.dumps(chunk(**changes)).encode())
+        Chunk.decode(json.dumps(chunk_document(**changes)).encode())
 
 
 @given(OFFSETS, st.integers(1, 2**62))
@@ -217,4 +197,6 @@ def test_a_span_goes_forward_or_is_empty(start: int, surplus: int) -> None:
 
 
 def test_fields_that_nobody_knows_are_ignored_so_that_newer_senders_can_be_read() -> None:
-    assert Chunk.decode(json.dumps(chunk(fromTheFuture=1)).encode()) == Chunk.decode(json.dumps(chunk()).encode())
+    assert Chunk.decode(json.dumps(chunk_document(fromTheFuture=1)).encode()) == Chunk.decode(
+        json.dumps(chunk_document()).encode()
+    )

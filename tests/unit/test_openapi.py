@@ -6,7 +6,6 @@ import ast
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -18,7 +17,9 @@ from app.domain import actions, dead_letters
 from app.domain.access import Role
 from app.domain.outcomes import ChunkOutcome, Counts, RowOutcome
 from app.services.results import rows_shown
-from tests.described import DOCUMENT, answers, operations
+from tests.support.factories import action_document, dead_letter_document
+from tests.support.openapi import DOCUMENT, answers, operations
+from tests.support.paths import ROOT
 from web.inputs import Form, Input, Query, reads
 from web.openapi import models as models
 from web.openapi.document import describe
@@ -28,7 +29,7 @@ from web.openapi.page import render
 from web.routes import ROUTES
 from web.views.base import ApiView
 
-WEB = Path(__file__).parents[2] / "web"
+WEB = ROOT / "web"
 NOW = datetime(2026, 11, 23, 23, 55, 49, 253_000, tzinfo=UTC)
 
 
@@ -216,18 +217,7 @@ def fields(model: type[BaseModel]) -> set[str]:
     return {field.alias or name for name, field in model.model_fields.items()}
 
 
-ACTION: dict[str, Any] = {
-    "_id": "0" * 24,
-    "actionType": "BULK_UPDATE",
-    "entityType": "Contact",
-    "status": "PROCESSING",
-    "totalCount": 4,
-    "chunkCount": 1,
-    **Counts().to_document(),
-    "startedAt": NOW,
-    "createdAt": NOW,
-    "updatedAt": NOW,
-}
+ACTION = action_document(status="PROCESSING", totalCount=4, chunkCount=1, startedAt=NOW, **Counts().to_document())
 
 
 def test_the_model_of_an_action_is_what_is_shown_of_one() -> None:
@@ -246,17 +236,7 @@ def test_the_model_of_statistics_is_what_is_shown_of_an_action(changes: dict[str
 @pytest.mark.parametrize("payload", [b"{}", b"\xff"])
 def test_the_model_of_a_dead_letter_is_what_is_shown_of_one(payload: bytes) -> None:
     shown = dead_letters.presented(
-        {
-            "_id": "x",
-            "kind": "POISON",
-            "status": "DEAD",
-            "error": "Undecodable: no JSON",
-            "retryCount": 0,
-            "firstFailure": "2026-11-23T23:55:49Z",
-            "origin": {"topic": "bulk-action", "partition": 0, "offset": 1},
-            "at": NOW,
-            "payload": payload,
-        }
+        dead_letter_document(_id="x", kind="POISON", error="Undecodable: no JSON", retryCount=0, payload=payload)
     )
     models.DeadLetter.model_validate(shown)
     assert set(shown) == fields(models.DeadLetter)

@@ -17,9 +17,9 @@ from jsonschema import Draft201909Validator
 from pydantic import SecretStr
 
 from app.settings import Settings
+from tests.support.paths import ROOT
 from web.middleware.response_headers import PROTECTIVE
 
-ROOT = Path(__file__).parents[2]
 COMPOSE_FILE = ROOT / "docker-compose.yml"
 COMPOSE: dict[str, Any] = yaml.safe_load(COMPOSE_FILE.read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]

@@ -10,14 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from app.adapters.redis.rate_limits import RateLimits, RateLimitsUnavailable, Verdict
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.clocks import ManualClock
 
 
 @pytest.fixture
@@ -36,7 +29,7 @@ async def silent_port() -> AsyncIterator[int]:
     await server.wait_closed()
 
 
-def limits_at(port: int, clock: Clock) -> RateLimits:
+def limits_at(port: int, clock: ManualClock) -> RateLimits:
     return RateLimits(f"redis://127.0.0.1:{port}/0", window_ms=60_000, namespace="test", clock=clock)
 
 
@@ -49,7 +42,7 @@ async def fail(limits: RateLimits) -> float:
 
 
 async def test_a_redis_that_hangs_costs_a_second_and_the_next_requests_nothing(silent_port: int) -> None:
-    clock = Clock()
+    clock = ManualClock()
     limits = limits_at(silent_port, clock)
     assert 0.9 < await fail(limits) < 2.5
     assert sum([await fail(limits) for _ in range(100)]) < 0.3
@@ -59,7 +52,7 @@ async def test_a_redis_that_hangs_costs_a_second_and_the_next_requests_nothing(s
 
 
 async def test_many_requests_at_once_wait_for_a_redis_that_hangs_together(silent_port: int) -> None:
-    limits = limits_at(silent_port, Clock())
+    limits = limits_at(silent_port, ManualClock())
     began = time.monotonic()
     await asyncio.gather(*(fail(limits) for _ in range(100)))
     assert time.monotonic() - began < 3
@@ -67,7 +60,7 @@ async def test_many_requests_at_once_wait_for_a_redis_that_hangs_together(silent
 
 
 async def test_a_redis_that_is_away_is_warned_of_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
-    clock = Clock()
+    clock = ManualClock()
     limits = limits_at(1, clock)
     with caplog.at_level(logging.WARNING, logger="app.adapters.redis.rate_limits"):
         for seconds, warnings in [(0, 1), (2, 1), (57, 1), (2, 2), (30, 2), (31, 3)]:

@@ -10,7 +10,7 @@ from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
 from app.adapters.mongo import Records
 from app.adapters.mongo.errors import means_away
-from tests.scripted_database import Script, ScriptedDatabase
+from tests.support.scripted_database import Script, ScriptedDatabase
 
 STATEMENTS = [{"q": {"_id": f"a:{n}"}, "u": {"$set": {"n": n}}, "upsert": True} for n in range(100)]
 

@@ -17,7 +17,7 @@ from app.domain.api_keys import new_key
 from app.domain.redaction import HIDDEN, redact, spellings
 from app.observability.logs import RedactedRecord, redact_logs
 from app.settings import Settings
-from tests.security.issuer import token
+from tests.support.issuer import token
 
 HIDDEN_IN = [
     "mongodb://user:marked@mongo:27017/bulk",

@@ -12,7 +12,8 @@ from agents import retrier
 from agents.faults import PermanentFault
 from agents.retrier import redeliver
 from app.kafka.retry_headers import Origin, RetryHeaders
-from tests.fakes import FakeDependencies, FakeEvent, RecordingTopics, Sent, event
+from app.kafka.topic_reader import Event
+from tests.support.fakes import FakeDependencies, RecordingTopics, Sent, event
 
 RETRY = "bulk.retry.2"
 START = 1_800_000_000.0
@@ -57,7 +58,7 @@ def history(due: float, origin: str = "bulk") -> RetryHeaders:
     return RetryHeaders(Origin(origin, 3, 14), 2, "2026-01-31T09:00:00.000+00:00", "it failed", due)
 
 
-def waiting(due: float, origin: str = "bulk") -> FakeEvent:
+def waiting(due: float, origin: str = "bulk") -> Event:
     return event(b"payload", topic=RETRY, headers=history(due, origin).to_headers())
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from app.domain.access import Role
+from tests.support.paths import ROOT
 from web.routes import ROUTES, Route, needed_role
 from web.views.base import ApiView
 
-SECURITY = Path(__file__).parents[2] / "docs" / "security.md"
+SECURITY = ROOT / "docs" / "security.md"
 METHODS = ("get", "post", "put", "patch", "delete", "options", "search")
 
 

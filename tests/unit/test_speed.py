@@ -9,6 +9,7 @@ import pytest
 
 from app.domain.actions import statistics
 from app.domain.speed import Speed
+from tests.support.factories import action_document
 
 STARTED = datetime(2026, 11, 25, tzinfo=UTC)
 
@@ -45,7 +46,7 @@ def test_a_count_that_goes_back_begins_anew() -> None:
 
 
 def told(speed: Speed, now: datetime, **action: Any) -> float | None:
-    document = {"_id": "0" * 24, "status": "PROCESSING", "startedAt": STARTED, "totalCount": 1_300_000, **action}
+    document = action_document(**{"status": "PROCESSING", "startedAt": STARTED, "totalCount": 1_300_000, **action})
     document |= {"processedCount": speed.count, "recentRate": speed.rate, "recentRateAt": speed.at}
     eta: float | None = statistics(document, now)["etaSeconds"]
     return eta

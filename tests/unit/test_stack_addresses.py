@@ -82,3 +82,10 @@ def test_a_port_is_given_to_one_process_only() -> None:
     other = subprocess.run([sys.executable, "-c", narrow], capture_output=True, text=True, check=False)
     assert is_free(port)
     assert f"no free port between {port} and {port + 1}" in other.stderr
+
+
+def test_ports_in_a_row_are_all_held() -> None:
+    first = free_port(count=3)
+    for port in range(first, first + 3):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other, pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", port))

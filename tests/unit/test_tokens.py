@@ -9,7 +9,7 @@ import pytest
 
 from app.adapters.identity import SharedSecret, TokenVerifier, usable_keys
 from app.domain.access import InvalidToken
-from tests.security.issuer import AUDIENCE, ISSUER, SECRET, ec_signer, ed_signer, rsa_signer, token
+from tests.support.issuer import AUDIENCE, ISSUER, SECRET, ec_signer, ed_signer, rsa_signer, token
 
 LEEWAY = 10
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import pytest
 
@@ -14,8 +13,8 @@ from app import main
 from app.kafka.topics import Channel
 from app.main import BulkApp, create_app
 from app.settings import Settings
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 BASE = "wiring"
 
 #: Agent → topic, concurrency.

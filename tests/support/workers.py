@@ -1,71 +1,20 @@
-"""What the tests of the running system share: a worker process, a client, and what a file must have become."""
+"""A worker process, started as an operator would, and what a client asks of it."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
-import pymongo
 
+from app.domain.actions import ENDED
 from stack.addresses import free_port
-from stack.samples import Expected, Sample
-
-T = TypeVar("T")
-
-ENDED = {"COMPLETED", "FAILED", "CANCELLED"}
-
-
-def told(answer: httpx.Response) -> tuple[int, str, str]:
-    """Check that an error has its documented form; return status, code and message."""
-    assert answer.status_code < 500 or answer.status_code == 503, answer.text
-    assert answer.headers["Content-Type"].startswith("application/json"), answer.text
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    body = answer.json()
-    for fault in body.pop("errors", []):
-        assert set(fault) == {"field", "code", "message"}
-    if answer.status_code == 503:
-        body.pop("dependency", None)
-    assert list(body) == ["error", "code", "requestId"]
-    assert all(isinstance(value, str) and value for value in body.values())
-    assert body["requestId"] == answer.headers["X-Request-ID"]
-    assert re.fullmatch(r"[A-Z][A-Z0-9_]+", body["code"])
-    return answer.status_code, body["code"], body["error"]
-
-
-def wait_for(probe: Callable[[], T | None], what: str, *, timeout: float = 60.0, pause: float = 0.05) -> T:
-    """Poll until ``probe`` returns something true; return that."""
-    deadline = time.monotonic() + timeout
-    while not (value := probe()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {timeout} s: {what}")
-        time.sleep(pause)
-    return value
-
-
-async def eventually(probe: Callable[[], object], what: str, *, timeout: float = 60.0) -> None:
-    """Poll inside an event loop until ``probe`` returns something true."""
-    deadline = time.monotonic() + timeout
-    while not probe():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {timeout} s: {what}")
-        await asyncio.sleep(0.02)
-
-
-class NotUtf8(str):
-    """The name of a header as no client of Python writes it, and others may."""
-
-    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
-        return b"\xff\xfe"
+from tests.support.waiting import wait_for
 
 
 class Worker:
@@ -225,44 +174,3 @@ class Worker:
             # The link has its own query, which empty parameters would remove.
             url, asked = (following["url"] if following else None), None
         return rows
-
-
-def assert_verified(environment: dict[str, str], action_id: str | None = None, *, timeout: float = 300.0) -> None:
-    """The verify command finds no difference."""
-    command = [sys.executable, "-m", "app", "verify", *([action_id] if action_id else [])]
-    result = subprocess.run(
-        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=timeout
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-
-
-def assert_exact(worker: Worker, action_id: str, sample: Sample, expected: Expected, mongo_uri: str) -> None:
-    """Counters, row outcomes and the entity collection are exactly what the file says."""
-    action = worker.action(action_id)
-    assert action["status"] == "COMPLETED", action
-    counted = {name: action[name] for name in expected.counts()}
-    assert counted == expected.counts()
-    assert action["createdCount"] + action["updatedCount"] == expected.success
-    assert_rows(worker.records(action_id), sample.codes())
-    assert contacts(mongo_uri, sample.prefix) == sample.records()
-
-
-def assert_rows(rows: list[dict[str, Any]], codes: list[str | None]) -> None:
-    """Each row has one outcome, in order; it failed as the file says, or it or its owner succeeded."""
-    assert [row["row"] for row in rows] == list(range(1, len(codes) + 1))
-    status = {row["row"]: row["status"] for row in rows}
-    for row, code in zip(rows, codes, strict=True):
-        if row["status"] == "FAILED":
-            assert row["code"] == code, row
-        elif row["status"] == "SKIPPED":
-            assert row["code"] == "DUPLICATE", row
-            assert status[row["ownerRow"]] == "SUCCESS", row
-        else:
-            assert code in (None, "DUPLICATE"), row
-
-
-def contacts(mongo_uri: str, prefix: str) -> dict[str, tuple[str, str, str]]:
-    """The contacts whose id begins with ``prefix``: id → (name, email, status)."""
-    with pymongo.MongoClient[dict[str, Any]](mongo_uri) as client:
-        found = client.get_default_database()["contacts"].find(batch_size=10_000)
-        return {c["id"]: (c["name"], c["email"], c["status"]) for c in found if c["id"].startswith(prefix)}

@@ -6,11 +6,9 @@ import re
 import subprocess
 import sys
 from collections import defaultdict
-from pathlib import Path
 
-from tests.side_by_side import scope_of
-
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+from tests.support.scheduler import scope_of
 
 
 def test_a_file_stays_together_and_fault_tests_do_not() -> None:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.adapters.storage.identity import StorageIdentity
+from app.domain.progress import Progress
 from app.kafka.messages import ChunkResult, Message
+from app.kafka.topic_reader import Event, Record
 
 
 @dataclass(frozen=True)
@@ -73,28 +75,6 @@ class RecordingTopics:
         return {channel.name: channel.sent for channel in self.all if channel.sent}
 
 
-@dataclass(frozen=True)
-class FakeMessage:
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: Any
-    timestamp: float | None = 1.5
-
-
-@dataclass(frozen=True)
-class FakeEvent:
-    """What Faust gives an agent."""
-
-    message: FakeMessage
-
-    @property
-    def value(self) -> bytes | None:
-        return self.message.value
-
-
 def event(
     value: bytes | None = b"value",
     *,
@@ -103,13 +83,29 @@ def event(
     offset: int = 14,
     key: bytes | None = b"key",
     headers: Mapping[str, bytes] | Sequence[tuple[str, bytes]] | None = None,
-) -> FakeEvent:
-    return FakeEvent(FakeMessage(topic, partition, offset, key, value, headers))
+) -> Event:
+    return Event(Record(topic, partition, offset, key, value, headers, 1.5))
 
 
-def read_again(sent: Sent, *, topic: str, offset: int = 99) -> FakeEvent:
+def read_again(sent: Sent, *, topic: str, offset: int = 99) -> Event:
     """The event that a message sent to a topic becomes there."""
     return event(sent.value, topic=topic, partition=1, offset=offset, key=sent.key, headers=list(sent.headers.items()))
+
+
+class MemoryProgress:
+    """The progress of actions, as :class:`tables.progress.ProgressTable` keeps it, without Kafka."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, Progress] = {}
+
+    def get(self, action_id: str) -> Progress | None:
+        return self.entries.get(action_id)
+
+    def set(self, action_id: str, progress: Progress) -> None:
+        self.entries[action_id] = progress
+
+    def drop(self, action_id: str) -> None:
+        self.entries.pop(action_id, None)
 
 
 class MemoryRegister:

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.support.paths import ROOT
+
 #: Directories of tests, those with the longest first: what is short fills the time in which others finish.
 _ORDER = ("faults", "e2e", "security", "integration", "unit")
 
@@ -44,6 +46,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _rank(item: pytest.Item) -> tuple[int, bool]:
-    directory = item.path.relative_to(Path(__file__).parent).parts[0]
+    directory = item.path.relative_to(ROOT / "tests").parts[0]
     kills_services = "durable_services" in getattr(item, "fixturenames", ())
     return _ORDER.index(directory) if directory in _ORDER else 0, not kills_services

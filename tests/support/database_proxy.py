@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import bson
 
-from tests.scripted_database import Command, Script, answered
+from tests.support.scripted_database import Command, Script, answered
 
 #: Length of the whole, id of the request, id of the request that is answered, kind.
 _HEADER = struct.Struct("<iiii")

@@ -12,7 +12,7 @@ from app.adapters.storage.base import RawStorage
 from app.adapters.storage.identity import MARKER
 from app.settings import Settings
 from stack import Stack
-from tests.fakes import MemoryRegister
+from tests.support.fakes import MemoryRegister
 
 PREFIX = "some/prefix"
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import redis
 
@@ -16,11 +15,6 @@ from stack import Instance, Stack
 
 #: A port on which nothing listens and no server of ours ever will.
 _NOBODY = 1
-
-
-def storage_of(environment: dict[str, str]) -> Path:
-    """The directory in which workers with these settings keep the uploads."""
-    return Path(unquote(urlsplit(environment["STORAGE_URI"]).path))
 
 
 @contextmanager

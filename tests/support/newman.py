@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-DIRECTORY = Path(__file__).parents[1] / "docs" / "postman"
+from tests.support.paths import ROOT
+
+DIRECTORY = ROOT / "docs" / "postman"
 COLLECTION = DIRECTORY / "bulk-operations.postman_collection.json"
 ENVIRONMENT = DIRECTORY / "bulk-operations.postman_environment.json"
 

@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from stack.addresses import free_port
-from tests.support import wait_for
+from tests.support.waiting import wait_for
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""What tests share: factories, stand-ins, servers, workers, clients and assertions, a module for each."""

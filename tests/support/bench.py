@@ -1,0 +1,185 @@
+"""A bench for the way of the rows: real database, Redis and storage, and topics that remember what was sent."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from bson import ObjectId
+from motor.motor_asyncio import AsyncIOMotorClient
+from redis.asyncio import Redis
+
+from agents.processor import process
+from app.adapters.mongo import Store
+from app.adapters.redis.claims import Claims
+from app.adapters.redis.rate_limits import RateLimits
+from app.adapters.redis.snapshots import Snapshots
+from app.adapters.storage import open_storage
+from app.context import AppContext
+from app.domain.actions import Status
+from app.domain.csv.spans import SpanScanner
+from app.domain.outcomes import ChunkOutcome, Counts
+from app.kafka.messages import ByteRange, Chunk, Source, chunk_id
+from app.services.authentication import AnonymousAuthenticator
+from app.services.completion import complete_if_done
+from app.services.dependencies import Dependencies
+from app.services.progress_reporter import Reporter
+from app.settings import Settings
+from tests.support.factories import action_document
+from tests.support.fakes import RecordingTopics
+from tests.support.files import COLUMNS, contacts_csv
+
+
+@dataclass(frozen=True)
+class Job:
+    """An action as an upload leaves it, and its chunks as the feeder would send them."""
+
+    action_id: str
+    chunks: list[Chunk]
+
+    @property
+    def chunk_ids(self) -> list[str]:
+        return [chunk.id for chunk in self.chunks]
+
+
+@dataclass(frozen=True)
+class State:
+    """All that an action has left behind."""
+
+    action: dict[str, Any] | None
+    outcomes: dict[str, ChunkOutcome]
+    records: dict[str, dict[str, Any]]
+
+
+class Bench:
+    """A platform without Kafka and Faust."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.topics = RecordingTopics(settings.kafka_topic)
+        self.store = Store(settings.mongo_db_uri.get_secret_value())
+        self.redis = Redis.from_url(settings.redis_uri.get_secret_value())
+        self.storage = open_storage(settings.storage_uri, settings.s3_client, self.store.storage_register)
+        self.claims = Claims(self.redis, ttl=600)
+        self._client: Any = AsyncIOMotorClient(settings.mongo_db_uri.get_secret_value(), tz_aware=True)
+        #: The database past the store: for looking, and for breaking things.
+        self.database = self._client.get_default_database()
+        snapshots = Snapshots(self.redis)
+        self.context = AppContext(
+            settings=settings,
+            topics=cast(Any, self.topics),
+            progress=cast(Any, None),
+            store=self.store,
+            redis=self.redis,
+            storage=self.storage,
+            claims=self.claims,
+            snapshots=snapshots,
+            reporter=Reporter(self.store.actions, snapshots, interval=0.5),
+            authenticator=AnonymousAuthenticator(),
+            rate_limits=RateLimits(
+                settings.redis_uri.get_secret_value(),
+                window_ms=settings.rate_limit_window_ms,
+                namespace=settings.kafka_topic,
+            ),
+            dependencies=Dependencies({"MongoDB": self.store.check_write, "the storage": self.storage.check}),
+            should_yield=lambda: False,
+        )
+
+    async def close(self) -> None:
+        await self.context.close()
+        self._client.close()
+
+    def platform_with(self, **parts: Any) -> AppContext:
+        """The platform of another worker, in which some parts are not the usual ones."""
+        return replace(self.context, **parts)
+
+    async def submit(
+        self,
+        *rows: str,
+        chunk_rows: int = 1000,
+        action_id: str | None = None,
+        started_at: datetime | None = None,
+        **fields: Any,
+    ) -> Job:
+        """Store a file of these rows and its action, PROCESSING since ``started_at`` (now)."""
+        action_id = action_id or str(ObjectId())
+        data = contacts_csv(*rows)
+        scanner = SpanScanner(delimiter=",", chunk_rows=chunk_rows, chunk_bytes=3 * 1024**2, max_field_bytes=10_000)
+        scanner.feed(data)
+        scan = scanner.finish()
+        keys = f"{action_id}/upload.csv", f"{action_id}/spans"
+        await self.storage.put(keys[0], data)
+        await self.storage.put(keys[1], scan.index.to_bytes())
+        # The database keeps milliseconds.
+        now = datetime.now(UTC)
+        now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        action = action_document(
+            **{
+                "_id": action_id,
+                "status": Status.PROCESSING,
+                "totalCount": scan.row_count,
+                "chunkCount": len(scan.index),
+                **Counts().to_document(),
+                "columns": list(COLUMNS),
+                "delimiter": ",",
+                "fileSize": len(data),
+                "sha256": hashlib.sha256(data).hexdigest(),
+                "storageKey": keys[0],
+                "spansKey": keys[1],
+                "createdAt": now,
+                "updatedAt": now,
+                **fields,
+            }
+        )
+        await self.store.actions.add(action)
+        source = Source(
+            account_id="default",
+            entity_type="Contact",
+            action_type="BULK_UPDATE",
+            storage_key=keys[0],
+            columns=COLUMNS,
+            row_count=scan.row_count,
+            chunk_count=len(scan.index),
+            started_at=started_at or now,
+        )
+        chunks = [
+            Chunk(
+                action_id=action_id,
+                index=index,
+                span=ByteRange(start=span.start, end=span.end, first_row=span.first_row, rows=span.rows),
+                source=source,
+            )
+            for index, span in enumerate(scan.index.spans(0, len(scan.index)))
+        ]
+        return Job(action_id, chunks)
+
+    async def run(self, *chunks: Chunk) -> None:
+        """Run chunks one after another."""
+        for chunk in chunks:
+            await process(chunk, self.context)
+
+    async def finish(self, job: Job) -> Job:
+        """Run what an action has not run yet, and end it."""
+        await self.run(*job.chunks)
+        assert (await complete_if_done(self.context, job.action_id, len(job.chunks))).progress.complete
+        return job
+
+    async def outcomes(self, job: Job) -> list[ChunkOutcome]:
+        found = await self.store.ledger.outcomes(job.chunk_ids)
+        return [found[name] for name in job.chunk_ids]
+
+    async def contacts(self) -> dict[str, dict[str, Any]]:
+        """Every contact by its id."""
+        return {contact["id"]: contact async for contact in self.database["contacts"].find()}
+
+    async def names(self) -> dict[str, str]:
+        return {key: contact["name"] for key, contact in (await self.contacts()).items()}
+
+    async def state(self, job: Job) -> State:
+        return State(
+            await self.store.actions.get(job.action_id),
+            await self.store.ledger.outcomes([chunk_id(job.action_id, index) for index in range(len(job.chunks) + 1)]),
+            await self.contacts(),
+        )
