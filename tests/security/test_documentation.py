@@ -12,8 +12,9 @@ import pytest
 
 from tests.support.paths import ROOT
 from tests.support.secured import Guarded
+from tests.support.sessions import sessions
 
-PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+SESSIONS = sessions("docs/security.md")
 
 #: What differs from run to run.
 VARYING = (
@@ -28,25 +29,17 @@ KEY_ID = re.compile(r"\b[0-9a-f]{16}\b")
 ACCOUNT = "page"
 
 
-def sessions() -> list[list[tuple[str, str]]]:
-    """The console blocks: commands, each with the answer below it."""
-    return [
-        [(command, answer.strip()) for command, _, answer in (part.partition("\n") for part in block.split("$ ")[1:])]
-        for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
-    ]
-
-
 def comparable(text: str) -> str:
     for pattern, replacement in VARYING:
         text = pattern.sub(replacement, text)
     return KEY_ID.sub("an id", text).replace(ACCOUNT, "acme")
 
 
-def test_the_page_has_sessions() -> None:
-    assert [len(session) for session in sessions()] == [6, 3, 6]
+def test_the_page_has_SESSIONS -> None:
+    assert [len(session) for session in SESSIONS] == [6, 3, 6]
 
 
-@pytest.mark.parametrize("session", sessions(), ids=["keys", "tokens", "limits"])
+@pytest.mark.parametrize("session", SESSIONS, ids=["keys", "tokens", "limits"])
 def test_a_session_of_the_page_is_what_happens(
     guarded: Guarded, tmp_path: Path, session: list[tuple[str, str]]
 ) -> None:
