@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,9 @@ def write(directory: Path, tables: Sequence[Table], figures: dict[str, Any]) -> 
     machine = {"cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()}
     document = {"machine": machine, **figures}
     (directory / "benchmark.json").write_text(json.dumps(document, indent=1, ensure_ascii=False), encoding="utf-8")
-    if runs := [run for run in figures.get("end to end", ()) if run.get("kind") == "new"]:
+    if find_spec("matplotlib") is None:
+        say("matplotlib is not installed: no plot is drawn")
+    elif runs := [run for run in figures.get("end to end", ()) if run.get("kind") == "new"]:
         draw(runs, directory / "benchmark.svg")
 
 
