@@ -35,7 +35,7 @@ def comparable(text: str) -> str:
     return KEY_ID.sub("an id", text).replace(ACCOUNT, "acme")
 
 
-def test_the_page_has_SESSIONS -> None:
+def test_the_page_has_sessions() -> None:
     assert [len(session) for session in SESSIONS] == [6, 3, 6]
 
 
