@@ -10,6 +10,7 @@ from aiohttp import StreamReader
 from aiohttp.base_protocol import BaseProtocol
 
 from app.settings import Settings
+from tests.support.clocks import without_waiting
 from web.errors import ApiError
 from web.upload.stream import UploadStream
 
@@ -41,9 +42,10 @@ async def test_what_arrives_is_read_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("reading", ["read", "readline"])
+@without_waiting
 async def test_silence_is_refused(reading: str) -> None:
-    body, _ = arriving(upload_idle_timeout=0.05)
-    told = (408, "UPLOAD_TOO_SLOW", "Nothing arrived for 0.05 seconds.")
+    body, _ = arriving(upload_idle_timeout=30)
+    told = (408, "UPLOAD_TOO_SLOW", "Nothing arrived for 30 seconds.")
     assert await refused(getattr(body, reading)()) == told
 
 
@@ -55,20 +57,21 @@ async def test_an_upload_that_lasts_too_long_is_refused_even_while_it_arrives(bu
     assert await refused(body.read(1)) == told
 
 
+@without_waiting
 async def test_a_byte_now_and_then_is_refused() -> None:
-    body, content = arriving(upload_idle_timeout=0.05, upload_min_rate=1000)
+    body, content = arriving(upload_idle_timeout=30, upload_timeout=3600, upload_min_rate=10)
 
     async def dribble() -> None:
         while True:
             content.feed_data(b"x")
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(1)
 
     async def read_all() -> None:
         while True:
             await body.read(1)
 
     task = asyncio.create_task(dribble())
-    assert await refused(read_all()) == (408, "UPLOAD_TOO_SLOW", "The upload is slower than 1000 bytes per second.")
+    assert await refused(read_all()) == (408, "UPLOAD_TOO_SLOW", "The upload is slower than 10 bytes per second.")
     task.cancel()
 
 
