@@ -10,16 +10,19 @@ MINUTES ?= 10
 SEED ?= 0
 N ?= 3
 
-.PHONY: help run serve cluster test test-fast lint audit services bench bench-large profile soak clean
+.PHONY: help run serve cluster test test-fast test-integration test-e2e test-faults lint audit services bench bench-large profile soak clean
 
 help: ## List the targets
-	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@echo "setting up the Python environment"
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is needed.")'
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@# The launcher, tests and benchmarks are no part of what is installed; here they are found from any directory.
+	@$(BIN)/python -c 'import pathlib, sysconfig; \
+		pathlib.Path(sysconfig.get_path("purelib"), "checkout.pth").write_text(f"{pathlib.Path.cwd()}\n")'
 	@touch $@
 
 run: $(VENV)/.ready ## Start everything, import a sample file, show what became of it (ROWS=10000)
@@ -48,10 +51,19 @@ audit: $(VENV)/.ready ## Known vulnerabilities of the pinned dependencies, where
 		$(AUDIT)/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --vulnerability-service osv; \
 	else echo "audit: the advisory service (osv.dev) cannot be reached from here, so nothing was checked"; exit 3; fi
 
-test-fast: $(VENV)/.ready ## The tests that need no service
-	@$(BIN)/python -m pytest tests/unit
+test-fast: $(VENV)/.ready ## The tests that need no service, without the slow ones (1 min)
+	@$(BIN)/python -m pytest -n 2 -m "not slow" tests/unit
 
-test: lint ## All checks and all tests, on real services of their own
+test-integration: $(VENV)/.ready ## The tests of parts of the platform, on real services (5 min)
+	@$(BIN)/python -m pytest -n 2 tests/integration
+
+test-e2e: $(VENV)/.ready ## The tests of whole workers: what clients and attackers meet (8 min)
+	@$(BIN)/python -m pytest -n 2 tests/e2e tests/security
+
+test-faults: $(VENV)/.ready ## The tests in which processes die and services are away (12 min)
+	@$(BIN)/python -m pytest -n 3 tests/faults
+
+test: lint ## All checks and all tests, on real services of their own (30 min)
 	@$(BIN)/python -m stack fetch
 	@# The S3 server is built with Go, the gateway is nginx. Without them their tests are skipped, but not in CI.
 	@for service in s3 gateway; do \

@@ -15,10 +15,21 @@ from stack.clients import NEWMAN
 from stack.downloads import LIBRARY, fetch
 from stack.errors import Cancellation
 from tests.support.namespaces import namespace
+from tests.support.paths import ROOT
 from tests.support.secure_kafka import SecureKafka
 from tests.support.workers import Worker
 
 pytest_plugins = ["tests.support.figures", "tests.support.scheduler"]
+
+#: The marker of a test, by its folder.
+TIERS = {"unit": "unit", "integration": "integration", "e2e": "e2e", "security": "e2e", "faults": "faults"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with its tier."""
+    for item in items:
+        item.add_marker(TIERS[item.path.relative_to(ROOT / "tests").parts[0]])
+
 
 # How long an example takes says nothing where several processes of tests share a processor.
 hypothesis.settings.register_profile(

@@ -26,9 +26,12 @@ class Worker:
         directory: Path,
         inject: dict[str, dict[str, Any]] | None = None,
         level: str = "info",
+        python: Path | None = None,
     ) -> None:
+        """Describe it. ``python``: of another environment than this one; the worker then runs in its directory."""
         self.inject = inject
         self.level = level
+        self.python = python
         self.port = int(environment.get("PORT") or free_port())
         self.directory = directory
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -53,7 +56,8 @@ class Worker:
             environment = {**environment, "INJECT": json.dumps(self.inject)}
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "faust", "-A", app, "worker", "-l", self.level],
+                [str(self.python or sys.executable), "-m", "faust", "-A", app, "worker", "-l", self.level],
+                cwd=self.directory if self.python else None,
                 env=environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,

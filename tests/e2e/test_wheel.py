@@ -1,0 +1,106 @@
+"""What is installed: a wheel without launcher, tests and benchmarks, which runs away from the checkout."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import venv
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.files import contacts_csv
+from tests.support.paths import ROOT
+from tests.support.workers import Worker
+
+#: The packages of a worker.
+SHIPPED = {"agents", "app", "tables", "web"}
+#: What a checkout has beside what git keeps.
+LOCAL = shutil.ignore_patterns(".*", "build", "data", "*.egg-info", "__pycache__")
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    done = subprocess.run(
+        list(map(str, command)), cwd=cwd, env=outside(), capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def outside() -> dict[str, str]:
+    """The environment without a path into the checkout."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
+@pytest.fixture(scope="module")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the wheel and the source distribution of a copy of the checkout, made without an index."""
+    source, built = tmp_path_factory.mktemp("source") / "copy", tmp_path_factory.mktemp("built")
+    shutil.copytree(ROOT, source, ignore=LOCAL)
+    build = f"from setuptools.build_meta import *; build_wheel({str(built)!r}); build_sdist({str(built)!r})"
+    run(sys.executable, "-c", build, cwd=source)
+    return built
+
+
+@pytest.fixture(scope="module")
+def python(distributions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment in which the wheel is, and beside it only what pip would install: the dependencies."""
+    directory = tmp_path_factory.mktemp("environment")
+    venv.create(directory, symlinks=True)
+    program = directory / "bin" / "python"
+    [wheel] = distributions.glob("*.whl")
+    install = ("install", "--quiet", "--disable-pip-version-check", "--no-index", "--no-deps", wheel)
+    run(sys.executable, "-m", "pip", "--python", program, *install, cwd=directory)
+    # A directory of a .pth file is looked into for packages, but not for .pth files: the checkout stays unseen.
+    [own] = directory.glob("lib/*/site-packages")
+    (own / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    return program
+
+
+def test_wheel_has_the_worker_alone(distributions: Path) -> None:
+    [wheel] = distributions.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        tops = {name.partition("/")[0] for name in archive.namelist()}
+    assert {top for top in tops if not top.endswith(".dist-info")} == SHIPPED
+
+
+def test_source_distribution_has_the_worker_alone(distributions: Path) -> None:
+    [sdist] = distributions.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        folders = {path.parts[1] for path in map(Path, archive.getnames()) if len(path.parts) > 2}
+    assert {folder for folder in folders if not folder.endswith(".egg-info")} == SHIPPED
+
+
+def test_wheel_is_what_is_imported(python: Path, tmp_path: Path) -> None:
+    """The other tests of this file would show nothing if the checkout were found."""
+    where = "import app, web, importlib.util as u; print(app.__file__, web.__file__, u.find_spec('stack'))"
+    app, web, stack = run(python, "-c", where, cwd=tmp_path).split()
+    assert all(Path(file).is_relative_to(python.parents[1]) for file in (app, web))
+    assert stack == "None"
+
+
+def test_wheel_offers_the_worker(python: Path, tmp_path: Path) -> None:
+    assert "--web-port" in run(python, "-m", "faust", "-A", "app", "worker", "--help", cwd=tmp_path)
+    assert "verify" in run(python, "-m", "app", "--help", cwd=tmp_path)
+
+
+@pytest.fixture
+def installed(python: Path, environment: dict[str, str], tmp_path: Path) -> Iterator[Worker]:
+    """A worker of the wheel."""
+    worker = Worker(environment, tmp_path / "worker", python=python)
+    yield worker.start()
+    worker.kill()
+    worker.client.close()
+
+
+def test_wheel_imports_a_file(installed: Worker) -> None:
+    action = installed.submit(contacts_csv("a,Ada,ada@example.com,active", "b,Bo,bo@example.com,active"))
+    assert installed.wait_ended(action)["successCount"] == 2
+    assert "<html" in installed.client.get("/docs").text
+    assert installed.stop() == 0
