@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import SecretStr
 
+from app.settings import Settings
 from tests.support.paths import ROOT
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / ".github").rglob("*.md")])
@@ -17,6 +19,10 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
 WORKFLOW: dict[str, Any] = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())
 STEPS: list[dict[str, Any]] = WORKFLOW["jobs"]["test"]["steps"]
+SETTINGS = {name.upper(): field for name, field in Settings.model_fields.items()}
+SETTING_ROWS = re.findall(
+    r"^\| (`[A-Z].*?) \| (.*?) \|", (ROOT / "docs/reference/settings.md").read_text(), re.MULTILINE
+)
 
 #: Folders whose files the documents name.
 FOLDERS = "app|agents|tables|web|stack|benchmarks|tests|deploy|docs"
@@ -105,6 +111,32 @@ def test_versions_agree() -> None:
     assert newest == PROJECT["version"]
     [supported, *_] = re.findall(r"^\| (\d+\.\d+) \| yes", (ROOT / "SECURITY.md").read_text(), re.MULTILINE)
     assert newest.startswith(f"{supported}.")
+
+
+def shown_default(name: str) -> str | None:
+    """The default of a setting as a document shows it; None where it depends on the place."""
+    field = SETTINGS[name]
+    if field.default_factory:
+        return None
+    value = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@pytest.mark.parametrize("names, defaults", SETTING_ROWS, ids=lambda cell: cell if cell.isupper() else "")
+def test_settings_have_the_default_that_is_shown(names: str, defaults: str) -> None:
+    shown = re.findall("`([^`]+)`", defaults)
+    expected = [shown_default(name) for name in re.findall("`([^`]+)`", names)]
+    if len(shown) == len(expected) and None not in expected:
+        assert shown == expected
+
+
+def test_production_sets_settings_that_exist() -> None:
+    blocks = re.findall(
+        r"^```sh\n(.*?)^```", (ROOT / "docs/how-to/production.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    names = re.findall(r"^([A-Z_]+)=", "".join(blocks), re.MULTILINE)
+    assert names
+    assert set(names) <= set(SETTINGS)
 
 
 def test_workflow_runs_make_test() -> None:
