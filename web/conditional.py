@@ -14,12 +14,23 @@ from web.openapi.operations import Answer, Header
 #: It may be kept, by the client alone, and is to be asked for again each time, which then costs a 304.
 _REVALIDATED = {"Cache-Control": "private, no-cache"}
 
-#: The headers of such an answer, for its description.
-CONDITIONAL = {
-    "ETag": Header("To be sent back in `If-None-Match`.", '"5f8c0d54f0b54f8f8c2b8ba4f1f5c2ea"'),
-    "Cache-Control": Header("It may be kept, and is asked for again.", "private, no-cache"),
-}
-UNCHANGED = Answer("The client has it already.", headers=CONDITIONAL)
+
+def conditional_headers(cache_control: str) -> dict[str, Header]:
+    """Return the headers of such an answer, for its description."""
+    return {
+        "ETag": Header("To be sent back in `If-None-Match`.", '"5f8c0d54f0b54f8f8c2b8ba4f1f5c2ea"'),
+        "Cache-Control": Header("It may be kept, and is asked for again.", cache_control),
+    }
+
+
+def unchanged(headers: Mapping[str, Header]) -> Answer:
+    """Return the answer to a client that has it (304), for the description."""
+    return Answer("The client has it already.", headers=headers)
+
+
+#: What is described of :func:`conditional_json`.
+CONDITIONAL = conditional_headers("private, no-cache")
+UNCHANGED = unchanged(CONDITIONAL)
 
 
 def tag_of(body: bytes) -> str:

@@ -7,23 +7,23 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
 
-from app.domain.nearest import nearest
+from app.domain.nearest import suggestion
 from app.domain.printable import printable
-from web.errors import Fault, refusal
+from web.errors.catalogue import UNKNOWN_FIELD, UNKNOWN_PARAMETER
+from web.errors.problem import ApiError, Problem, refusal
 
 
 class Input(BaseModel):
     """Values by name, all of them text: a query, a form, headers.
 
-    All that is wrong is told, in the order in which the fields are declared; what nobody knows comes last.
+    All that is wrong is reported, in the order in which the fields are declared; unknown names come last.
     """
 
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, arbitrary_types_allowed=True)
 
-    #: What a name is called that the model does not have, and the code of that mistake; None: it is not looked at.
-    unknown: ClassVar[tuple[str, str] | None] = None
+    #: The problem of a name that the model does not have; None: such a name is ignored.
+    unknown: ClassVar[Problem | None] = None
 
     @classmethod
     def read(cls, sent: Mapping[str, str]) -> Self:
@@ -38,8 +38,11 @@ class Input(BaseModel):
         return value
 
     @classmethod
-    def check(cls, sent: Mapping[str, str]) -> tuple[Self | None, list[Fault]]:
-        """Return what was sent, None when a value is wrong, and all that is wrong with it."""
+    def check(cls, sent: Mapping[str, str]) -> tuple[Self | None, list[ApiError]]:
+        """Return what was sent, None when a value is wrong or missing, and all that is wrong with what was sent.
+
+        A model that requires a value says itself how its absence is reported.
+        """
         # By the names of the model, because a header may be written in another case.
         names = cls.names()
         value, faults = None, []
@@ -47,8 +50,9 @@ class Input(BaseModel):
             value = cls.model_validate({name: sent[name] for name in names if name in sent})
         except ValidationError as error:
             faults = [
-                Fault(str(wrong["loc"][0]), wrong["type"], wrong["msg"])
-                for wrong in error.errors(include_url=False, include_context=False)
+                wrong["ctx"]["error"].fault.at(str(wrong["loc"][0]))
+                for wrong in error.errors(include_url=False)
+                if wrong["type"] != "missing"
             ]
         return value, faults + cls._unknown(sent, names)
 
@@ -58,21 +62,19 @@ class Input(BaseModel):
         return [field.alias or name for name, field in cls.model_fields.items()]
 
     @classmethod
-    def _unknown(cls, sent: Iterable[str], names: list[str]) -> list[Fault]:
+    def _unknown(cls, sent: Iterable[str], names: list[str]) -> list[ApiError]:
         if cls.unknown is None:
             return []
-        what, code = cls.unknown
+        unknown = {name: printable(name, 40) for name in sent if name not in names}
         return [
-            Fault(printable(name, 40), code, unknown_message(what, name, names))
-            for name in dict.fromkeys(sent)
-            if name not in names
+            cls.unknown(name=shown, suggestion=suggestion(name, names)).at(shown) for name, shown in unknown.items()
         ]
 
 
 class Query(Input):
     """The parameters behind the ``?`` of an address."""
 
-    unknown = ("query parameter", "UNKNOWN_PARAMETER")
+    unknown = UNKNOWN_PARAMETER
 
 
 class NoParameters(Query):
@@ -82,31 +84,34 @@ class NoParameters(Query):
 class Form(Input):
     """The fields of a form."""
 
-    unknown = ("field", "UNKNOWN_FIELD")
+    unknown = UNKNOWN_FIELD
 
 
-def unknown_message(what: str, name: str, known: list[str]) -> str:
-    """Return what a client is told of a name that nobody knows: the nearest known one, or all of them."""
-    meant = nearest(name, known)
-    shown = f'There is no {what} "{printable(name, 40)}"'
-    if meant is not None:
-        return f"{shown}: did you mean {meant}?"
-    return f"{shown}. There is: {', '.join(known)}." if known else f"{shown}: there is none here."
+class _InvalidValue(ValueError):
+    """Carries an error through pydantic, which collects errors of this kind only."""
+
+    def __init__(self, fault: ApiError) -> None:
+        super().__init__(fault)
+        self.fault = fault
 
 
-def reads(read: Callable[[str], Any], code: str, schema: Any = str) -> PlainValidator:
+def reads(read: Callable[[str], Any], problem: Problem | None = None, schema: Any = str) -> PlainValidator:
     """Annotate a field with how its text is read.
 
     Args:
-        read: Returns the value; its ``ValueError`` is what the client is told.
-        code: The code of that error.
+        read: Returns the value. It raises ``ApiError``, or ``ValueError`` with the ``reason`` of ``problem``.
+        problem: What a ``ValueError`` means; None: any text can be read, or ``read`` says it itself.
         schema: The type, or the annotated type, of a text that is right, for the description of the API.
     """
 
     def validate(text: str) -> Any:
         try:
             return read(text)
+        except ApiError as error:
+            raise _InvalidValue(error) from None
         except ValueError as error:
-            raise PydanticCustomError(code, str(error)) from None
+            if problem is None:
+                raise
+            raise _InvalidValue(problem(reason=error)) from None
 
     return PlainValidator(validate, json_schema_input_type=schema)

@@ -9,16 +9,19 @@ for one that asks to be expected in an unknown way. aiohttp and Faust have no se
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
+from faust.web import View
 from faust.web.drivers.aiohttp import Web
 
-from web.errors import BAD_REQUEST, ApiError, internal
-from web.middleware.chain import error_response, of_http
+from web.errors.catalogue import INTERNAL, INVALID_HTTP
+from web.middleware.errors import error_response, of_http
+from web.middleware.request_ids import new_id
 from web.middleware.response_headers import on_response_prepare, protect
+from web.request_state import REQUEST_ID
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +41,14 @@ class _Connection(web.RequestHandler):
         """Answer a request that is not HTTP, or that failed before or behind all middlewares; then close."""
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun, and cannot be replaced by an error")
-        request["id"] = uuid.uuid4().hex
+        request[REQUEST_ID] = new_id()
         if status < 500:
             # Whoever connects can cause this, so it is neither an error of ours nor worth a traceback.
-            log.info("request %s: cannot be read: %s", request["id"], type(exc).__name__)
-            error = ApiError(status, "The request is not valid HTTP.", BAD_REQUEST)
+            log.info("request %s: cannot be read: %s", request[REQUEST_ID], type(exc).__name__)
+            error = INVALID_HTTP()
         else:
-            log.error("request %s failed", request["id"], exc_info=exc)
-            error = internal()
+            log.error("request %s failed", request[REQUEST_ID], exc_info=exc)
+            error = INTERNAL()
         response = error_response(request, error)
         protect(response)
         response.force_close()
@@ -90,9 +93,17 @@ class ApiRunner(web.AppRunner):
 
 
 class ApiWeb(Web):  # type: ignore[misc]
-    """Faust's web server, with headers and errors of our own on every answer."""
+    """Faust's web server, with headers and errors of our own on every answer, whose handlers say which view's they are.
+
+    Faust wraps a view into a function, behind which nobody sees it (``_wrap_into_asyncdef`` is not public).
+    """
 
     def __init__(self, app: Any, **options: Any) -> None:
         super().__init__(app, **options)
         self.web_app.on_response_prepare.append(on_response_prepare)
         self._runner = ApiRunner(self.web_app, access_log=None)
+
+    def _wrap_into_asyncdef(self, handler: View) -> Handler:
+        # Bound to its view, which the middlewares ask for the operation.
+        bound: Handler = handler.__call__
+        return bound

@@ -21,9 +21,15 @@ Tiers = Mapping[str, Mapping[str, int]]
 class TooManyActive(Exception):
     """An account has as many actions that have not ended as it may have."""
 
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The account may have {limit} actions that have not ended, and has them.")
+
 
 class StorageFull(Exception):
     """The files of an account would have more bytes than they may have."""
+
+    def __init__(self, limit: int, stored: int) -> None:
+        super().__init__(f"The files of the account may have {limit} bytes together, and have {stored} already.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 #: How alike two names must be, from 0 to 1 (``difflib``), and how much of a name is looked at, characters.
 _ALIKE, _LOOKED_AT = 0.7, 64
@@ -17,6 +17,14 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     folded = {fold(candidate): candidate for candidate in known}
     found = difflib.get_close_matches(fold(name), folded, n=1, cutoff=_ALIKE)
     return folded[found[0]] if found else None
+
+
+def suggestion(name: str, known: Collection[str]) -> str:
+    """Return the end of a sentence that says of a name that there is none: the nearest known one, or all of them."""
+    meant = nearest(name, known)
+    if meant is not None:
+        return f": did you mean {meant}?"
+    return f". There is: {', '.join(known)}." if known else ": there is none here."
 
 
 def fold(name: str) -> str:

@@ -32,6 +32,9 @@ KEY_HEADER = "X-API-Key"
 #: Another scheme of the header ``Authorization`` is a gateway's affair, not ours.
 _BEARER = re.compile(r"bearer(?: +(.*))?", re.IGNORECASE | re.DOTALL)
 
+#: Why a key is refused: which of these it is, is nobody's business who does not have a valid one.
+INVALID_KEY = "The API key is not valid: it is unknown, expired or revoked."
+
 #: Most keys that are remembered at once.
 _MAX_KEYS = 1024
 
@@ -82,6 +85,12 @@ def _verifier(settings: Settings) -> TokenVerifier | None:
     return None
 
 
+def what_to_send(*, takes_tokens: bool) -> str:
+    """Return the sentence that asks for a credential."""
+    token = " or a bearer token (Authorization)" if takes_tokens else ""
+    return f"Please send an API key ({KEY_HEADER}){token}."
+
+
 class AnonymousAuthenticator:
     """``AUTH_MODE=none``: everybody may do everything, for the account that they name."""
 
@@ -121,13 +130,12 @@ class Credentials:
             return await self._key(keys[0])
         if tokens:
             return await self._token(tokens[0].rstrip(" "))
-        token = " or a bearer token (Authorization)" if self.takes_tokens else ""
-        raise MissingCredential(f"Please send an API key ({KEY_HEADER}){token}.")
+        raise MissingCredential(what_to_send(takes_tokens=self.takes_tokens))
 
     async def _key(self, sent: str) -> Principal:
         key = await self.keys.get(fingerprint(sent)) if is_key(sent) else None
         if key is None or key.state(datetime.now(UTC)) != KeyState.ACTIVE:
-            raise Unauthenticated("The API key is not valid: it is unknown, expired or revoked.")
+            raise Unauthenticated(INVALID_KEY)
         return key.principal
 
     async def _token(self, sent: str) -> Principal:

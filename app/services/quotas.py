@@ -75,13 +75,11 @@ def _any(limits: AccountLimits) -> bool:
 async def _count(context: AppContext, account_id: str, size: int, limits: AccountLimits) -> None:
     actions = context.store.actions
     if limits.active_actions and await actions.active(account_id) >= limits.active_actions:
-        raise TooManyActive(f"The account may have {limits.active_actions} actions that have not ended, and has them.")
+        raise TooManyActive(limits.active_actions)
     if limits.stored_bytes:
         stored = await actions.stored_bytes(account_id)
         if stored + size > limits.stored_bytes:
-            raise StorageFull(
-                f"The files of the account may have {limits.stored_bytes} bytes together, and have {stored} already."
-            )
+            raise StorageFull(limits.stored_bytes, stored)
 
 
 def _same(standing: dict[str, Any], action: dict[str, Any]) -> dict[str, Any]:

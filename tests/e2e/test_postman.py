@@ -32,7 +32,7 @@ def test_every_route_and_method_is_in_the_collection() -> None:
             if sent_method == method and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", route.path), path)
         }
         for route in ROUTES
-        for method in route.needs
+        for method in route.operations
     }
     assert [route for route, found in met.items() if not found] == []
     assert set(sent) - set().union(*met.values()) == NO_ROUTE

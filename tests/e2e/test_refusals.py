@@ -343,7 +343,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 def routes_with_an_id() -> list[tuple[str, str]]:
     return [
         (method.upper(), path)
-        for path, view, _ in ROUTES
+        for path, view in ROUTES
         if "{action_id}" in path
         for method in METHODS
         if getattr(view, method) is not getattr(ApiView, method)

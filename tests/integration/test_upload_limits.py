@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from app.adapters.storage import LocalStorage, OutOfSpace
 from app.adapters.storage.identity import MARKER
 from tests.support.bench import Bench
-from web.errors import ApiError
+from web.errors.problem import ApiError
 from web.upload.handler import receive
 
 Client = TestClient[web.Request, web.Application]

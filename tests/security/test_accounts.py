@@ -134,7 +134,7 @@ def with_an_id() -> list[tuple[str, str]]:
         (method, route.path)
         for route in ROUTES
         if "{" in route.path
-        for declared in route.needs
+        for declared in route.operations
         for method in ((declared, "HEAD") if declared == "GET" else (declared,))
     ]
 
@@ -168,7 +168,9 @@ def test_an_account_sees_its_own_things(neighbours: Neighbours, method: str, pat
         assert neighbours.house.ask(neighbours.owner, method, one).status_code == 200
 
 
-@pytest.mark.parametrize("path", [route.path for route in ROUTES if "{" not in route.path and "GET" in route.needs])
+@pytest.mark.parametrize(
+    "path", [route.path for route in ROUTES if "{" not in route.path and "GET" in route.operations]
+)
 def test_lists_have_nothing_of_another_account(neighbours: Neighbours, path: str) -> None:
     shown = neighbours.house.get(neighbours.other, path).text
     for thing in (neighbours.action_id, neighbours.waiting_id, "secret of an account", neighbours.owner):

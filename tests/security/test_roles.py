@@ -16,9 +16,9 @@ from web.routes import ROUTES
 
 #: Every method of every route, and the role that it needs.
 WAYS = [
-    (method, re.sub(r"\{\w+\}", "0" * 24, route.path), need)
+    (method, re.sub(r"\{\w+\}", "0" * 24, route.path), operation.role)
     for route in ROUTES
-    for declared, need in route.needs.items()
+    for declared, operation in route.operations.items()
     for method in ((declared, "HEAD") if declared == "GET" else (declared,))
 ]
 

@@ -102,7 +102,7 @@ def everything(worker: Worker, **headers: str) -> list[httpx.Response]:
         asked = [
             pool.submit(ask, method, re.sub(r"\{\w+\}", "6b04d285235ca65e4442eb33", route.path))
             for route in ROUTES
-            for method in route.needs
+            for method in route.operations
         ]
         return [done.result() for done in asked]
 

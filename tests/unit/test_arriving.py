@@ -11,7 +11,7 @@ from aiohttp.base_protocol import BaseProtocol
 
 from app.settings import Settings
 from tests.support.clocks import without_waiting
-from web.errors import ApiError
+from web.errors.problem import ApiError
 from web.upload.stream import UploadStream
 
 
@@ -75,17 +75,17 @@ async def test_a_byte_now_and_then_is_refused() -> None:
     task.cancel()
 
 
-async def test_what_belongs_to_the_file_or_is_given_back_is_not_counted() -> None:
+async def test_what_count_as_file_or_is_given_back_is_not_counted() -> None:
     body, content = arriving()
     for _ in range(100):
         content.feed_data(b"x" * 2**16)
-        body.belongs_to_the_file(len(await body.read(2**16)))
+        body.count_as_file(len(await body.read(2**16)))
     for _ in range(100):
         content.feed_data(b"x" * 2**16)
         data = await body.read(2**16)
         with pytest.warns(DeprecationWarning):
             body.unread_data(data)
-        body.belongs_to_the_file(len(await body.read(2**16)))
+        body.count_as_file(len(await body.read(2**16)))
 
 
 async def test_beside_the_file_not_more_than_an_envelope_is_read() -> None:

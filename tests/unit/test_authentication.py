@@ -6,7 +6,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 from pydantic import SecretStr
 
@@ -16,8 +15,10 @@ from app.domain.api_keys import new_key
 from app.services.authentication import AnonymousAuthenticator, ApiKeyCache, Credentials, open_authenticator
 from app.settings import Settings
 from tests.support.issuer import AUDIENCE, ISSUER, SECRET, token
-from web.errors import ApiError
+from tests.support.requests import request_to
+from web.errors.problem import ApiError
 from web.middleware.access import access_control
+from web.views.actions import ActionsView
 
 #: No test here may get as far as the database.
 NO_DATABASE = cast(Any, None)
@@ -145,17 +146,13 @@ def test_issuer_audience_and_leeway_are_those_of_the_settings() -> None:
 
 async def challenge(auth: Any) -> ApiError:
     """The answer to a request without a credential."""
-    request = make_mocked_request("GET", "/bulk-actions")
-    resource = SimpleNamespace(canonical="/bulk-actions")
-    request._match_info = cast(Any, SimpleNamespace(route=SimpleNamespace(resource=resource), http_exception=None))
-    request["id"] = "x"
+    request = request_to(ActionsView)
     context = cast(Any, SimpleNamespace(settings=settings(), authenticator=auth))
     with pytest.raises(ApiError) as error:
         await access_control(lambda: context)(request, NO_DATABASE)
     return error.value
 
 
-@pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning")
 @pytest.mark.parametrize("tokens", [True, False])
 async def test_only_what_is_switched_on_is_offered(tokens: bool) -> None:
     """Who is told to send a token where none are taken looks for the mistake in the wrong place."""
@@ -163,5 +160,5 @@ async def test_only_what_is_switched_on_is_offered(tokens: bool) -> None:
     told = await challenge(open_authenticator(configured, NO_DATABASE))
     assert ("bearer token" in told.message) is tokens
     assert "X-API-Key" in told.message
-    offered = (told.headers or {})["WWW-Authenticate"]
+    offered = told.headers["WWW-Authenticate"]
     assert ("Bearer" in offered, "ApiKey" in offered) == (tokens, True)

@@ -7,25 +7,22 @@ from typing import Any
 import orjson
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import make_mocked_request
 from aiokafka.errors import KafkaConnectionError
 from bson.errors import InvalidDocument
 from pymongo.errors import ServerSelectionTimeoutError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from web.errors import UNEXPECTED
-from web.middleware.chain import json_errors
-
-pytestmark = pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning")
+from tests.support.requests import request_to
+from web.errors.catalogue import TIMED_OUT
+from web.middleware.errors import errors_to_json
+from web.views.actions import ActionsView
 
 
 async def answer_to(fault: Exception) -> tuple[int, dict[str, Any]]:
     async def view(request: web.Request) -> web.Response:
         raise fault
 
-    request = make_mocked_request("GET", "/bulk-actions")
-    request["id"] = "x"
-    response = await json_errors(request, view)
+    response = await errors_to_json(request_to(ActionsView), view)
     assert isinstance(response, web.Response)
     return response.status, orjson.loads(response.body)  # type: ignore[arg-type]
 
@@ -58,4 +55,4 @@ async def test_a_fault_of_ours_is_no_503(fault: Exception) -> None:
 
 async def test_what_takes_too_long_may_be_anything() -> None:
     status, body = await answer_to(TimeoutError())
-    assert (status, body["error"]) == (503, UNEXPECTED)
+    assert (status, body["error"]) == (503, TIMED_OUT.message)

@@ -7,13 +7,12 @@ from typing import Any, cast
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import make_mocked_request
 
 from app.settings import Settings
-from web.errors import ApiError
+from tests.support.requests import request_to
+from web.errors.problem import ApiError
 from web.middleware.origins import host_is_known, origin_control
-
-pytestmark = pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning")
+from web.views.actions import ActionsView
 
 
 def settings(**changes: Any) -> Settings:
@@ -72,10 +71,7 @@ async def send(method: str, **headers: str) -> int:
         return web.Response(status=201)
 
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    request = make_mocked_request(method, "/bulk-actions", headers={"Host": "127.0.0.1:3000", **named})
-    resource = SimpleNamespace(canonical="/bulk-actions")
-    request._match_info = cast(Any, SimpleNamespace(route=SimpleNamespace(resource=resource), http_exception=None))
-    request["id"] = "x"
+    request = request_to(ActionsView, method, {"Host": "127.0.0.1:3000", **named})
     context = cast(Any, SimpleNamespace(settings=settings()))
     try:
         return int((await origin_control(lambda: context)(request, view)).status)

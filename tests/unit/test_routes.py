@@ -7,41 +7,55 @@ import re
 import pytest
 
 from app.domain.access import Role
+from app.settings import Settings
 from tests.support.paths import ROOT
-from web.routes import ROUTES, Route, needed_role
-from web.views.base import ApiView
+from tests.support.requests import request_to
+from web.routes import ROUTES, Route
+from web.views.base import ApiView, needed_role
+from web.views.health import HealthView
+from web.views.metrics import MetricsView
 
 SECURITY = ROOT / "docs" / "security.md"
+SETTINGS = Settings(_env_file=None)
 METHODS = ("get", "post", "put", "patch", "delete", "options", "search")
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
 def test_every_method_of_a_view_has_its_role_and_no_other_has(route: Route) -> None:
     answered = {name.upper() for name in METHODS if getattr(route.view, name) is not getattr(ApiView, name)}
-    assert set(route.needs) == answered
+    assert set(route.operations) == answered
     assert route.view.head is ApiView.head, "HEAD is answered by GET"
 
 
 def test_only_health_readiness_and_the_description_are_open() -> None:
-    opened = {route.path for route in ROUTES if None in route.needs.values()}
+    opened = {route.path for route in ROUTES for operation in route.operations.values() if operation.role is None}
     assert opened == {"/health", "/ready", "/openapi.json", "/docs"}
 
 
-@pytest.mark.parametrize("path", [route.path for route in ROUTES if "GET" in route.needs])
-def test_head_needs_what_get_needs(path: str) -> None:
-    assert needed_role("HEAD", path) == needed_role("GET", path)
+@pytest.mark.parametrize("view", [route.view for route in ROUTES if "GET" in route.operations])
+def test_head_needs_what_get_needs(view: type[ApiView]) -> None:
+    get, head = (needed_role(request_to(view, method), SETTINGS) for method in ("GET", "HEAD"))
+    assert head == get
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("GET", "/new"), ("PURGE", "/health"), ("get", "/health")])
-def test_what_is_not_declared_is_for_admins(method: str, path: str) -> None:
-    assert needed_role(method, path) == Role.ADMIN
+@pytest.mark.parametrize(
+    ("method", "view"), [("GET", None), ("POST", HealthView), ("PURGE", HealthView), ("SEARCH", HealthView)]
+)
+def test_what_is_not_declared_is_for_admins(method: str, view: type[ApiView] | None) -> None:
+    assert needed_role(request_to(view, method), SETTINGS) == Role.ADMIN
+
+
+@pytest.mark.parametrize(("metrics_auth", "role"), [("required", Role.ADMIN), ("none", None)])
+def test_metrics_open_by_a_setting(metrics_auth: str, role: Role | None) -> None:
+    settings = SETTINGS.model_copy(update={"metrics_auth": metrics_auth})
+    assert needed_role(request_to(MetricsView), settings) == role
 
 
 def test_the_documented_table_is_the_declared_one() -> None:
     rows = re.findall(r"^\| `([A-Z]+) (/[^`]*)` \| (\w+) \|", SECURITY.read_text(encoding="utf-8"), re.MULTILINE)
     declared = [
-        (method, re.sub(r"\{\w+\}", "{id}", route.path), need or "open")
+        (method, re.sub(r"\{\w+\}", "{id}", route.path), operation.role or "open")
         for route in ROUTES
-        for method, need in route.needs.items()
+        for method, operation in route.operations.items()
     ]
     assert rows == declared

@@ -10,16 +10,16 @@ from __future__ import annotations
 import ipaddress
 import logging
 from collections.abc import Callable
-from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from app.context import AppContext
 from app.settings import Settings
-from web.middleware.access import Handler
-from web.openapi.operations import CROSS_SITE, UNKNOWN_HOST
-from web.routes import needed_role
+from web.errors.catalogue import CROSS_SITE, UNKNOWN_HOST
+from web.request_state import REQUEST_ID
+from web.views.base import declared_role, is_served
 
 log = logging.getLogger(__name__)
 
@@ -28,22 +28,20 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _OWN = frozenset({"same-origin", "none"})
 
 
-def origin_control(context: Callable[[], AppContext]) -> Any:
+def origin_control(context: Callable[[], AppContext]) -> Middleware:
     """Return the middleware that refuses what a page of another site has a browser send."""
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        route = request.match_info.route
-        if request.match_info.http_exception is not None or route.resource is None:
+        if not is_served(request):
             return await handler(request)
         # What is open to everybody tells nothing that is worth it, and is asked for by names that nobody lists.
-        is_open = needed_role(request.method, route.resource.canonical) is None
-        if not is_open and not host_is_known(request.headers.get("Host"), context().settings):
-            log.info("request %s: refused: unknown host", request["id"])
-            raise UNKNOWN_HOST.error()
+        if declared_role(request) is not None and not host_is_known(request.headers.get("Host"), context().settings):
+            log.info("request %s: refused: unknown host", request[REQUEST_ID])
+            raise UNKNOWN_HOST()
         if request.method not in _SAFE_METHODS and _is_cross_site(request):
-            log.info("request %s: refused: made by a page of another site", request["id"])
-            raise CROSS_SITE.error()
+            log.info("request %s: refused: made by a page of another site", request[REQUEST_ID])
+            raise CROSS_SITE()
         return await handler(request)
 
     return check

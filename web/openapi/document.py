@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import Any, get_args, get_origin
+from typing import Any, Protocol, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from app.domain.access import Role
-from app.services.authentication import ACCOUNT_HEADER, KEY_HEADER
+from web import headers
+from web.errors.problem import Problem
 from web.inputs import Input
 from web.openapi.operations import (
     AUTHENTICATED_ERRORS,
@@ -21,12 +22,25 @@ from web.openapi.operations import (
     Answer,
     Header,
     Operation,
-    Problem,
-    operation_of,
 )
 
 Json = dict[str, Any]
-Routes = Iterable[tuple[str, type, Mapping[str, Role | None]]]
+
+
+class DescribedRoute(Protocol):
+    """A path and what its methods do."""
+
+    @property
+    def path(self) -> str:
+        """With its parameters in braces."""
+
+    @property
+    def operations(self) -> Mapping[str, Operation]:
+        """By the name of the method."""
+
+
+#: The id of the request in examples of errors.
+_REQUEST_ID = "570aec6c158c425483df8663c9f6d819"
 
 _REF = "#/components/schemas/{model}"
 
@@ -56,14 +70,14 @@ _CREDENTIALS: Mapping[str, Json] = {
     "apiKey": {
         "type": "apiKey",
         "in": "header",
-        "name": KEY_HEADER,
+        "name": headers.API_KEY,
         "description": "An API key, made with `python -m app keys create`.",
     },
     "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "A token of the issuer."},
     "account": {
         "type": "apiKey",
         "in": "header",
-        "name": ACCOUNT_HEADER,
+        "name": headers.ACCOUNT,
         "description": "The account, where no credential is asked for; without it, `default`. "
         "It tells accounts apart, and protects nothing.",
     },
@@ -83,27 +97,20 @@ class _Schema(GenerateJsonSchema):
         return {name: value for name, value in made.items() if (name, value) != ("default", None)}
 
 
-def describe(routes: Routes, *, credential_required: bool) -> Json:
+def describe(routes: Iterable[DescribedRoute], *, credential_required: bool) -> Json:
     """Return the OpenAPI document of these routes.
 
     Args:
-        routes: Each a path, its view, and the role that each of its methods needs.
+        routes: What is served.
         credential_required: Whether a request without a credential is refused.
-
-    Raises:
-        LookupError: a method of a route is not described.
     """
-    operations = [
-        (path, method, need, operation_of(view, method))
-        for path, view, needs in routes
-        for method, need in needs.items()
-    ]
+    operations = [(route.path, method, operation) for route in routes for method, operation in route.operations.items()]
     schemas = _Schemas(operation for *_, operation in operations)
     paths: dict[str, Json] = {}
-    for path, method, need, operation in operations:
-        described = _operation(path, operation, need, schemas)
-        if need is not None:
-            described["security"] = _security(need, credential_required)
+    for path, method, operation in operations:
+        described = _operation(path, operation, schemas)
+        if operation.role is not None:
+            described["security"] = _security(operation.role, credential_required)
         paths.setdefault(path, {})[method.lower()] = described
     return {
         "openapi": "3.1.0",
@@ -121,7 +128,7 @@ def describe(routes: Routes, *, credential_required: bool) -> Json:
             "schemas": schemas.components,
             "parameters": {
                 "RequestId": {
-                    "name": "X-Request-ID",
+                    "name": headers.REQUEST_ID,
                     "in": "header",
                     "description": "A name for the request, found again in the answer and in the logs. "
                     "One of another form is replaced.",
@@ -165,12 +172,12 @@ class _Schemas:
         self.components.update(schema.pop("$defs", {}))
 
 
-def _operation(path: str, operation: Operation, need: Role | None, schemas: _Schemas) -> Json:
+def _operation(path: str, operation: Operation, schemas: _Schemas) -> Json:
     described: Json = {
         "operationId": operation.name,
         "tags": [_tag(path)],
         "summary": operation.summary.rstrip("."),
-        "description": _details(operation, need),
+        "description": _details(operation),
         "parameters": [
             *({"name": name, "in": "path", "required": True, **_IN_PATHS[name]} for name in _names(path)),
             *_parameters(operation.query, "query", schemas),
@@ -180,13 +187,14 @@ def _operation(path: str, operation: Operation, need: Role | None, schemas: _Sch
     }
     if operation.form is not None:
         described["requestBody"] = _upload(operation.form, schemas)
-    described["responses"] = _responses(operation, () if need is None else AUTHENTICATED_ERRORS, schemas)
+    described["responses"] = _responses(operation, schemas)
     return described
 
 
-def _details(operation: Operation, need: Role | None) -> str:
-    door = "Open to everybody." if need is None else f"Needs the role {need}, where a credential is asked for."
-    return f"{operation.details}\n\n{door}" if operation.details else door
+def _details(operation: Operation) -> str:
+    role = operation.role
+    access = "Open to everybody." if role is None else f"Needs the role {role}, where a credential is asked for."
+    return f"{operation.details}\n\n{access}" if operation.details else access
 
 
 def _tag(path: str) -> str:
@@ -197,8 +205,8 @@ def _names(path: str) -> list[str]:
     return re.findall(r"\{(\w+)\}", path)
 
 
-def _security(need: Role, credential_required: bool) -> list[Json]:
-    credentials: list[Json] = [{"apiKey": [need.value]}, {"bearer": [need.value]}]
+def _security(role: Role, credential_required: bool) -> list[Json]:
+    credentials: list[Json] = [{"apiKey": [role.value]}, {"bearer": [role.value]}]
     return credentials if credential_required else [*credentials, {"account": []}, {}]
 
 
@@ -240,8 +248,9 @@ def _upload(form: type[Input], schemas: _Schemas) -> Json:
     }
 
 
-def _responses(operation: Operation, everywhere: Iterable[Problem], schemas: _Schemas) -> Json:
+def _responses(operation: Operation, schemas: _Schemas) -> Json:
     found = {status: _answer(answer, schemas) for status, answer in operation.answers.items()}
+    everywhere = () if operation.role is None else AUTHENTICATED_ERRORS
     by_status: dict[int, list[Problem]] = {}
     for problem in (*operation.problems, *everywhere):
         by_status.setdefault(problem.status, []).append(problem)
@@ -273,15 +282,7 @@ def _problems(status: int, problems: list[Problem], schemas: _Schemas) -> Json:
             "application/json": {
                 "schema": schema,
                 "examples": {
-                    problem.code: {
-                        "value": {
-                            "error": problem.message,
-                            "code": problem.code,
-                            "requestId": "570aec6c158c425483df8663c9f6d819",
-                            **problem.more,
-                        }
-                    }
-                    for problem in problems
+                    problem.code: {"value": problem.example_error().to_body(_REQUEST_ID)} for problem in problems
                 },
             }
         },

@@ -20,6 +20,7 @@ _ID = "6b04d285235ca65e4442eb33"
 
 ActionId = Annotated[str, Field(pattern=r"^[0-9a-f]{24}$", examples=[_ID])]
 Count = Annotated[int, Field(ge=0)]
+_IGNORED = "Columns of the file that the entity does not have."
 #: Not in every answer: absent, never null.
 Absent = SkipJsonSchema[None]
 
@@ -31,7 +32,7 @@ def _model(*examples: dict[str, Any]) -> ConfigDict:
 class FaultOfRequest(BaseModel):
     """One thing that is wrong with a request."""
 
-    model_config = _model({"field": "scheduled_at", "code": "UNKNOWN_FIELD", "message": "There is no such field."})
+    model_config = _model()
 
     field: str | None = Field(description="The field, parameter or header that is wrong; null: none of them.")
     code: str = Field(pattern=r"^[A-Z][A-Z0-9_]+$", description="For a program.")
@@ -86,7 +87,7 @@ class Accepted(BaseModel):
     total_count: Count = Field(description="Rows of the file, exactly.")
     scheduled_at: datetime | None = Field(description="When it will be done, with the offset; null: now.")
     delimiter: str = Field(description="What was taken for the delimiter of the file.")
-    ignored_columns: list[str] = Field(description="Columns of the file that the entity does not have.")
+    ignored_columns: list[str] = Field(description=_IGNORED)
 
 
 _COUNTS = {"totalCount": 4, "processedCount": 4, "successCount": 2, "failureCount": 1, "skippedCount": 1}
@@ -151,7 +152,7 @@ class Action(ListedAction):
     model_config = _model({**_LISTED, "mapping": None, "ignoredColumns": []})
 
     mapping: dict[str, str | None] | None = Field(description="What the columns of the file were said to be.")
-    ignored_columns: list[str] | None = Field(description="Columns of the file that the entity does not have.")
+    ignored_columns: list[str] | None = Field(description=_IGNORED)
 
 
 class Statistics(_Counted):

@@ -1,8 +1,8 @@
-"""How a view describes its methods: what they take, and every answer that they give.
+"""How a view declares its methods: who may use them, what they take, and every answer that they give.
 
-The description stands at the method; ``web/openapi/document.py`` makes the document from all of them. What is the same
-for many methods stands here: :data:`AUTHENTICATED_ERRORS` for the routes that need a credential, :data:`HEADERS` for
-the answers of a status, wherever they are given.
+The declaration stands at the method. The middlewares check requests by it, and ``web/openapi/document.py`` makes the
+description of the API from all of them. What is the same for many methods stands here: :data:`AUTHENTICATED_ERRORS`
+for the methods that need a role, :data:`HEADERS` for the answers of a status, wherever they are given.
 """
 
 from __future__ import annotations
@@ -12,12 +12,20 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
-from app.domain.public_faults import Dependency
-from web.errors import NOT_FOUND, ApiError, Fault, away_message
+from app.domain.access import Role
+from app.settings import Settings
+from web import headers as names
+from web.errors import catalogue
+from web.errors.problem import Problem
 from web.inputs import Input
-from web.openapi.models import Away, Error, TooManyRequests
 
 JSON = "application/json"
+
+#: The methods that a view may have, in the order of the description. HEAD is answered as GET.
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "SEARCH")
+
+#: The role of a method that needs no credential.
+OPEN = None
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -49,33 +57,6 @@ class Answer:
     links: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
-class Problem(NamedTuple):
-    """An answer that is an error: its status, its code, and its message, or one such message.
-
-    An error that says more has a model of its own, and an example of what it says beside the usual.
-    """
-
-    status: int
-    code: str
-    message: str
-    body: type = Error
-    more: Mapping[str, Any] = MappingProxyType({})
-
-    def error(self, message: str | None = None) -> ApiError:
-        """Return the answer that says so, in other words where they are given."""
-        return ApiError(self.status, message or self.message, self.code)
-
-    def fault(self, field: str | None, message: str | None = None) -> Fault:
-        """Return it as one of the things that are wrong with a request, in other words where they are given."""
-        return Fault(field, self.code, message or self.message)
-
-
-def too_many(code: str, message: str, retry_after: int) -> Problem:
-    """Return the problem that the account has asked for more than it may (429), with an example."""
-    more = {"message": message, "retryAfter": retry_after}
-    return Problem(429, code, "Too Many Requests", TooManyRequests, more)
-
-
 @dataclass(frozen=True, slots=True)
 class Operation:
     """What a method does.
@@ -84,6 +65,8 @@ class Operation:
         name: As clients made from the description call it (``operationId``).
         answers: By status, those that are no errors, and those that are not of the form of errors.
         problems: The errors, without those of :data:`AUTHENTICATED_ERRORS`.
+        role: What a principal must be; None: the method is open to everybody.
+        open_if: Settings with which it is open all the same.
         query: What is read of the query.
         form: What is read of a ``multipart/form-data`` body beside the file.
         headers: What is read of the headers.
@@ -93,7 +76,9 @@ class Operation:
 
     name: str
     answers: Mapping[int, Answer]
-    problems: Sequence[Problem] = ()
+    problems: Sequence[Problem]
+    role: Role | None
+    open_if: Callable[[Settings], bool] | None = None
     query: type[Input] | None = None
     form: type[Input] | None = None
     headers: type[Input] | None = None
@@ -108,39 +93,40 @@ def operation(
     name: str,
     answers: Mapping[int, Answer],
     *problems: Problem,
+    role: Role | None,
+    open_if: Callable[[Settings], bool] | None = None,
     query: type[Input] | None = None,
     form: type[Input] | None = None,
     headers: type[Input] | None = None,
     details: str = "",
 ) -> Callable[[Method], Method]:
-    """Describe a method of a view; the arguments are those of :class:`Operation`."""
+    """Declare a method of a view; the arguments are those of :class:`Operation`."""
 
-    def describe(method: Method) -> Method:
+    def declare(method: Method) -> Method:
         summary = (method.__doc__ or "").partition("\n")[0]
-        _OPERATIONS[method] = Operation(name, answers, problems, query, form, headers, summary, details)
+        _OPERATIONS[method] = Operation(name, answers, problems, role, open_if, query, form, headers, summary, details)
         return method
 
-    return describe
+    return declare
 
 
-def operation_of(view: type, method: str) -> Operation:
-    """Return the description of a view's method (``GET``).
+def operations_of(view: type) -> dict[str, Operation]:
+    """Return the declarations of the methods that a view defines itself, by the name of the method (``GET``).
 
     Raises:
-        LookupError: it has none.
+        LookupError: one of them is not declared.
     """
-    return _OPERATIONS[getattr(view, method.lower())]
+    own = vars(view)
+    return {method: _OPERATIONS[own[method.lower()]] for method in METHODS if method.lower() in own}
 
-
-_AWAY = {"Retry-After": Header("Seconds after which it may be tried again.", "5")}
 
 #: Headers of every answer.
 EVERYWHERE: Mapping[str, Header] = MappingProxyType(
     {
-        "X-Request-ID": Header("The id of the request: the client's own, if it sent a usable one.", "nightly-17"),
-        "X-RateLimit-Limit": Header("Requests that the account may send in the window.", "600", required=False),
-        "X-RateLimit-Remaining": Header("How many of them are left.", "599", required=False),
-        "X-RateLimit-Reset": Header(
+        names.REQUEST_ID: Header("The id of the request: the client's own, if it sent a usable one.", "nightly-17"),
+        names.RATE_LIMIT: Header("Requests that the account may send in the window.", "600", required=False),
+        names.RATE_LIMIT_REMAINING: Header("How many of them are left.", "599", required=False),
+        names.RATE_LIMIT_RESET: Header(
             "When the window is empty again, seconds of Unix time.", "1795512345", required=False
         ),
     }
@@ -156,44 +142,21 @@ HEADERS: Mapping[int, Mapping[str, Header]] = MappingProxyType(
             )
         },
         429: {"Retry-After": Header("Seconds after which there may be room.", "12")},
-        503: _AWAY,
+        503: {"Retry-After": Header("Seconds after which it may be tried again.", "5")},
     }
-)
-
-CROSS_SITE = Problem(
-    403, "CROSS_SITE", "A browser has sent this for a page of another site, which may not change anything here."
-)
-UNKNOWN_HOST = Problem(
-    403, "UNKNOWN_HOST", "The request calls this server by a name that is none of its own: ALLOWED_HOSTS lists them."
 )
 
 #: Errors of every method that needs a role.
 AUTHENTICATED_ERRORS: tuple[Problem, ...] = (
-    Problem(
-        400,
-        "INVALID_ACCOUNT",
-        "The header accountid must be 1 to 64 letters, digits or . _ @ - characters.",
-    ),
-    Problem(400, "UNKNOWN_PARAMETER", 'There is no query parameter "sort". There is: limit, status, cursor.'),
-    Problem(401, "CREDENTIAL_REQUIRED", "Please send an API key (X-API-Key) or a bearer token (Authorization)."),
-    Problem(401, "INVALID_CREDENTIAL", "The API key is not valid: it is unknown, expired or revoked."),
-    CROSS_SITE,
-    UNKNOWN_HOST,
-    Problem(403, "FORBIDDEN", "This needs the role admin, and the credential has the role operator."),
-    too_many("RATE_LIMITED", "The account may send 600 requests other than uploads in 60 seconds.", 12),
-    Problem(
-        503, "SERVICE_UNAVAILABLE", away_message(Dependency.DATABASE), Away, {"dependency": Dependency.DATABASE.value}
-    ),
-    Problem(
-        503,
-        "RATE_LIMITS_UNAVAILABLE",
-        "Requests cannot be counted now, and none passes uncounted. Please try again later.",
-    ),
-    Problem(
-        503,
-        "TOKEN_KEYS_UNAVAILABLE",
-        "The token cannot be checked now, because the keys of its issuer are not to be had.",
-    ),
+    catalogue.INVALID_ACCOUNT,
+    catalogue.UNKNOWN_PARAMETER,
+    catalogue.CREDENTIAL_REQUIRED,
+    catalogue.INVALID_CREDENTIAL,
+    catalogue.CROSS_SITE,
+    catalogue.UNKNOWN_HOST,
+    catalogue.FORBIDDEN,
+    catalogue.RATE_LIMITED,
+    catalogue.DEPENDENCY_AWAY,
+    catalogue.RATE_LIMITS_UNAVAILABLE,
+    catalogue.TOKEN_KEYS_UNAVAILABLE,
 )
-
-ACTION_NOT_FOUND = Problem(404, "ACTION_NOT_FOUND", NOT_FOUND)

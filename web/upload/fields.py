@@ -12,29 +12,36 @@ from app.domain.actions import ACTION_TYPES, parse_schedule
 from app.domain.csv.column_mapping import ColumnMapping, parse_mapping
 from app.domain.csv.text import DELIMITER_NAMES
 from app.domain.entities import ENTITIES, Entity, find_entity
-from web import errors
-from web.errors import Fault
+from web.errors.catalogue import (
+    ACTION_TYPE_UNSUPPORTED,
+    EMPTY_DELIMITER,
+    ENTITY_TYPE_UNSUPPORTED,
+    FIELDS_REQUIRED,
+    FILE,
+    INVALID_DELIMITER,
+    INVALID_MAPPING,
+    INVALID_SCHEDULE,
+)
+from web.errors.problem import ApiError
 from web.inputs import Form, reads
 
 _DELIMITERS = {**{name: char for char, name in DELIMITER_NAMES.items()}, **{char: char for char in DELIMITER_NAMES}}
 _DELIMITERS["\\t"] = "\t"
 
-#: Without these nothing can be done. They are looked for first, and told together.
+#: Without these nothing can be done, so they are looked for first.
 _REQUIRED = ("actionType", "entityType")
-#: The part of the form that is no field.
-FILE = "file"
 
 
 def _read_action_type(text: str) -> str:
     if text not in ACTION_TYPES:
-        raise ValueError(errors.ACTION_TYPE_UNSUPPORTED)
+        raise ACTION_TYPE_UNSUPPORTED()
     return text
 
 
 def _read_entity(text: str) -> Entity:
     entity = find_entity(text)
     if entity is None:
-        raise ValueError(errors.ENTITY_TYPE_UNSUPPORTED)
+        raise ENTITY_TYPE_UNSUPPORTED()
     return entity
 
 
@@ -44,10 +51,9 @@ def _read_schedule(text: str) -> datetime | None:
 
 def _read_delimiter(text: str) -> str:
     if not text:
-        # curl takes the ; of -F delimiter=; for the beginning of something else.
-        raise ValueError("delimiter is empty: send one of the words comma, semicolon, pipe and tab, or leave it out.")
+        raise EMPTY_DELIMITER()
     if text.lower() not in _DELIMITERS:
-        raise ValueError("delimiter must be one of , ; | or tab.")
+        raise INVALID_DELIMITER()
     return _DELIMITERS[text.lower()]
 
 
@@ -65,22 +71,22 @@ class UploadForm(Form):
 
     action_type: Annotated[
         str,
-        reads(_read_action_type, "ACTION_TYPE_UNSUPPORTED", _one_of(*sorted(ACTION_TYPES))),
+        reads(_read_action_type, schema=_one_of(*sorted(ACTION_TYPES))),
         Field(description="What is to be done with each row: `BULK_UPDATE` inserts or updates, by `id`."),
     ]
     entity: Annotated[
         Entity,
-        reads(_read_entity, "ENTITY_TYPE_UNSUPPORTED", _one_of(*ENTITIES)),
+        reads(_read_entity, schema=_one_of(*ENTITIES)),
         Field(alias="entityType", description="What a row is, in upper or lower case."),
     ]
     scheduled_at: Annotated[
         datetime | None,
-        reads(_read_schedule, "INVALID_SCHEDULE", datetime | Literal[""]),
+        reads(_read_schedule, INVALID_SCHEDULE, datetime | Literal[""]),
         Field(description="When it is to be done: ISO 8601, UTC when it names no offset. Empty: now."),
     ] = None
     delimiter: Annotated[
         str,
-        reads(_read_delimiter, "INVALID_DELIMITER", _one_of(*DELIMITER_NAMES, *DELIMITER_NAMES.values())),
+        reads(_read_delimiter, schema=_one_of(*DELIMITER_NAMES, *DELIMITER_NAMES.values())),
         Field(
             description="What stands between two fields of the file, itself or by name. A first line `sep=;` in the "
             "file has the last word."
@@ -88,7 +94,7 @@ class UploadForm(Form):
     ] = ","
     mapping: Annotated[
         ColumnMapping | None,
-        reads(_read_mapping, "INVALID_MAPPING", str),
+        reads(_read_mapping, INVALID_MAPPING),
         Field(
             description="Which column of the file is which field: a JSON object of column names to names of fields, or "
             'to null for a column that is left out, such as `{"Kunde": "id", "Notiz": null}`. Others keep their names.'
@@ -96,30 +102,28 @@ class UploadForm(Form):
     ] = None
 
     @classmethod
-    def check(cls, sent: Mapping[str, str]) -> tuple[Self | None, list[Fault]]:
+    def check(cls, sent: Mapping[str, str]) -> tuple[Self | None, list[ApiError]]:
         """Return what was sent, None when a value is wrong, and all that is wrong with it, what is missing first."""
         missing = [name for name in _REQUIRED if not sent.get(name)]
         form, faults = super().check({name: value for name, value in sent.items() if name not in missing})
-        told = [fault for fault in faults if fault.field not in missing]
         # One sentence says it of both.
-        required = [Fault(name, "FIELDS_REQUIRED", errors.FIELDS_REQUIRED) for name in missing[:1]]
-        return form, required + told
+        return form, [FIELDS_REQUIRED().at(name) for name in missing[:1]] + faults
 
     @classmethod
-    def check_so_far(cls, sent: Mapping[str, str]) -> list[Fault]:
+    def check_so_far(cls, sent: Mapping[str, str]) -> list[ApiError]:
         """Return what is wrong with the fields that have arrived, while others may still come."""
-        return [fault for fault in cls.check(sent)[1] if fault.code != "FIELDS_REQUIRED"]
+        return [fault for fault in cls.check(sent)[1] if fault.problem is not FIELDS_REQUIRED]
 
     @classmethod
     def delimiter_so_far(cls, sent: Mapping[str, str]) -> str:
         """Return the delimiter as far as the form is known when its file begins."""
         try:
             return _read_delimiter(sent["delimiter"])
-        except (KeyError, ValueError):
+        except (KeyError, ApiError):
             return ","
 
     @classmethod
-    def sound_part(cls, sent: Mapping[str, str], faults: list[Fault]) -> UploadForm | None:
+    def sound_part(cls, sent: Mapping[str, str], faults: list[ApiError]) -> UploadForm | None:
         """Return a form as far as a file can be judged by it although the rest is wrong; None: it cannot."""
         wrong = {fault.field for fault in faults}
         if wrong & {"entityType", "delimiter", "mapping"}:

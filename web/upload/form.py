@@ -12,15 +12,32 @@ from app.adapters.storage import StorageWriter
 from app.domain.csv.gunzip import GzipError, GzipTooDense
 from app.domain.csv.spans import CsvError, TooManyRowsError
 from app.domain.file_names import clean_file_name
+from app.domain.printable import as_utf8
 from app.settings import Settings
-from web.errors import ApiError, Fault, as_utf8, refusal
-from web.upload import problems as problems
-from web.upload.fields import FILE, UploadForm
-from web.upload.problems import MAX_FIELD, MAX_PARTS
-from web.upload.sink import BLOCK, UploadSink, is_packed
+from web.errors.catalogue import (
+    BROKEN_GZIP,
+    BROKEN_MULTIPART,
+    FIELD_NOT_UTF8,
+    FIELD_TOO_LONG,
+    FILE,
+    FILE_IS_TEXT,
+    FILE_REQUIRED,
+    GZIP_TOO_DENSE,
+    INVALID_CSV,
+    NESTED_MULTIPART,
+    TOO_MANY_FILES,
+    TOO_MANY_PARTS,
+    TOO_MANY_ROWS,
+)
+from web.errors.problem import ApiError, refusal
+from web.upload.fields import UploadForm
+from web.upload.sink import BLOCK, UploadSink, is_gzip
 from web.upload.stream import UploadStream
 
-#: How much of a file is still read when something is wrong already, so that all of it can be told together, bytes.
+#: Largest value of a form field that is not the file, bytes, and most parts of a form.
+_MAX_FIELD, _MAX_PARTS = 16 * 1024, 20
+
+#: How much of a file is still read when something is wrong already, so that all of it is reported together, bytes.
 _READ_ON = 1024**2
 
 #: What aiohttp raises for a body that is no form: RuntimeError is for a form that misuses ``_charset_``.
@@ -43,7 +60,7 @@ class UploadedForm:
     #: None: there is none.
     file: UploadSink | None = None
     #: What is wrong with the file, as far as it was read; it has no scan then.
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[ApiError] = field(default_factory=list)
 
 
 async def read_form(request: web.Request, settings: Settings, writer: StorageWriter) -> UploadedForm:
@@ -59,20 +76,21 @@ async def read_form(request: web.Request, settings: Settings, writer: StorageWri
         parts = 0
         while (part := await reader.next()) is not None:
             parts += 1
-            if parts > MAX_PARTS:
-                raise problems.TOO_MANY_PARTS.error()
+            if parts > _MAX_PARTS:
+                raise TOO_MANY_PARTS(limit=_MAX_PARTS)
             if isinstance(part, MultipartReader):
-                raise problems.BROKEN_MULTIPART.error("The form has a part that is itself multipart.")
+                raise NESTED_MULTIPART()
             if part.name == FILE and part.filename is not None:
                 if form.file is not None or form.faults:
-                    raise problems.TOO_MANY_FILES.error()
+                    raise TOO_MANY_FILES()
                 await _read_file(form, part, body, settings, writer)
             elif part.name:
                 form.fields[as_utf8(part.name)] = await _read_field(part)
     except _BROKEN:
-        raise problems.BROKEN_MULTIPART.error() from None
+        raise BROKEN_MULTIPART() from None
     if form.file is None:
-        form.faults.append(problems.no_file(form.fields))
+        # With curl, a field is a text unless its value begins with @.
+        form.faults.append(FILE_REQUIRED().explained(FILE_IS_TEXT) if FILE in form.fields else FILE_REQUIRED())
     return form
 
 
@@ -81,36 +99,40 @@ async def _read_file(
 ) -> None:
     known = UploadForm.check_so_far(form.fields)
     delimiter = UploadForm.delimiter_so_far(form.fields)
-    file = UploadSink(settings, clean_file_name(part.filename or ""), delimiter, writer, said_packed=is_packed(part))
+    file = UploadSink(settings, clean_file_name(part.filename or ""), delimiter, writer, declared_gzip=is_gzip(part))
     form.file = file
     read = 0
     while block := await part.read_chunk(BLOCK):
-        body.belongs_to_the_file(len(block))
+        body.count_as_file(len(block))
         read += len(block)
         if not form.faults:
-            form.faults += await _fault_of(file.take(block))
+            form.faults += await _faults_of(file.write(block))
         if (known or form.faults) and read > _READ_ON:
             raise refusal(form.faults + known)
     if not form.faults:
-        form.faults += await _fault_of(file.finish())
+        form.faults += await _faults_of(file.finish())
 
 
-async def _fault_of(step: Awaitable[None]) -> list[Fault]:
-    """Take a step with the file; return what is wrong with it, if anything is."""
+async def _faults_of(step: Awaitable[None]) -> list[ApiError]:
+    """Take a step with the file; return what is wrong with it, if anything is.
+
+    Raises:
+        ApiError: it is too large, so that the rest of it is not worth reading.
+    """
     try:
         await step
     except TooManyRowsError as error:
-        raise problems.TOO_MANY_ROWS.error(str(error)) from None
+        raise TOO_MANY_ROWS(reason=error) from None
     except CsvError as error:
-        return [problems.INVALID_CSV.fault(FILE, str(error))]
+        return [INVALID_CSV(reason=error)]
     except GzipTooDense as error:
-        raise problems.GZIP_TOO_DENSE.error(str(error)) from None
+        raise GZIP_TOO_DENSE(reason=error) from None
     except GzipError as error:
-        return [problems.BROKEN_GZIP.fault(FILE, str(error))]
+        return [BROKEN_GZIP(reason=error)]
     except ApiError as error:
         if error.status != 400:
             raise
-        return [Fault(FILE, error.code, error.message)]
+        return [error]
     return []
 
 
@@ -119,10 +141,10 @@ async def _read_field(part: BodyPartReader) -> str:
     name = as_utf8(part.name or "")
     while block := await part.read_chunk():
         value += block
-        if len(value) > MAX_FIELD:
-            raise problems.FIELD_TOO_LONG.error(f"The field {name} is longer than {MAX_FIELD} bytes.")
+        if len(value) > _MAX_FIELD:
+            raise FIELD_TOO_LONG(name=name, limit=_MAX_FIELD)
     try:
         # A tab may be the delimiter.
         return value.decode().strip(" \r\n" if part.name == "delimiter" else None)
     except UnicodeDecodeError:
-        raise problems.FIELD_NOT_UTF8.error(f"The field {name} is not UTF-8.") from None
+        raise FIELD_NOT_UTF8(name=name) from None

@@ -25,14 +25,51 @@ from app.domain.idempotency import request_digest
 from app.domain.outcomes import Counts
 from app.services.quotas import Insertion
 from app.settings import Settings
-from web.errors import Fault, refusal
+from web.errors import catalogue
+from web.errors.problem import ApiError, Problem, refusal
 from web.upload import limits as admission
-from web.upload import problems as problems
-from web.upload.fields import FILE, UploadForm
+from web.upload.fields import UploadForm
 from web.upload.form import UploadedForm, read_form
 from web.upload.sink import UploadSink, scanner_of
 
 log = logging.getLogger(__name__)
+
+#: Every way in which an upload is refused, beside those of any request.
+PROBLEMS: tuple[Problem, ...] = (
+    catalogue.FILE_REQUIRED,
+    catalogue.FIELDS_REQUIRED,
+    catalogue.ACTION_TYPE_UNSUPPORTED,
+    catalogue.ENTITY_TYPE_UNSUPPORTED,
+    catalogue.INVALID_SCHEDULE,
+    catalogue.INVALID_DELIMITER,
+    catalogue.UNKNOWN_FIELD,
+    catalogue.INVALID_MAPPING,
+    catalogue.REPEATED_IDEMPOTENCY_KEY,
+    catalogue.EMPTY_FILE,
+    catalogue.INVALID_HEADER,
+    catalogue.NO_ROWS,
+    catalogue.NOT_CSV,
+    catalogue.INVALID_CSV,
+    catalogue.TOO_MANY_FILES,
+    catalogue.TOO_MANY_PARTS,
+    catalogue.FIELD_TOO_LONG,
+    catalogue.FIELD_NOT_UTF8,
+    catalogue.BROKEN_MULTIPART,
+    catalogue.BROKEN_GZIP,
+    catalogue.UPLOAD_TOO_SLOW,
+    catalogue.FILE_TOO_LARGE,
+    catalogue.FORM_TOO_LARGE,
+    catalogue.GZIP_TOO_DENSE,
+    catalogue.SCHEDULE_TOO_FAR,
+    catalogue.TOO_MANY_ROWS,
+    catalogue.TOO_MANY_UPLOADS,
+    catalogue.STORAGE_FULL,
+    catalogue.TOO_MANY_OPEN_UPLOADS,
+    catalogue.STORAGE_LIMIT_REACHED,
+    catalogue.UNSUPPORTED_ENCODING,
+    catalogue.IDEMPOTENCY_KEY_REUSED,
+    catalogue.TOO_MANY_ACTIVE_ACTIONS,
+)
 
 #: A stored file is scanned again in blocks of this size, bytes: each is a request to the storage.
 _STORED_BLOCK = 8 * 1024**2
@@ -51,9 +88,9 @@ async def receive(request: web.Request, context: AppContext, account_id: str) ->
 async def _receive(request: web.Request, context: AppContext, account_id: str) -> tuple[dict[str, Any], bool]:
     key = await admission.begin(request, context, account_id)
     if request.content_type != "multipart/form-data":
-        raise refusal([problems.no_form()])
+        raise catalogue.FILE_REQUIRED().explained(catalogue.NO_FORM)
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-        raise problems.UNSUPPORTED_ENCODING.error()
+        raise catalogue.UNSUPPORTED_ENCODING()
     action_id = str(ObjectId())
     storage_key, spans_key = upload_keys.file_key(action_id), upload_keys.spans_key(action_id)
     async with context.storage.writer(storage_key) as writer:
@@ -114,9 +151,9 @@ async def _scan_stored(context: AppContext, key: str, size: int, delimiter: str)
             await asyncio.to_thread(scanner.feed, block)
         return scanner.finish()
     except TooManyRowsError as error:
-        raise problems.TOO_MANY_ROWS.error(str(error)) from None
+        raise catalogue.TOO_MANY_ROWS(reason=error) from None
     except CsvError as error:
-        raise problems.INVALID_CSV.error(str(error)) from None
+        raise catalogue.INVALID_CSV(reason=error) from None
 
 
 async def _check(
@@ -143,33 +180,31 @@ async def _check(
     return order, form.file, scan, columns
 
 
-def _check_schedule(order: UploadForm, settings: Settings) -> list[Fault]:
+def _check_schedule(order: UploadForm, settings: Settings) -> list[ApiError]:
     try:
         check_schedule(order.scheduled_at, datetime.now(UTC), settings.schedule_max_days)
     except ValueError as error:
-        return [problems.SCHEDULE_TOO_FAR.fault("scheduledAt", str(error))]
+        return [catalogue.SCHEDULE_TOO_FAR(reason=error)]
     return []
 
 
-def _check_file(scan: Scan, order: UploadForm | None, max_columns: int) -> tuple[Columns | None, list[Fault]]:
+def _check_file(scan: Scan, order: UploadForm | None, max_columns: int) -> tuple[Columns | None, list[ApiError]]:
     """Return the columns of a file, and what is wrong with it as far as the form says what it should be."""
     if scan.header is None:
-        return None, [problems.EMPTY_FILE.fault(FILE)]
+        return None, [catalogue.EMPTY_FILE()]
     columns, faults = None, []
     if order is not None:
         columns, wrong = read_header(
             order.entity, scan.header, _delimiter_of(scan, order), order.mapping, max_columns=max_columns
         )
         if wrong and (kind := other_text(scan.header)):
-            return None, [problems.NOT_CSV.fault(FILE, f"The file is {kind}, not CSV.")]
+            return None, [catalogue.NOT_CSV(kind=kind)]
         faults = [
-            problems.INVALID_MAPPING.fault("mapping", str(error))
-            if isinstance(error, MappingError)
-            else problems.INVALID_HEADER.fault(FILE, str(error))
+            (catalogue.INVALID_MAPPING if isinstance(error, MappingError) else catalogue.INVALID_HEADER)(reason=error)
             for error in wrong
         ]
     if not scan.row_count:
-        faults.append(problems.NO_ROWS.fault(FILE))
+        faults.append(catalogue.NO_ROWS())
     return columns, faults
 
 

@@ -18,11 +18,18 @@ from app.observability.metrics import ACCOUNT_LIMITED, REPLAYS
 from app.services import quotas as admission
 from app.services.open_uploads import TooManyOpen
 from app.services.quotas import Insertion
-from web.errors import ApiError, too_many_requests, unavailable
+from web import headers
+from web.errors.catalogue import (
+    IDEMPOTENCY_KEY_REUSED,
+    INVALID_IDEMPOTENCY_KEY,
+    REPEATED_IDEMPOTENCY_KEY,
+    STORAGE_FULL,
+    STORAGE_LIMIT_REACHED,
+    TOO_MANY_ACTIVE_ACTIONS,
+    TOO_MANY_OPEN_UPLOADS,
+    TOO_MANY_UPLOADS,
+)
 from web.inputs import Input, reads
-from web.upload.problems import INVALID_KEY, KEY_HEADER, STORAGE_FULL, TOO_MANY_UPLOADS
-
-REPLAYED_HEADER = "Idempotency-Replayed"
 
 #: A form has at most so many bytes beside its file; what is sent beyond them is the file's.
 _MAX_FORM = 1024**2
@@ -34,19 +41,20 @@ _UPLOADS_END = 5
 log = logging.getLogger(__name__)
 
 
-def _read_key(text: str) -> str:
+def _read_key(text: str, sent_as: str) -> str:
     try:
         return check_key(text)
     except ValueError as error:
-        raise ValueError(f"The header {KEY_HEADER} {error}.") from None
+        raise INVALID_IDEMPOTENCY_KEY(sent_as=sent_as, reason=error) from None
 
 
-def check_key_of_query(text: str) -> str | None:
-    """Read the key by which an action is looked for; None when it is empty. Raises ``ValueError``."""
-    try:
-        return check_key(text) if text else None
-    except ValueError as error:
-        raise ValueError(f"idempotencyKey {error}.") from None
+def read_key_of_query(text: str) -> str | None:
+    """Read the key by which an action is looked for; None when it is empty. Raises ``ApiError``."""
+    return _read_key(text, "idempotencyKey") if text else None
+
+
+def _read_key_of_header(text: str) -> str:
+    return _read_key(text, f"The header {headers.IDEMPOTENCY_KEY}")
 
 
 class UploadHeaders(Input):
@@ -54,9 +62,9 @@ class UploadHeaders(Input):
 
     key: Annotated[
         str | None,
-        reads(_read_key, INVALID_KEY.code, Annotated[str, Field(pattern=r"^[!-~]([ -~]{0,253}[!-~])?$")]),
+        reads(_read_key_of_header, schema=Annotated[str, Field(pattern=r"^[!-~]([ -~]{0,253}[!-~])?$")]),
         Field(
-            alias=KEY_HEADER,
+            alias=headers.IDEMPOTENCY_KEY,
             description="Makes it safe to send the upload again: the same key with the same upload is the same action, "
             "for 24 hours.",
         ),
@@ -92,8 +100,8 @@ async def reserve_quota(context: AppContext, action: dict[str, Any], insertion: 
 
 
 def _key(request: web.Request, account_id: str) -> str | None:
-    if len(request.headers.getall(KEY_HEADER, [])) > 1:
-        raise INVALID_KEY.error()
+    if len(request.headers.getall(headers.IDEMPOTENCY_KEY, [])) > 1:
+        raise REPEATED_IDEMPOTENCY_KEY()
     key = UploadHeaders.read(request.headers).key
     return None if key is None else scoped(account_id, key)
 
@@ -115,20 +123,16 @@ def refusals() -> Iterator[None]:
         yield
     except OutOfSpace as error:
         log.error("an upload is refused: %s", error)
-        raise STORAGE_FULL.error() from None
+        raise STORAGE_FULL() from None
     except TooManyOpen as error:
         if error.of_account:
-            message = f"The account has {error.limit} uploads under way, and may have no more."
-            raise too_many_requests(message, "TOO_MANY_OPEN_UPLOADS", _UPLOADS_END) from None
-        message = f"This worker takes {error.limit} uploads at the same time, and no more. Please try again."
-        raise unavailable(message, TOO_MANY_UPLOADS.code) from None
+            raise TOO_MANY_OPEN_UPLOADS(limit=error.limit, retry_after=_UPLOADS_END) from None
+        raise TOO_MANY_UPLOADS(limit=error.limit) from None
     except TooManyActive as error:
         ACCOUNT_LIMITED.labels("active_actions").inc()
-        raise too_many_requests(str(error), "TOO_MANY_ACTIVE_ACTIONS", _ASK_AGAIN) from None
+        raise TOO_MANY_ACTIVE_ACTIONS(reason=error, retry_after=_ASK_AGAIN) from None
     except StorageFull as error:
         ACCOUNT_LIMITED.labels("stored_bytes").inc()
-        raise ApiError(413, str(error), "STORAGE_LIMIT_REACHED") from None
+        raise STORAGE_LIMIT_REACHED(reason=error) from None
     except KeyReused:
-        raise ApiError(
-            422, f"This {KEY_HEADER} has been used for another request: send a new one.", "IDEMPOTENCY_KEY_REUSED"
-        ) from None
+        raise IDEMPOTENCY_KEY_REUSED() from None

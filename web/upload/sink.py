@@ -1,4 +1,4 @@
-"""The file of an upload while it arrives: unpacked, judged, hashed, stored, and its records found, in one pass."""
+"""Where the file of an upload goes: unpacked, judged, hashed, stored, and its records found, in one pass."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from app.domain.csv.gunzip import MAGIC, Gunzip
 from app.domain.csv.spans import Scan, SpanScanner
 from app.domain.csv.text import refuse_reason
 from app.settings import Settings
-from web.errors import ApiError
-from web.upload.problems import BROKEN_GZIP, NOT_CSV, UNSUPPORTED_ENCODING
+from web.errors.catalogue import FILE_TOO_LARGE, NOT_GZIP, NOT_TEXT, UNSUPPORTED_FILE_ENCODING
 
 #: Blocks are gathered to this size before they are scanned, hashed and written, bytes.
 BLOCK = 256 * 1024
 
 
 class UploadSink:
-    """The file part, taken in blocks. What is kept of a packed file is what it unpacks to."""
+    """Takes the file part in blocks. What is stored of a packed file is what it unpacks to."""
 
     def __init__(
-        self, settings: Settings, name: str, delimiter: str, writer: StorageWriter, *, said_packed: bool
+        self, settings: Settings, name: str, delimiter: str, writer: StorageWriter, *, declared_gzip: bool
     ) -> None:
         self.name = name
         self.delimiter = delimiter
@@ -35,12 +34,12 @@ class UploadSink:
         self._scanner = scanner_of(settings, delimiter)
         self._pending = bytearray()
         self._arrived = 0
-        self._said_packed = said_packed
+        self._declared_gzip = declared_gzip
         self._max_ratio = settings.max_gzip_ratio
         self._gunzip: Gunzip | None = None
         self._unpacked = bytearray()
 
-    async def take(self, block: bytes) -> None:
+    async def write(self, block: bytes) -> None:
         """Add what has arrived.
 
         Raises:
@@ -53,7 +52,7 @@ class UploadSink:
             await self._flush()
 
     async def finish(self) -> None:
-        """Say that nothing more comes; ``scan`` is what the scanner found. Raises as :meth:`take`."""
+        """Say that nothing more comes; ``scan`` is what the scanner found. Raises as :meth:`write`."""
         await self._flush()
         if self._gunzip is not None:
             self._gunzip.finish()
@@ -69,7 +68,7 @@ class UploadSink:
             await self._keep(block)
             return
         if self._arrived > self._limit:
-            raise self._too_large()
+            raise FILE_TOO_LARGE(limit=self._limit)
         pieces = self._gunzip.feed(block)
         while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
             self._unpacked += piece
@@ -81,23 +80,20 @@ class UploadSink:
         """Return what unpacks the file, if it is packed. Its content says that, whatever its name is."""
         if start.startswith(MAGIC):
             return Gunzip(max_ratio=self._max_ratio, piece=BLOCK)
-        if self._said_packed:
-            raise BROKEN_GZIP.error("The file part has the Content-Encoding gzip, and is not gzip.")
+        if self._declared_gzip:
+            raise NOT_GZIP()
         return None
 
     async def _keep(self, block: bytes) -> None:
         if not block:
             return
         if not self.size and (reason := refuse_reason(block)):
-            raise NOT_CSV.error(reason)
+            raise NOT_TEXT(reason=reason)
         self.size += len(block)
         if self.size > self._limit:
-            raise self._too_large()
+            raise FILE_TOO_LARGE(limit=self._limit)
         await asyncio.to_thread(self._digest_and_scan, block)
         await self._writer.write(block)
-
-    def _too_large(self) -> ApiError:
-        return ApiError(413, f"The file is larger than the limit of {self._limit} bytes.", "FILE_TOO_LARGE")
 
     def _digest_and_scan(self, block: bytes) -> None:
         self.digest.update(block)
@@ -116,8 +112,8 @@ def scanner_of(settings: Settings, delimiter: str) -> SpanScanner:
     )
 
 
-def is_packed(part: BodyPartReader) -> bool:
-    """Tell whether the file part says that it is packed.
+def is_gzip(part: BodyPartReader) -> bool:
+    """Tell whether the file part is declared to be gzip.
 
     Raises:
         ApiError: it is encoded in another way.
@@ -130,7 +126,5 @@ def is_packed(part: BodyPartReader) -> bool:
         if header == "Content-Encoding" and encoding in {"gzip", "x-gzip"}:
             return True
         if encoding and encoding not in plain:
-            raise UNSUPPORTED_ENCODING.error(
-                f"The file part has a {header} that is not supported: please use gzip or none."
-            )
+            raise UNSUPPORTED_FILE_ENCODING(header=header)
     return False

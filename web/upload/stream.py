@@ -13,7 +13,7 @@ from typing import cast
 from aiohttp import MultipartReader, StreamReader
 
 from app.settings import Settings
-from web.errors import ApiError
+from web.errors.catalogue import FORM_TOO_LARGE, UPLOAD_IDLE, UPLOAD_OVERDUE, UPLOAD_TOO_SLOW
 
 #: Largest form without its file, bytes: the fields, the heads of the parts, what stands before the first of them. It
 #: includes what is read ahead of the file.
@@ -38,7 +38,7 @@ class UploadStream:
         content = cast(StreamReader, self)
         return MultipartReader(headers, content, max_field_size=_MAX_HEADER, max_headers=_MAX_HEADERS)
 
-    def belongs_to_the_file(self, size: int) -> None:
+    def count_as_file(self, size: int) -> None:
         """Say that so many bytes of what was read are the file's, which has a limit of its own."""
         self._envelope -= size
 
@@ -50,13 +50,13 @@ class UploadStream:
         """
         # What is there already needs no timer, so that a fast upload costs nothing more.
         if data := self._content.read_nowait(n):
-            self._be_in_time()
+            self._check_deadline()
             return self._counted(data)
-        return self._counted(await self._in_time(self._content.read(n)))
+        return self._counted(await self._with_timeout(self._content.read(n)))
 
     async def readline(self, *, max_line_length: int | None = None) -> bytes:
         """Return a line, with its end. Raises as :meth:`read`."""
-        return self._counted(await self._in_time(self._content.readline(max_line_length=max_line_length)))
+        return self._counted(await self._with_timeout(self._content.readline(max_line_length=max_line_length)))
 
     def unread_data(self, data: bytes) -> None:
         """Give back what was read too much."""
@@ -70,31 +70,26 @@ class UploadStream:
     def _counted(self, data: bytes) -> bytes:
         self._envelope += len(data)
         if self._envelope > _MAX_ENVELOPE:
-            raise ApiError(413, f"Beside the file, the form has more than {_MAX_ENVELOPE} bytes.", "FORM_TOO_LARGE")
+            raise FORM_TOO_LARGE(limit=_MAX_ENVELOPE)
         return data
 
-    async def _in_time(self, step: Awaitable[bytes]) -> bytes:
+    async def _with_timeout(self, step: Awaitable[bytes]) -> bytes:
         settings, begun = self._settings, self._clock()
         try:
             async with asyncio.timeout_at(min(begun + settings.upload_idle_timeout, self._deadline)):
                 data = await step
         except TimeoutError:
-            self._be_in_time()
-            raise _too_slow(f"Nothing arrived for {settings.upload_idle_timeout:g} seconds.") from None
-        self._be_in_time()
+            self._check_deadline()
+            raise UPLOAD_IDLE(seconds=settings.upload_idle_timeout) from None
+        self._check_deadline()
         self._waited += self._clock() - begun
         if (
             self._waited > settings.upload_idle_timeout
             and self._content.total_bytes < settings.upload_min_rate * self._waited
         ):
-            raise _too_slow(f"The upload is slower than {settings.upload_min_rate} bytes per second.")
+            raise UPLOAD_TOO_SLOW(rate=settings.upload_min_rate)
         return data
 
-    def _be_in_time(self) -> None:
+    def _check_deadline(self) -> None:
         if self._clock() >= self._deadline:
-            raise _too_slow(f"The upload did not arrive within {self._settings.upload_timeout:g} seconds.") from None
-
-
-def _too_slow(reason: str) -> ApiError:
-    # RFC 9110, 15.5.9: the connection is of no further use.
-    return ApiError(408, reason, "UPLOAD_TOO_SLOW", {"Connection": "close"})
+            raise UPLOAD_OVERDUE(seconds=self._settings.upload_timeout)

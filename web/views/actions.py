@@ -10,31 +10,30 @@ from typing import Annotated, Any
 from aiohttp import web
 from pydantic import Field
 
+from app.domain.access import Role
 from app.domain.actions import ENDED, Status, accepted, iso, listed, presented, statistics
 from app.domain.entities import find_entity
 from app.domain.idempotency import scoped
+from app.domain.printable import as_utf8
 from app.kafka.messages import Feed
 from app.observability.logs import event
+from web import headers as names
 from web.conditional import CONDITIONAL, UNCHANGED, conditional_json
-from web.errors import as_utf8
-from web.inputs import Query, reads
-from web.openapi.models import Accepted, Action, ListedAction, Statistics
-from web.openapi.operations import ACTION_NOT_FOUND, Answer, Header, operation
-from web.paging import (
-    DEFAULT_LIMIT,
+from web.errors.catalogue import (
+    ACTION_NOT_FOUND,
     INVALID_CURSOR,
     INVALID_LIMIT,
-    NEXT_PAGE,
-    Cursor,
-    Limit,
-    invalid_status,
-    next_link,
-    reads_status,
+    INVALID_STATUS,
+    REPEATED_IDEMPOTENCY_KEY,
 )
+from web.inputs import Query, reads
+from web.openapi.models import Accepted, Action, ListedAction, Statistics
+from web.openapi.operations import Answer, Header, operation
+from web.paging import DEFAULT_LIMIT, NEXT_PAGE, Cursor, Limit, cut, reads_status
+from web.request_state import REQUEST_ID
 from web.upload.fields import UploadForm
-from web.upload.handler import receive
-from web.upload.limits import REPLAYED_HEADER, UploadHeaders, check_key_of_query
-from web.upload.problems import INVALID_KEY, PROBLEMS
+from web.upload.handler import PROBLEMS, receive
+from web.upload.limits import UploadHeaders, read_key_of_query
 from web.views.base import ApiView, json_response
 
 log = logging.getLogger(__name__)
@@ -57,12 +56,12 @@ class ActionsQuery(Query):
         reads_status(Status.__members__, Status),
         Field(description="Only actions with this status, in upper or lower case; empty: all."),
     ] = None
-    entity_type: Annotated[
-        str | None, reads(_read_entity_type, "INVALID_ENTITY_TYPE"), Field(description="Only actions on this entity.")
-    ] = None
+    entity_type: Annotated[str | None, reads(_read_entity_type), Field(description="Only actions on this entity.")] = (
+        None
+    )
     idempotency_key: Annotated[
         str | None,
-        reads(check_key_of_query, INVALID_KEY.code),
+        reads(read_key_of_query),
         Field(description="Only the action of this `Idempotency-Key`: finds the one whose answer was lost."),
     ] = None
     cursor: Cursor = None
@@ -77,7 +76,7 @@ _NEXT = {
 
 _TAKEN = {
     "Location": Header("The path of the action.", "/bulk-actions/6b04d285235ca65e4442eb33"),
-    REPLAYED_HEADER: Header("The same request had made this action before.", "true", required=False),
+    names.IDEMPOTENCY_REPLAYED: Header("The same request had made this action before.", "true", required=False),
 }
 
 
@@ -88,6 +87,7 @@ class ActionsView(ApiView):
         "createBulkAction",
         {201: Answer("The file is taken, and its rows are counted.", Accepted, headers=_TAKEN, links=_NEXT)},
         *PROBLEMS,
+        role=Role.OPERATOR,
         form=UploadForm,
         headers=UploadHeaders,
         details="The fields of the form may come in any order. Nothing of a refused upload is left behind.",
@@ -105,14 +105,14 @@ class ActionsView(ApiView):
                 rows=action["totalCount"],
                 bytes=action["fileSize"],
                 scheduled=iso(action["scheduledAt"]),
-                request=request["id"],
+                request=request[REQUEST_ID],
             )
         )
         if status == Status.QUEUED and not replayed:
             await self._announce(action["_id"])
         headers = {"Location": f"/bulk-actions/{action['_id']}"}
         if replayed:
-            headers[REPLAYED_HEADER] = "true"
+            headers[names.IDEMPOTENCY_REPLAYED] = "true"
         return json_response(accepted(action), 201, headers)
 
     async def _announce(self, action_id: str) -> None:
@@ -128,9 +128,10 @@ class ActionsView(ApiView):
         "listBulkActions",
         {200: Answer("A page of actions.", list[ListedAction], headers={**NEXT_PAGE, **CONDITIONAL}), 304: UNCHANGED},
         INVALID_LIMIT,
-        invalid_status(Status.__members__),
-        INVALID_KEY,
+        INVALID_STATUS,
+        REPEATED_IDEMPOTENCY_KEY,
         INVALID_CURSOR,
+        role=Role.VIEWER,
         query=ActionsQuery,
     )
     async def get(self, request: web.Request) -> web.Response:
@@ -144,10 +145,7 @@ class ActionsView(ApiView):
         if asked.idempotency_key:
             query["idempotencyKey"] = scoped(query["accountId"], asked.idempotency_key)
         actions = await self.context.store.actions.page(query, asked.limit + 1, asked.cursor)
-        headers = {}
-        if len(actions) > asked.limit:
-            actions = actions[: asked.limit]
-            headers["Link"] = next_link(request, actions[-1]["createdAt"], actions[-1]["_id"])
+        actions, headers = cut(request, actions, asked.limit, lambda action: (action["createdAt"], action["_id"]))
         return conditional_json(request, [listed(action) for action in actions], headers)
 
 
@@ -155,7 +153,10 @@ class ActionView(ApiView):
     """One action."""
 
     @operation(
-        "getBulkAction", {200: Answer("The action.", Action, headers=CONDITIONAL), 304: UNCHANGED}, ACTION_NOT_FOUND
+        "getBulkAction",
+        {200: Answer("The action.", Action, headers=CONDITIONAL), 304: UNCHANGED},
+        ACTION_NOT_FOUND,
+        role=Role.VIEWER,
     )
     async def get(self, request: web.Request, action_id: str) -> web.Response:
         """Show the action with its newest counters."""
@@ -169,6 +170,7 @@ class ActionStatisticsView(ApiView):
         "getBulkActionStats",
         {200: Answer("The counters.", Statistics, headers=CONDITIONAL), 304: UNCHANGED},
         ACTION_NOT_FOUND,
+        role=Role.VIEWER,
     )
     async def get(self, request: web.Request, action_id: str) -> web.Response:
         """Show the counters, the speed and the time left."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from aiohttp import web
 
-from web.conditional import is_known, tag_of
-from web.openapi.document import Routes, describe
-from web.openapi.operations import Answer, Header, operation
+from web.conditional import conditional_headers, is_known, tag_of, unchanged
+from web.openapi.document import DescribedRoute, describe
+from web.openapi.operations import OPEN, Answer, Header, operation
 from web.openapi.page import content_security_policy, render
 from web.views.base import ApiView
 
@@ -54,7 +55,11 @@ class Description:
     page: _Page
 
 
-def prepare(routes: Routes, *, credential_required: bool) -> Description:
+#: What the views of this module send; the same as long as the worker lives.
+DESCRIPTION = web.AppKey("description", Description)
+
+
+def prepare(routes: Iterable[DescribedRoute], *, credential_required: bool) -> Description:
     """Make the description of these routes; see :func:`web.openapi.document.describe`."""
     document: dict[str, Any] = describe(routes, credential_required=credential_required)
     return Description(
@@ -63,21 +68,21 @@ def prepare(routes: Routes, *, credential_required: bool) -> Description:
     )
 
 
-_KEPT = {
-    "ETag": Header("To be sent back in `If-None-Match`.", '"5f8c0d54f0b54f8f8c2b8ba4f1f5c2ea"'),
-    "Cache-Control": Header("It may be kept, and is asked for again.", "no-cache"),
-}
-_UNCHANGED = Answer("The client has it already.", headers=_KEPT)
+_CONDITIONAL = conditional_headers("no-cache")
+_UNCHANGED = unchanged(_CONDITIONAL)
 
 
 class DescriptionView(ApiView):
     """The OpenAPI document."""
 
-    @operation("getDescription", {200: Answer("OpenAPI 3.1.", dict[str, Any], headers=_KEPT), 304: _UNCHANGED})
+    @operation(
+        "getDescription",
+        {200: Answer("OpenAPI 3.1.", dict[str, Any], headers=_CONDITIONAL), 304: _UNCHANGED},
+        role=OPEN,
+    )
     async def get(self, request: web.Request) -> web.Response:
         """Describe the API, for programs."""
-        description: Description = self.app.api_description
-        return description.document.answer(request)
+        return request.app[DESCRIPTION].document.answer(request)
 
 
 class DocsView(ApiView):
@@ -91,14 +96,14 @@ class DocsView(ApiView):
                 str,
                 media_type="text/html",
                 headers={
-                    **_KEPT,
+                    **_CONDITIONAL,
                     "Content-Security-Policy": Header("No script, and nothing from elsewhere.", "default-src 'none'"),
                 },
             ),
             304: _UNCHANGED,
         },
+        role=OPEN,
     )
     async def get(self, request: web.Request) -> web.Response:
         """Describe the API, for people."""
-        description: Description = self.app.api_description
-        return description.page.answer(request)
+        return request.app[DESCRIPTION].page.answer(request)

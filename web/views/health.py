@@ -8,7 +8,7 @@ from aiohttp import web
 
 from app.services.dependencies import unavailable
 from web.openapi.models import Health, Readiness
-from web.openapi.operations import Answer, operation
+from web.openapi.operations import OPEN, Answer, operation
 from web.views.base import ApiView, json_response
 
 #: What the answer calls the dependencies (``app.context``).
@@ -21,7 +21,7 @@ _FORWARDED = "X-Forwarded-For"
 class HealthView(ApiView):
     """Liveness: the process serves requests."""
 
-    @operation("getHealth", {200: Answer("The process lives.", Health)})
+    @operation("getHealth", {200: Answer("The process lives.", Health)}, role=OPEN)
     async def get(self, request: web.Request) -> web.Response:
         """Answer as long as the event loop turns."""
         return json_response({"status": "UP"})
@@ -33,6 +33,7 @@ class ReadyView(ApiView):
     @operation(
         "getReadiness",
         {200: Answer("Everything is up.", Readiness), 503: Answer("Something is not up.", Readiness)},
+        role=OPEN,
         details="Asked for through a gateway, it says the status only. It is looked at once a second at most.",
     )
     async def get(self, request: web.Request) -> web.Response:

@@ -7,21 +7,14 @@ from typing import Annotated, get_args
 from aiohttp import web
 from pydantic import Field
 
+from app.domain.access import Role
 from app.domain.outcomes import RowStatus
 from app.services.results import page_of_rows
+from web.errors.catalogue import ACTION_NOT_FOUND, INVALID_CURSOR, INVALID_LIMIT, INVALID_STATUS
 from web.inputs import Query, reads
 from web.openapi.models import Row
-from web.openapi.operations import ACTION_NOT_FOUND, Answer, operation
-from web.paging import (
-    DEFAULT_LIMIT,
-    INVALID_CURSOR,
-    INVALID_LIMIT,
-    NEXT_PAGE,
-    Limit,
-    invalid_status,
-    link_to,
-    reads_status,
-)
+from web.openapi.operations import Answer, operation
+from web.paging import CURSOR, DEFAULT_LIMIT, NEXT_PAGE, Limit, next_page, reads_status
 from web.views.base import ApiView, json_response
 
 _STATUSES: tuple[RowStatus, ...] = get_args(RowStatus)
@@ -30,7 +23,7 @@ _STATUSES: tuple[RowStatus, ...] = get_args(RowStatus)
 def _read_cursor(text: str) -> tuple[int, int]:
     chunk, _, row = text.partition("-")
     if len(text) > 40 or not all(part.isascii() and part.isdigit() for part in (chunk, row)):
-        raise ValueError(INVALID_CURSOR.message)
+        raise INVALID_CURSOR()
     return int(chunk), int(row)
 
 
@@ -46,8 +39,8 @@ class RecordsQuery(Query):
     #: The chunk to start in and the row to start behind; None for the first page.
     cursor: Annotated[
         tuple[int, int] | None,
-        reads(_read_cursor, INVALID_CURSOR.code),
-        Field(description="Where the page begins: take it from the `Link` header of the page before."),
+        reads(_read_cursor),
+        CURSOR,
     ] = None
 
 
@@ -58,9 +51,10 @@ class ActionRecordsView(ApiView):
         "listBulkActionRecords",
         {200: Answer("A page of rows.", list[Row], headers=NEXT_PAGE)},
         INVALID_LIMIT,
-        invalid_status(_STATUSES),
+        INVALID_STATUS.with_example(known=", ".join(_STATUSES)),
         INVALID_CURSOR,
         ACTION_NOT_FOUND,
+        role=Role.VIEWER,
         query=RecordsQuery,
         details="While the action runs, the rows of what is finished.",
     )
@@ -72,5 +66,5 @@ class ActionRecordsView(ApiView):
         rows, following = await page_of_rows(
             self.context, action, status=asked.status, chunk=chunk, after=after, limit=asked.limit
         )
-        headers = {"Link": link_to(request, following)} if following else None
+        headers = next_page(request, following) if following else None
         return json_response(rows, headers=headers)

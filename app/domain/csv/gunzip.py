@@ -24,6 +24,11 @@ class GzipError(ValueError):
 class GzipTooDense(GzipError):
     """It unpacks to far more than tables do: made to fill a disk."""
 
+    def __init__(self, max_ratio: float) -> None:
+        super().__init__(
+            f"The gzip file unpacks to more than {max_ratio:g} times its size: please upload it without compression."
+        )
+
 
 class Gunzip:
     """Unpacks a file of one or more members (RFC 1952, 2.2), with zeros behind the last as tapes have them.
@@ -63,10 +68,7 @@ class Gunzip:
                 raise GzipError(f"The gzip file is damaged ({_reason(error)}).") from None
             self._unpacked += len(piece)
             if self._unpacked > max(RATIO_ALLOWANCE, self._max_ratio * self._packed):
-                raise GzipTooDense(
-                    f"The gzip file unpacks to more than {self._max_ratio:g} times its size: "
-                    "please upload it without compression."
-                )
+                raise GzipTooDense(self._max_ratio)
             if piece:
                 yield piece
             if self._member.eof:

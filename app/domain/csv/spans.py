@@ -66,6 +66,9 @@ class RecordTooLargeError(CsvError):
 class TooManyRowsError(CsvError):
     """There are more rows than an upload may have."""
 
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The file has more than {limit:,} rows. Please upload it in parts.")
+
 
 class BlankLinesError(CsvError):
     """Nothing but line ends for longer than a record may be: a span could not stay bounded."""
@@ -509,7 +512,7 @@ class SpanScanner:
     def _add_rows(self, ends: _Offsets) -> None:
         """Count the rows that end at these offsets of the file, and note where chunks start."""
         if self.row_count + len(ends) > self._max_rows:
-            raise TooManyRowsError(f"The file has more than {self._max_rows:,} rows. Please upload it in parts.")
+            raise TooManyRowsError(self._max_rows)
         done = 0
         while done < len(ends):
             if self._rows_in_chunk == 0:

@@ -1,0 +1,297 @@
+"""Every error that the API answers with, declared once: raised, described and tested from here.
+
+Where the domain finds out what is wrong, the words are the domain's: the message is its ``reason``, and the example is
+what it says of such a request.
+"""
+
+from __future__ import annotations
+
+from codecs import BOM_UTF16_LE
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from app.domain.access import Role, check_account
+from app.domain.account_limits import StorageFull, TooManyActive
+from app.domain.actions import Status, check_schedule, parse_schedule
+from app.domain.csv.column_mapping import parse_mapping
+from app.domain.csv.gunzip import Gunzip, GzipTooDense
+from app.domain.csv.spans import SpanScanner, TooManyRowsError
+from app.domain.csv.text import other_text, refuse_reason
+from app.domain.dead_letters import Obstacle
+from app.domain.entities import ENTITIES, read_header
+from app.domain.idempotency import check_key
+from app.domain.nearest import suggestion
+from app.domain.public_faults import Dependency
+from app.services.authentication import INVALID_KEY, what_to_send
+from web import headers
+from web.errors.problem import Problem
+from web.openapi.models import Away, TooManyRequests
+
+#: The part of an upload's form that is no field.
+FILE = "file"
+
+#: A message that is the domain's.
+_REASON = "{reason}"
+
+
+def _reason(step: Callable[[], object]) -> Mapping[str, str]:
+    """Return what the domain says of a request that is wrong, as the parameter of an example."""
+    try:
+        step()
+    except ValueError as error:
+        return {"reason": str(error)}
+    raise AssertionError("the example of an error is none")
+
+
+# Of any request
+
+_UNEXPECTED = "An unexpected error occurred. Please try again later."
+
+INVALID_HTTP = Problem(400, "BAD_REQUEST", "The request is not valid HTTP.")
+INTERNAL = Problem(500, "INTERNAL", _UNEXPECTED)
+UNKNOWN_PARAMETER = Problem(
+    400,
+    "UNKNOWN_PARAMETER",
+    'There is no query parameter "{name}"{suggestion}',
+    {"name": "sort", "suggestion": suggestion("sort", ["limit", "status", "cursor"])},
+)
+
+#: What needs a service that is away may be tried again so many seconds later.
+_LATER = {"Retry-After": "5"}
+
+DEPENDENCY_AWAY = Problem(
+    503,
+    "SERVICE_UNAVAILABLE",
+    "The {dependency} is away. Please try again later.",
+    {"dependency": Dependency.DATABASE},
+    headers=_LATER,
+    extra={"dependency": "dependency"},
+    body=Away,
+)
+#: Nobody knows which of them.
+TIMED_OUT = DEPENDENCY_AWAY.worded(_UNEXPECTED)
+
+# Who may
+
+INVALID_ACCOUNT = Problem(
+    400, "INVALID_ACCOUNT", f"The header {headers.ACCOUNT} {_REASON}.", _reason(lambda: check_account("a:b"))
+)
+
+_CHALLENGE = {"WWW-Authenticate": "{challenge}"}
+
+CREDENTIAL_REQUIRED = Problem(
+    401,
+    "CREDENTIAL_REQUIRED",
+    _REASON,
+    {"reason": what_to_send(takes_tokens=True), "challenge": ""},
+    headers=_CHALLENGE,
+)
+INVALID_CREDENTIAL = Problem(
+    401, "INVALID_CREDENTIAL", _REASON, {"reason": INVALID_KEY, "challenge": ""}, headers=_CHALLENGE
+)
+CROSS_SITE = Problem(
+    403, "CROSS_SITE", "A browser has sent this for a page of another site, which may not change anything here."
+)
+UNKNOWN_HOST = Problem(
+    403, "UNKNOWN_HOST", "The request calls this server by a name that is none of its own: ALLOWED_HOSTS lists them."
+)
+FORBIDDEN = Problem(
+    403,
+    "FORBIDDEN",
+    "This needs the role {needed}, and the credential has the role {role}.",
+    {"needed": Role.ADMIN, "role": Role.OPERATOR},
+)
+TOKEN_KEYS_UNAVAILABLE = Problem(
+    503,
+    "TOKEN_KEYS_UNAVAILABLE",
+    "The token cannot be checked now, because the keys of its issuer are not to be had.",
+    headers=_LATER,
+)
+
+# How much
+
+
+def _too_many(code: str, message: str, retry_after: int, **example: Any) -> Problem:
+    """Return the problem that the account asks for more than it may; ``retry_after`` is in whole seconds."""
+    return Problem(
+        429,
+        code,
+        message,
+        {**example, "retry_after": retry_after},
+        headers={"Retry-After": "{retry_after}"},
+        extra={"retryAfter": "retry_after"},
+        title="Too Many Requests",
+        body=TooManyRequests,
+    )
+
+
+#: What a rate limit counts, in the words of a client.
+COUNTED = {"uploads": "uploads", "reads": "requests other than uploads"}
+
+RATE_LIMITED = _too_many(
+    "RATE_LIMITED",
+    "The account may send {limit} {counted} in {seconds} seconds.",
+    12,
+    limit=600,
+    counted=COUNTED["reads"],
+    seconds=60,
+)
+RATE_LIMITS_UNAVAILABLE = Problem(
+    503,
+    "RATE_LIMITS_UNAVAILABLE",
+    "Requests cannot be counted now, and none passes uncounted. Please try again later.",
+    headers=_LATER,
+)
+
+# Lists and single things
+
+INVALID_LIMIT = Problem(
+    400, "INVALID_LIMIT", "limit must be a number from 1 to {highest}, not {sent!r}.", {"highest": 500, "sent": "0"}
+)
+INVALID_CURSOR = Problem(400, "INVALID_CURSOR", "cursor must be one that a Link header gave.")
+INVALID_STATUS = Problem(400, "INVALID_STATUS", "status must be one of {known}.", {"known": ", ".join(Status)})
+ACTION_NOT_FOUND = Problem(404, "ACTION_NOT_FOUND", "Bulk action not found")
+DEAD_LETTER_NOT_FOUND = Problem(404, "DEAD_LETTER_NOT_FOUND", "Dead letter not found")
+#: Why a dead letter cannot be replayed.
+OBSTACLES = {obstacle: Problem(409, obstacle.name, obstacle.value) for obstacle in Obstacle}
+ALREADY_REPLAYED = Problem(409, "ALREADY_REPLAYED", "This dead letter has been replayed already.")
+
+# The fields and headers of an upload
+
+FIELDS_REQUIRED = Problem(400, "FIELDS_REQUIRED", "Both entityType and actionType fields are required.")
+ACTION_TYPE_UNSUPPORTED = Problem(400, "ACTION_TYPE_UNSUPPORTED", "The specified actionType is not supported.")
+ENTITY_TYPE_UNSUPPORTED = Problem(400, "ENTITY_TYPE_UNSUPPORTED", "The specified entityType is not supported.")
+UNKNOWN_FIELD = Problem(
+    400,
+    "UNKNOWN_FIELD",
+    'There is no field "{name}"{suggestion}',
+    {"name": "scheduled_at", "suggestion": suggestion("scheduled_at", ["scheduledAt"])},
+)
+INVALID_SCHEDULE = Problem(
+    400,
+    "INVALID_SCHEDULE",
+    _REASON,
+    _reason(lambda: parse_schedule("tomorrow")),
+    where="scheduledAt",
+    others=(UNKNOWN_FIELD(name="delimeter", suggestion=suggestion("delimeter", ["delimiter"])).at("delimeter"),),
+)
+SCHEDULE_TOO_FAR = Problem(
+    400,
+    "SCHEDULE_TOO_FAR",
+    _REASON,
+    _reason(lambda: check_schedule(datetime(2100, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC), 366)),
+    where="scheduledAt",
+)
+INVALID_DELIMITER = Problem(400, "INVALID_DELIMITER", "delimiter must be one of , ; | or tab.")
+#: curl takes the ; of -F delimiter=; for the beginning of something else.
+EMPTY_DELIMITER = INVALID_DELIMITER.worded(
+    "delimiter is empty: send one of the words comma, semicolon, pipe and tab, or leave it out."
+)
+INVALID_MAPPING = Problem(400, "INVALID_MAPPING", _REASON, _reason(lambda: parse_mapping("[]")), where="mapping")
+REPEATED_IDEMPOTENCY_KEY = Problem(
+    400, "INVALID_IDEMPOTENCY_KEY", f"The header {headers.IDEMPOTENCY_KEY} must be sent once."
+)
+INVALID_IDEMPOTENCY_KEY = REPEATED_IDEMPOTENCY_KEY.worded(
+    "{sent_as} {reason}.", sent_as=f"The header {headers.IDEMPOTENCY_KEY}", **_reason(lambda: check_key(""))
+)
+IDEMPOTENCY_KEY_REUSED = Problem(
+    422,
+    "IDEMPOTENCY_KEY_REUSED",
+    f"This {headers.IDEMPOTENCY_KEY} has been used for another request: send a new one.",
+)
+
+# The form of an upload
+
+BROKEN_MULTIPART = Problem(
+    400, "BROKEN_MULTIPART", "The multipart body is broken: it ends early or its parts cannot be told apart."
+)
+NESTED_MULTIPART = BROKEN_MULTIPART.worded("The form has a part that is itself multipart.")
+TOO_MANY_FILES = Problem(400, "TOO_MANY_FILES", "Please upload one file only.")
+TOO_MANY_PARTS = Problem(400, "TOO_MANY_PARTS", "The form has more than {limit} parts.", {"limit": 20})
+FIELD_TOO_LONG = Problem(
+    400, "FIELD_TOO_LONG", "The field {name} is longer than {limit} bytes.", {"name": "note", "limit": 16384}
+)
+FIELD_NOT_UTF8 = Problem(400, "FIELD_NOT_UTF8", "The field {name} is not UTF-8.", {"name": "scheduledAt"})
+FORM_TOO_LARGE = Problem(
+    413, "FORM_TOO_LARGE", "Beside the file, the form has more than {limit} bytes.", {"limit": 2097152}
+)
+UPLOAD_TOO_SLOW = Problem(
+    408,
+    "UPLOAD_TOO_SLOW",
+    "The upload is slower than {rate} bytes per second.",
+    {"rate": 4096},
+    # RFC 9110, 15.5.9: the connection is of no further use.
+    headers={"Connection": "close"},
+)
+UPLOAD_IDLE = UPLOAD_TOO_SLOW.worded("Nothing arrived for {seconds:g} seconds.", seconds=30)
+UPLOAD_OVERDUE = UPLOAD_TOO_SLOW.worded("The upload did not arrive within {seconds:g} seconds.", seconds=3600)
+UNSUPPORTED_ENCODING = Problem(
+    415, "UNSUPPORTED_ENCODING", "The body of the request is compressed: please compress the file alone, with gzip."
+)
+UNSUPPORTED_FILE_ENCODING = UNSUPPORTED_ENCODING.worded(
+    "The file part has a {header} that is not supported: please use gzip or none.", header="Content-Encoding"
+)
+
+# The file of an upload
+
+FILE_REQUIRED = Problem(400, "FILE_REQUIRED", "Please upload a CSV file to proceed.", where=FILE)
+#: What curl needs to send a file, where something else was sent.
+FILE_IS_TEXT = "The field file is a text, and no file: with curl, -F file=@name sends the file of that name."
+NO_FORM = (
+    "The body is no form with a file in it (multipart/form-data): with curl, send the file by -F file=@name, "
+    "not by -d or --data-binary."
+)
+EMPTY_FILE = Problem(400, "EMPTY_FILE", "The file is empty.", where=FILE)
+NOT_CSV = Problem(400, "NOT_CSV", "The file is {kind}, not CSV.", {"kind": other_text(b"<html>")}, where=FILE)
+NOT_TEXT = NOT_CSV.worded(_REASON, reason=refuse_reason(BOM_UTF16_LE))
+INVALID_CSV = Problem(
+    400,
+    "INVALID_CSV",
+    _REASON,
+    _reason(
+        lambda: SpanScanner(
+            delimiter=",", chunk_rows=1, chunk_bytes=1, max_field_bytes=2**17, max_record_bytes=2**20, max_rows=9
+        ).feed(b"id,name\n1,Ada\n2,Bob\n3," + b"x" * 2**18)
+    ),
+    where=FILE,
+)
+INVALID_HEADER = Problem(
+    400,
+    "INVALID_HEADER",
+    _REASON,
+    {"reason": str(read_header(ENTITIES["Contact"], b"id,name", ",", None, max_columns=2)[1][0])},
+    where=FILE,
+)
+NO_ROWS = Problem(400, "NO_ROWS", "The file has a header but no data rows.", where=FILE)
+BROKEN_GZIP = Problem(400, "BROKEN_GZIP", _REASON, _reason(Gunzip(max_ratio=200).finish), where=FILE)
+NOT_GZIP = BROKEN_GZIP.worded("The file part has the Content-Encoding gzip, and is not gzip.")
+FILE_TOO_LARGE = Problem(
+    413, "FILE_TOO_LARGE", "The file is larger than the limit of {limit} bytes.", {"limit": 5368709120}
+)
+GZIP_TOO_DENSE = Problem(413, "GZIP_TOO_DENSE", _REASON, {"reason": GzipTooDense(200)})
+TOO_MANY_ROWS = Problem(413, "TOO_MANY_ROWS", _REASON, {"reason": TooManyRowsError(20_000_000)})
+
+# Room for an upload
+
+TOO_MANY_UPLOADS = Problem(
+    503,
+    "TOO_MANY_UPLOADS",
+    "This worker takes {limit} uploads at the same time, and no more. Please try again.",
+    {"limit": 200},
+    headers=_LATER,
+)
+TOO_MANY_OPEN_UPLOADS = _too_many(
+    "TOO_MANY_OPEN_UPLOADS", "The account has {limit} uploads under way, and may have no more.", 5, limit=50
+)
+TOO_MANY_ACTIVE_ACTIONS = _too_many("TOO_MANY_ACTIVE_ACTIONS", _REASON, 10, reason=TooManyActive(20))
+STORAGE_LIMIT_REACHED = Problem(413, "STORAGE_LIMIT_REACHED", _REASON, {"reason": StorageFull(1_000_000, 999_000)})
+STORAGE_FULL = Problem(
+    507, "STORAGE_FULL", "The storage has no room for this upload. Please try again when room has been made."
+)
+
+#: All of them, by the names that they have here.
+CATALOGUE: Mapping[str, Problem] = {
+    **{name: value for name, value in globals().items() if isinstance(value, Problem)},
+    **{obstacle.name: problem for obstacle, problem in OBSTACLES.items()},
+}

@@ -1,0 +1,14 @@
+"""Names of the headers that requests and answers of the API have beside those of HTTP itself."""
+
+from __future__ import annotations
+
+from app.services.authentication import ACCOUNT_HEADER, KEY_HEADER
+
+ACCOUNT = ACCOUNT_HEADER
+API_KEY = KEY_HEADER
+REQUEST_ID = "X-Request-ID"
+IDEMPOTENCY_KEY = "Idempotency-Key"
+IDEMPOTENCY_REPLAYED = "Idempotency-Replayed"
+RATE_LIMIT = "X-RateLimit-Limit"
+RATE_LIMIT_REMAINING = "X-RateLimit-Remaining"
+RATE_LIMIT_RESET = "X-RateLimit-Reset"
