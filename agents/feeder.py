@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from agents.faults import PermanentFault
 from app.context import AppContext
-from app.domain.actions import Status
+from app.domain.actions import Action, Status
 from app.domain.csv.spans import Span, SpanIndex
 from app.kafka.messages import ByteRange, Chunk, Feed, Source
 from app.observability.logs import event
@@ -22,36 +22,25 @@ async def feed(message: Feed, context: AppContext) -> None:
     action = await context.store.actions.get(action_id)
     if action is None:
         raise PermanentFault(f"no action {action_id}")
-    if action["status"] == Status.QUEUED:
+    if action.status == Status.QUEUED:
         moved = await context.store.actions.transition(
             action_id, Status.PROCESSING, startedAt=datetime.now(UTC), announcement=message.announcement
         )
         if moved:
-            log.info(event("action started", action=action_id, account=moved["accountId"], rows=moved["totalCount"]))
+            log.info(event("action started", action=action_id, account=moved.account_id, rows=moved.total_count))
         action = moved or await context.store.actions.get(action_id) or action
-    if action["status"] != Status.PROCESSING:
+    if action.status != Status.PROCESSING:
         return
-    if message.announcement is not None and message.announcement != action.get("announcement"):
+    if message.announcement is not None and message.announcement != action.announcement:
         # Another announcement has started the action. The one that did goes on here when it is delivered again.
         return
-    source = Source(
-        account_id=action["accountId"],
-        entity_type=action["entityType"],
-        action_type=action["actionType"],
-        storage_key=action["storageKey"],
-        columns=tuple(action["columns"]),
-        fields=action.get("fields"),
-        delimiter=action["delimiter"],
-        row_count=action["totalCount"],
-        chunk_count=action["chunkCount"],
-        started_at=action["startedAt"],
-    )
+    source = _source(action)
     if message.indexes is None:
         last = min(message.first + context.settings.feed_window, source.chunk_count)
         wanted: Sequence[int] = range(message.first, last)
     else:
         wanted = sorted({index for index in message.indexes if 0 <= index < source.chunk_count})
-    spans = await _spans(context, action["spansKey"], wanted)
+    spans = await _spans(context, action.file.spans_key, wanted)
     await context.topics.chunks.send_all(
         Chunk(
             action_id=action_id,
@@ -60,6 +49,23 @@ async def feed(message: Feed, context: AppContext) -> None:
             source=source,
         )
         for index, span in zip(wanted, spans, strict=True)
+    )
+
+
+def _source(action: Action) -> Source:
+    """Return what the processors must know of an action that has started."""
+    file = action.file
+    return Source(
+        account_id=action.account_id,
+        entity_type=action.entity_type,
+        action_type=action.action_type,
+        storage_key=file.storage_key,
+        columns=file.columns.names,
+        fields=file.columns.fields,
+        delimiter=file.delimiter,
+        row_count=action.total_count,
+        chunk_count=action.chunk_count,
+        started_at=action.started_at or action.created_at,
     )
 
 

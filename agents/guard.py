@@ -23,10 +23,11 @@ import stamina
 from agents.dead_letters import MAX_KEY, MAX_PAYLOAD, store_dead_letter
 from agents.faults import is_transient, means_away
 from app.context import AppContext
+from app.domain.dead_letters import Origin
 from app.domain.printable import printable
 from app.domain.public_faults import public_text
 from app.kafka.messages import Chunk, Message
-from app.kafka.retry_headers import Origin, RetryHeaders
+from app.kafka.retry_headers import RetryHeaders
 from app.kafka.security import client_options
 from app.kafka.topic_reader import Event, Handle, TopicReader
 from app.kafka.topics import Channel, TooLarge

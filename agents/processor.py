@@ -93,7 +93,7 @@ async def _owners(chunk: Chunk, context: AppContext, checked: CheckedChunk) -> d
     except ClaimsReleased:
         # A database that was killed may have lost the end of the action: then it goes on, with its claims.
         action = await context.store.actions.get(chunk.action_id)
-        if action is None or action["status"] != Status.PROCESSING or not await context.claims.reopen(chunk.action_id):
+        if action is None or action.status != Status.PROCESSING or not await context.claims.reopen(chunk.action_id):
             raise
         return await claim()
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from agents.faults import PermanentFault
 from app.context import AppContext
-from app.domain.actions import ENDED, Status
 from app.domain.progress import Progress
 from app.kafka.messages import ChunkResult, Feed
 from app.services.completion import complete_if_done, recount, summarize_ledger
-from app.services.replays import conclude
+from app.services.replays import finish_replays
 
 
 async def count(result: ChunkResult, context: AppContext) -> None:
@@ -26,11 +25,11 @@ async def count(result: ChunkResult, context: AppContext) -> None:
         progress = progress.count(result.index, result.read_counts())
     if progress.complete:
         # What the action says of itself: a message may say anything.
-        settled = (await complete_if_done(context, action_id, progress.chunk_count)).progress
-        if settled.complete:
+        completed = (await complete_if_done(context, action_id, progress.chunk_count)).progress
+        if completed.complete:
             table.drop(action_id)
             return
-        progress = settled.advanced(progress.fed)
+        progress = completed.advanced(progress.fed)
     progress = await _feed_on(progress, action_id, context)
     table.set(action_id, progress)
     context.reporter.note(action_id, progress.counts)
@@ -45,17 +44,17 @@ async def _recounted(result: ChunkResult, context: AppContext) -> Progress | Non
     if action is None:
         raise PermanentFault(f"no action {result.action_id}")
     if result.index is None:
-        await conclude(context, action)
-    if action["status"] in ENDED:
-        if result.index is not None and action["status"] != Status.COMPLETED:
+        await finish_replays(context, action)
+    if action.ended:
+        if result.index is not None and action.aborted:
             # A chunk that was in hand when the action was given up: what it did is counted.
-            await recount(context, result.action_id, action["chunkCount"])
+            await recount(context, result.action_id, action.chunk_count)
         return None
-    fold = await summarize_ledger(context, result.action_id, action["chunkCount"])
+    summary = await summarize_ledger(context, result.action_id, action.chunk_count)
     # What was asked for is on its way, even where the ledger does not show it yet: asking again would send it twice.
     known = context.progress.get(result.action_id)
-    fed = max(context.settings.feed_window, fold.progress.counted.bit_length(), known.fed if known else 0)
-    return fold.progress.advanced(fed)
+    fed = max(context.settings.feed_window, summary.progress.counted.bit_length(), known.fed if known else 0)
+    return summary.progress.advanced(fed)
 
 
 async def _feed_on(progress: Progress, action_id: str, context: AppContext) -> Progress:

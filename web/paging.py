@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 from pydantic import Field, PlainValidator
 
-from app.domain.actions import iso
+from app.domain.timestamps import iso_utc
 from web.errors.catalogue import INVALID_CURSOR, INVALID_LIMIT, INVALID_STATUS
 from web.inputs import reads
 from web.openapi.operations import Header
@@ -89,7 +89,7 @@ def cut(
     if len(found) <= limit:
         return found, {}
     timestamp, entry_id = position(found[limit - 1])
-    cursor = base64.urlsafe_b64encode(f"{iso(timestamp)}/{entry_id}".encode()).decode()
+    cursor = base64.urlsafe_b64encode(f"{iso_utc(timestamp)}/{entry_id}".encode()).decode()
     return found[:limit], next_page(request, cursor)
 
 

@@ -13,7 +13,6 @@ from app.adapters.mongo import Store
 from app.adapters.storage import open_storage
 from app.cli.keys import keys
 from app.cli.storage import storage_commands
-from app.domain.actions import ENDED
 from app.observability.logs import hide, redact_logs
 from app.services.verification import verify
 from app.settings import get_settings
@@ -78,21 +77,20 @@ async def _verify(action_id: str | None, account: str | None, since: datetime | 
     try:
         await storage.check()
         if action_id is None:
-            ended = store.actions.of_statuses(sorted(ENDED), account_id=account, since=since)
-            wanted = [action async for action in ended]
+            wanted = [action async for action in store.actions.ended(account_id=account, since=since)]
         else:
             action = await store.actions.get(action_id)
             if action is None:
                 typer.echo(f"there is no action {action_id}")
                 return 1
             wanted = [action]
-        rows = sum(action["totalCount"] for action in wanted)
+        rows = sum(action.total_count for action in wanted)
         progress = _Progress(len(wanted), rows)
         for action in wanted:
             progress.action()
             async for difference in verify(store, storage, action, progress.rows):
                 differences += 1
-                typer.echo(f"{action['_id']}: {difference}")
+                typer.echo(f"{action.id}: {difference}")
     except OSError as error:
         typer.echo(f"the storage cannot be used: {hide(error)}", err=True)
         return 2

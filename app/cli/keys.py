@@ -14,8 +14,8 @@ from pymongo.errors import PyMongoError
 
 from app.adapters.mongo import ApiKeys, Store
 from app.domain.access import Role, check_account
-from app.domain.actions import iso
 from app.domain.api_keys import ApiKey, fingerprint, new_key, parse_expiry
+from app.domain.timestamps import iso_utc
 from app.observability.logs import hide, redact_logs
 from app.settings import get_settings
 
@@ -57,7 +57,7 @@ def create_command(
     shown = "".join(character for character in name if character.isprintable())[:100]
     key = ApiKey(fingerprint(secret), account, role, shown, now, expires_at)
     asyncio.run(_add(key))
-    until = f"until {iso(expires_at)}" if expires_at else "until it is revoked"
+    until = f"until {iso_utc(expires_at)}" if expires_at else "until it is revoked"
     typer.echo(f"key {key.id}: {role} of {account}, {until}; it is shown this once:", err=True)
     typer.echo(secret)
 
@@ -75,8 +75,8 @@ def list_command(
     now = datetime.now(UTC)
     for key in asyncio.run(_all()):
         if account in (None, key.account_id):
-            moments = iso(key.created_at), iso(key.expires_at) or "-"
-            typer.echo("\t".join([key.id, key.state(now), key.account_id, key.role, *map(str, moments), key.name]))
+            timestamps = iso_utc(key.created_at), iso_utc(key.expires_at) or "-"
+            typer.echo("\t".join([key.id, key.state(now), key.account_id, key.role, *timestamps, key.name]))
 
 
 async def _all() -> list[ApiKey]:

@@ -1,16 +1,19 @@
-"""The life of a bulk action: its statuses, which changes are allowed, and what a client sees of it."""
+"""A bulk action: what it is, its statuses, and which changes of status are allowed."""
 
 from __future__ import annotations
 
 import re
+import secrets
+import time
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
-from dateutil.parser import isoparse
-
-from app.domain.speed import rate_at
+from app.domain.entities import Columns
+from app.domain.outcomes import Counts
+from app.domain.stalls import Reissue
 
 
 class Status(StrEnum):
@@ -55,128 +58,205 @@ def is_action_id(text: str) -> bool:
     return _ACTION_ID.fullmatch(text) is not None
 
 
-def parse_schedule(text: str) -> datetime:
-    """Read ``scheduledAt``: ISO 8601, UTC when it names no offset.
+def new_action_id() -> str:
+    """Return an id that nobody else has; ids of later seconds are greater."""
+    return f"{int(time.time()):08x}{secrets.token_hex(8)}"
 
-    Raises:
-        ValueError: it is not a date and time, in the words of the person who sent it.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFile:
+    """The file whose rows an action applies, as it lies in the storage.
+
+    Attributes:
+        name: What the client calls it; None where it did not say.
+        size: Bytes.
+        sha256: The digest of its bytes, hexadecimal.
+        storage_key: Where it is.
+        spans_key: Where the index of its chunks is.
+        columns: Its header.
+        ignored_columns: The columns that are for no field of the entity; None: not known.
+        delimiter: What separates the fields of a row.
     """
-    if len(text.strip()) < len("2000-01-01T00:00"):
-        raise ValueError(_schedule_error(text))
-    try:
-        moment = isoparse(text.strip())
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ValueError(_schedule_error(text)) from None
+
+    name: str | None = None
+    size: int = 0
+    sha256: str | None = None
+    storage_key: str = ""
+    spans_key: str = ""
+    columns: Columns = field(default_factory=lambda: Columns(()))
+    ignored_columns: tuple[str, ...] | None = None
+    delimiter: str = ","
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the fields of the action's document that describe the file."""
+        fields, ignored = self.columns.fields, self.ignored_columns
+        return {
+            "columns": list(self.columns.names),
+            "fields": None if fields is None else list(fields),
+            "ignoredColumns": None if ignored is None else list(ignored),
+            "delimiter": self.delimiter,
+            "fileName": self.name,
+            "fileSize": self.size,
+            "sha256": self.sha256,
+            "storageKey": self.storage_key,
+            "spansKey": self.spans_key,
+        }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """Read them; a list leaves the columns out."""
+        fields, ignored = document.get("fields"), document.get("ignoredColumns")
+        return cls(
+            name=document.get("fileName"),
+            size=document.get("fileSize", 0),
+            sha256=document.get("sha256"),
+            storage_key=document.get("storageKey", ""),
+            spans_key=document.get("spansKey", ""),
+            columns=Columns(tuple(document.get("columns", ())), None if fields is None else tuple(fields)),
+            ignored_columns=None if ignored is None else tuple(ignored),
+            delimiter=document.get("delimiter", ","),
+        )
 
 
-def check_schedule(moment: datetime | None, now: datetime, max_days: int) -> None:
-    """Return when a schedule is not too far ahead.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """A bulk action, as its document has it. Only the store changes an action, by atomic steps on the document.
 
-    Raises:
-        ValueError: it is, in the words of the person who sent it.
+    Attributes:
+        id: 24 lower-case hexadecimal digits.
+        account_id: Whose it is.
+        action_type: What is done with the rows.
+        entity_type: The kind of record that they are.
+        status: Where it is in its life.
+        created_at: When it was made.
+        updated_at: When anything of it was last changed.
+        scheduled_at: When it is to be queued; None: at once.
+        started_at: When its first chunk was sent.
+        completed_at: When it ended.
+        total_count: Rows.
+        chunk_count: Chunks of these rows.
+        counts: What became of the rows so far.
+        file: Where the rows are.
+        error: Why it could not be run.
+        idempotency_key: The client's name for the request that made it, as it is stored.
+        request_digest: What that request asked for.
+        announcement: The announcement that started it.
+        announced: How often it was announced again while it was queued.
+        announced_at: When last.
+        stalls: How often in a row it has stalled.
+        stalled_at: How many chunks were counted at the last stall.
+        reissues: Its chunks that were sent again.
+        cleanup_at: When its clean-up is due; None: nothing is left to be cleaned up.
+        recounted: Whether its counters were recounted after its end.
     """
-    if moment is not None and moment > now + timedelta(days=max_days):
-        raise ValueError(f"scheduledAt may be at most {max_days} days ahead, and is {iso(moment)}.")
 
+    id: str
+    account_id: str
+    action_type: str
+    entity_type: str
+    status: Status
+    created_at: datetime
+    updated_at: datetime | None = None
+    scheduled_at: datetime | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    total_count: int = 0
+    chunk_count: int = 0
+    counts: Counts = field(default_factory=Counts)
+    file: StoredFile = field(default_factory=StoredFile)
+    error: str | None = None
+    idempotency_key: str | None = None
+    request_digest: str | None = None
+    announcement: str | None = None
+    announced: int = 0
+    announced_at: datetime | None = None
+    stalls: int = 0
+    stalled_at: int | None = None
+    reissues: tuple[Reissue, ...] = ()
+    cleanup_at: datetime | None = None
+    recounted: bool = False
 
-def _schedule_error(text: str) -> str:
-    return f"scheduledAt must be an ISO 8601 date and time such as 2030-01-31T09:00:00Z, not {text[:60]!r}."
+    @property
+    def ended(self) -> bool:
+        """Whether nothing follows its status."""
+        return self.status in ENDED
 
+    @property
+    def initial_status(self) -> Status:
+        """The status in which it was made."""
+        return Status.QUEUED if self.scheduled_at is None else Status.SCHEDULED
 
-def iso(moment: datetime | None) -> str | None:
-    """Write a moment as the API shows it: ISO 8601, milliseconds, ``Z``; one without offset is UTC."""
-    if moment is None:
-        return None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return aware.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    @property
+    def aborted(self) -> bool:
+        """Whether it has ended without being completed: its rows are not run any more."""
+        return self.ended and self.status != Status.COMPLETED
 
+    def may_become(self, target: Status) -> bool:
+        """Tell whether its status may change to ``target``."""
+        return target in TRANSITIONS[self.status]
 
-#: Rows per second below which no time is told.
-_SLOWEST = 1e-3
+    def to_document(self) -> dict[str, Any]:
+        """Return the document of the action; what is not known of it is not there."""
+        document = {
+            "_id": self.id,
+            "accountId": self.account_id,
+            "actionType": self.action_type,
+            "entityType": self.entity_type,
+            "status": self.status,
+            "totalCount": self.total_count,
+            "chunkCount": self.chunk_count,
+            **self.counts.to_document(),
+            **self.file.to_document(),
+            "scheduledAt": self.scheduled_at,
+            "createdAt": self.created_at,
+            "updatedAt": self.updated_at,
+        }
+        # Some of these have a sparse index, which must not have a document for which they say nothing.
+        sparse = {
+            "startedAt": self.started_at,
+            "completedAt": self.completed_at,
+            "error": self.error,
+            "idempotencyKey": self.idempotency_key,
+            "requestDigest": self.request_digest,
+            "announcement": self.announcement,
+            "announced": self.announced or None,
+            "announcedAt": self.announced_at,
+            "stalls": self.stalls or None,
+            "stalledAt": self.stalled_at,
+            "reissues": [reissue.to_document() for reissue in self.reissues] or None,
+            "cleanupAt": self.cleanup_at,
+            "recounted": self.recounted or None,
+        }
+        return document | {name: value for name, value in sparse.items() if value is not None}
 
-_COUNTS = ("totalCount", "processedCount", "successCount", "failureCount", "skippedCount")
-_DETAIL_COUNTS = ("duplicateCount", "createdCount", "updatedCount", "chunkCount")
-_MOMENTS = ("scheduledAt", "startedAt", "completedAt", "updatedAt")
-
-
-def presented(action: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an action document as the API shows it, the documented fields first."""
-    shown = listed(action)
-    del shown["error"]
-    shown["ignoredColumns"] = action.get("ignoredColumns")
-    # What became of the columns, where the upload said so: each with its field, or null.
-    fields = action.get("fields")
-    shown["mapping"] = (
-        None if fields is None else {c: f or None for c, f in zip(action["columns"], fields, strict=True)}
-    )
-    shown["error"] = action.get("error")
-    return shown
-
-
-def listed(action: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an action document as a list shows it: without its columns, of which it may have hundreds."""
-    shown: dict[str, Any] = {
-        "actionId": action["_id"],
-        "actionType": action["actionType"],
-        "entityType": action["entityType"],
-        "status": action["status"],
-    }
-    shown.update((name, action.get(name, 0)) for name in _COUNTS)
-    shown["createdAt"] = iso(action["createdAt"])
-    shown.update((name, action.get(name, 0)) for name in _DETAIL_COUNTS)
-    shown.update((name, iso(action.get(name))) for name in _MOMENTS)
-    for name in ("fileName", "fileSize", "sha256"):
-        shown[name] = action.get(name)
-    shown["error"] = action.get("error")
-    return shown
-
-
-def accepted(action: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is told of an action when it was just made, with what was understood of the upload.
-
-    It is as it was when it was made, however far it has come since.
-    """
-    scheduled = iso(action["scheduledAt"])
-    when = "queued for processing" if scheduled is None else f"scheduled for {scheduled}"
-    return {
-        "actionId": action["_id"],
-        "status": Status.QUEUED if scheduled is None else Status.SCHEDULED,
-        "message": f"Success! Your bulk action has been {when}.",
-        "totalCount": action["totalCount"],
-        "scheduledAt": scheduled,
-        "delimiter": action["delimiter"],
-        "ignoredColumns": action["ignoredColumns"],
-    }
-
-
-def _seconds_left(action: Mapping[str, Any], rows: int, mean: float, now: datetime) -> float | None:
-    recent = action.get("recentRate")
-    rate = mean if recent is None else rate_at(recent, action["recentRateAt"], now.timestamp())
-    # Rounded up from nothing, a rate would make a number that says nothing.
-    return rows / rate if rate > _SLOWEST else None
-
-
-def statistics(action: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    """Return the counters of an action with its speed and the time it still needs.
-
-    ``rowsPerSecond`` is the mean since the start. ``etaSeconds`` follows the recent speed where the live counters have
-    it, else that mean; it is ``None`` while it cannot be told and 0 once the action has ended.
-    """
-    processed, total = action.get("processedCount", 0), action.get("totalCount", 0)
-    ended = action["status"] in ENDED
-    started = action.get("startedAt")
-    rate = 0.0
-    if started is not None:
-        until = action.get("completedAt") or now
-        rate = processed / max((until - started).total_seconds(), 0.001)
-    eta = 0.0 if ended else _seconds_left(action, total - processed, rate, now)
-    shown: dict[str, Any] = {"actionId": action["_id"], "status": action["status"]}
-    shown.update((name, action.get(name, 0)) for name in _COUNTS)
-    shown["pendingCount"] = total - processed
-    shown.update((name, action.get(name, 0)) for name in _DETAIL_COUNTS)
-    shown["rowsPerSecond"] = round(rate, 1)
-    shown["etaSeconds"] = None if eta is None else round(eta, 1)
-    shown["updatedAt"] = iso(action.get("updatedAt"))
-    return shown
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """Read the document of an action, also of one that version 0.1 has made."""
+        get = document.get
+        return cls(
+            id=document["_id"],
+            account_id=document["accountId"],
+            action_type=document["actionType"],
+            entity_type=document["entityType"],
+            status=Status(document["status"]),
+            created_at=document["createdAt"],
+            updated_at=get("updatedAt"),
+            scheduled_at=get("scheduledAt"),
+            started_at=get("startedAt"),
+            completed_at=get("completedAt"),
+            total_count=get("totalCount", 0),
+            chunk_count=get("chunkCount", 0),
+            counts=Counts.from_document(document),
+            file=StoredFile.from_document(document),
+            error=get("error"),
+            idempotency_key=get("idempotencyKey"),
+            request_digest=get("requestDigest"),
+            announcement=get("announcement"),
+            announced=get("announced", 0),
+            announced_at=get("announcedAt"),
+            stalls=get("stalls", 0),
+            stalled_at=get("stalledAt"),
+            reissues=tuple(map(Reissue.from_document, get("reissues", ()))),
+            cleanup_at=get("cleanupAt"),
+            recounted=get("recounted", False),
+        )

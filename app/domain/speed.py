@@ -39,6 +39,18 @@ class Speed:
         return Speed(count, at, self.rate * kept + seen * (1 - kept))
 
 
-def rate_at(rate: float, observed_at: float, now: float) -> float:
-    """Return what is left of a rate by now, when nothing was counted since it was observed."""
-    return rate * math.exp(-max(0.0, now - observed_at) / _MEMORY)
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How fast something was when it was last observed.
+
+    Attributes:
+        value: Counts per second.
+        observed_at: When that was, seconds since 1970.
+    """
+
+    value: float
+    observed_at: float
+
+    def at(self, now: float) -> float:
+        """Return what is left of the rate by now, when nothing was counted since it was observed."""
+        return self.value * math.exp(-max(0.0, now - self.observed_at) / _MEMORY)

@@ -16,28 +16,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from app.domain.dead_letters import Origin
+
 #: Longest error message that travels, characters.
 _MAX_ERROR = 1000
 #: Longest header that is read, bytes: no topic has a longer name, and an error of that many characters fits.
 _MAX_HEADER = 4 * _MAX_ERROR
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """A place in a topic."""
-
-    topic: str
-    partition: int
-    offset: int
-
-    def __str__(self) -> str:
-        return f"{self.topic}:{self.partition}:{self.offset}"
-
-    @classmethod
-    def of(cls, event: Any) -> Self:
-        """Return where an event was read."""
-        message = event.message
-        return cls(message.topic, message.partition, message.offset)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import logging
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Collection, Sequence
 
 from app.adapters.redis.claims import ClaimsReleased, ClaimState
 from app.adapters.storage import ObjectMissing
 from app.context import AppContext
+from app.domain.actions import Action
 from app.domain.csv.spans import SpanIndex
 from app.domain.dead_letters import Obstacle
 from app.domain.outcomes import WRITE_REFUSED, ChunkOutcome
@@ -31,15 +31,15 @@ log = logging.getLogger(__name__)
 _CHUNKS_PER_READ = 32
 
 
-async def store_dead_owners(context: AppContext, action: Mapping[str, Any], dead_chunks: Sequence[int]) -> None:
+async def store_dead_owners(context: AppContext, action: Action, dead_chunks: Sequence[int]) -> None:
     """Store for each chunk that was given up which of its rows are duplicates, and of which row.
 
     Its rows claim as they would have done when it ran: a record that no other row owns is theirs, the first's.
 
     Raises:
-        OSError, redis.exceptions.RedisError, pymongo.errors.PyMongoError: something is away; doing it again is safe.
+        OSError, app.domain.faults.DependencyFault: something is away; doing it again is safe.
     """
-    ledger, action_id = context.store.ledger, action["_id"]
+    ledger, action_id = context.store.ledger, action.id
     names = {chunk_id(action_id, index): index for index in dead_chunks}
     known = await ledger.with_owners(list(names))
     wanted = [name for name in names if name not in known]
@@ -47,7 +47,7 @@ async def store_dead_owners(context: AppContext, action: Mapping[str, Any], dead
         return
     try:
         rows = StoredRows(context.storage, action)
-        index = SpanIndex.from_bytes(await context.storage.read(action["spansKey"]))
+        index = SpanIndex.from_bytes(await context.storage.read(action.file.spans_key))
     except (ObjectMissing, ValueError) as error:
         log.error("action %s: its dead chunks cannot be replayed: %r", action_id, error)
         for name in wanted:
@@ -73,20 +73,20 @@ async def store_dead_owners(context: AppContext, action: Mapping[str, Any], dead
         await ledger.store_owners(name, {checked.rows[position]: owner for position, owner in taken.items()})
 
 
-async def rebuild_claims(context: AppContext, action: Mapping[str, Any]) -> None:
+async def rebuild_claims(context: AppContext, action: Action) -> None:
     """Claim again for all rows that are known to own their record, in place of claims that are gone.
 
     Raises:
-        OSError, redis.exceptions.RedisError, pymongo.errors.PyMongoError: something is away; doing it again is safe.
+        OSError, app.domain.faults.DependencyFault: something is away; doing it again is safe.
         app.adapters.storage.ObjectMissing, ValueError: the file of the action cannot be read.
     """
-    action_id = action["_id"]
+    action_id = action.id
     rows = StoredRows(context.storage, action)
-    index = SpanIndex.from_bytes(await context.storage.read(action["spansKey"]))
+    index = SpanIndex.from_bytes(await context.storage.read(action.file.spans_key))
     log.warning("action %s: its claims are gone, rebuilding them", action_id)
-    generation = await context.claims.begin_rebuild(action_id, action["totalCount"], len(rows.entity.key_fields))
-    fold = await summarize_ledger(context, action_id, action["chunkCount"])
-    unfinished = _unfinished(fold)
+    generation = await context.claims.begin_rebuild(action_id, action.total_count, len(rows.entity.key_fields))
+    summary = await summarize_ledger(context, action_id, action.chunk_count)
+    unfinished = _unfinished(summary)
     starts = [span.first_row for span in index.spans(0, len(index))]
     named: set[int] = set()
     async for number, outcome in _outcomes(context, action_id, set(range(len(index))) - unfinished):
@@ -97,23 +97,21 @@ async def rebuild_claims(context: AppContext, action: Mapping[str, Any]) -> None
     for number in sorted(unfinished):
         name = chunk_id(action_id, number)
         # Whoever runs it from now on must not believe that nobody has written a part of it.
-        if not await context.store.ledger.open(name) or number in fold.dead_chunks:
+        if not await context.store.ledger.open(name) or number in summary.dead_chunks:
             checked = await rows.read(index.span(number))
             await _claim(context, action, await _written(context, action, checked, named), state="rebuilding")
     await context.claims.finish_rebuild(action_id, generation)
 
 
-async def _claim(
-    context: AppContext, action: Mapping[str, Any], checked: CheckedChunk, *, state: ClaimState
-) -> dict[int, int]:
+async def _claim(context: AppContext, action: Action, checked: CheckedChunk, *, state: ClaimState) -> dict[int, int]:
     columns = [checked.column(field) for field in checked.entity.key_fields]
-    return await context.claims.claim(action["_id"], action["totalCount"], checked.rows, columns, state=state)
+    return await context.claims.claim(action.id, action.total_count, checked.rows, columns, state=state)
 
 
-def _unfinished(fold: LedgerSummary) -> set[int]:
+def _unfinished(summary: LedgerSummary) -> set[int]:
     """Return the chunks that have no outcome, or were given up."""
-    missing = fold.progress.missing(fold.progress.chunk_count)
-    return {*missing, *fold.dead_chunks}
+    missing = summary.progress.missing(summary.progress.chunk_count)
+    return {*missing, *summary.dead_chunks}
 
 
 def _owning(checked: CheckedChunk, outcome: ChunkOutcome) -> CheckedChunk:
@@ -122,17 +120,15 @@ def _owning(checked: CheckedChunk, outcome: ChunkOutcome) -> CheckedChunk:
     return checked.without({position for position, row in enumerate(checked.rows) if row in ownerless})
 
 
-async def _written(
-    context: AppContext, action: Mapping[str, Any], checked: CheckedChunk, named: Collection[int]
-) -> CheckedChunk:
+async def _written(context: AppContext, action: Action, checked: CheckedChunk, named: Collection[int]) -> CheckedChunk:
     """Return the rows of an unfinished chunk that are known to own their record."""
     entity = checked.entity
-    ids = [f"{action['accountId']}:{key}" for key in checked.column(entity.key)]
+    ids = [f"{action.account_id}:{key}" for key in checked.column(entity.key)]
     present = await context.store.records.find(entity.collection, ids, ["_bulk"])
     others = set()
     for position, (row, record_id) in enumerate(zip(checked.rows, ids, strict=True)):
         tag = present.get(record_id, {}).get("_bulk", {})
-        if row not in named and (tag.get("actionId"), tag.get("row")) != (action["_id"], row):
+        if row not in named and (tag.get("actionId"), tag.get("row")) != (action.id, row):
             others.add(position)
     return checked.without(others)
 

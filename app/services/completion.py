@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.context import AppContext
-from app.domain.actions import Status
+from app.domain.actions import Action, Status
 from app.domain.progress import Progress
 from app.kafka.messages import chunk_id
 from app.observability.logs import event
@@ -43,24 +42,24 @@ async def summarize_ledger(context: AppContext, action_id: str, chunk_count: int
 
 async def recount(context: AppContext, action_id: str, chunk_count: int) -> LedgerSummary:
     """Write what the ledger says into the counters of an action that has ended, unless they are newer."""
-    fold = await summarize_ledger(context, action_id, chunk_count)
-    await context.store.actions.correct_counts(action_id, fold.progress.counts, fold.version)
-    return fold
+    summary = await summarize_ledger(context, action_id, chunk_count)
+    await context.store.actions.correct_counts(action_id, summary.progress.counts, summary.version)
+    return summary
 
 
-async def end(context: AppContext, action_id: str, status: Status, fold: LedgerSummary, **changes: Any) -> bool:
+async def end(context: AppContext, action_id: str, status: Status, summary: LedgerSummary, **changes: Any) -> bool:
     """End an action with the counters of its ledger; False when it has ended already.
 
     It is durable before anything else is: from then on no row may claim. What its end leaves to do is done later
-    (``agents/cleanup.py``).
+    (``app/services/cleanup.py``).
     """
     context.reporter.forget(action_id)
     release = timedelta(seconds=context.settings.claims_release_after)
     moved = await context.store.actions.transition(
         action_id,
         status,
-        **fold.progress.counts.to_document(),
-        countsVersion=fold.version,
+        **summary.progress.counts.to_document(),
+        countsVersion=summary.version,
         cleanupAt=datetime.now(UTC) + release,
         **changes,
     )
@@ -71,29 +70,29 @@ async def end(context: AppContext, action_id: str, status: Status, fold: LedgerS
     return moved is not None
 
 
-def _ended(action: Mapping[str, Any]) -> str:
+def _ended(action: Action) -> str:
     """Return the line of the log for an action that has just ended."""
-    started = action.get("startedAt")
+    began, ended, counts = action.started_at, action.completed_at, action.counts
     return event(
         "action ended",
-        action=action["_id"],
-        account=action["accountId"],
-        status=action["status"],
-        rows=action["totalCount"],
-        seconds=(action["completedAt"] - started).total_seconds() if started else None,
-        success=action["successCount"],
-        failure=action["failureCount"],
-        skipped=action["skippedCount"],
-        error=action.get("error"),
+        action=action.id,
+        account=action.account_id,
+        status=action.status,
+        rows=action.total_count,
+        seconds=(ended - began).total_seconds() if began and ended else None,
+        success=counts.success,
+        failure=counts.failure,
+        skipped=counts.skipped,
+        error=action.error,
     )
 
 
 async def complete_if_done(context: AppContext, action_id: str, chunk_count: int) -> LedgerSummary:
     """End the action if its ledger is complete; return what the ledger says.
 
-    Settling an action again changes nothing, except after a replayed chunk, whose new counts it takes over.
+    To complete an action again changes nothing, except after a replayed chunk, whose new counts it takes over.
     """
-    fold = await summarize_ledger(context, action_id, chunk_count)
-    if fold.progress.complete and not await end(context, action_id, Status.COMPLETED, fold):
-        await context.store.actions.correct_counts(action_id, fold.progress.counts, fold.version)
-    return fold
+    summary = await summarize_ledger(context, action_id, chunk_count)
+    if summary.progress.complete and not await end(context, action_id, Status.COMPLETED, summary):
+        await context.store.actions.correct_counts(action_id, summary.progress.counts, summary.version)
+    return summary

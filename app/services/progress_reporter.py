@@ -1,14 +1,17 @@
-"""Where live counters go: to Redis at every flush, to the action document less often, each only when changed."""
+"""Live counters: they go to Redis at every flush, to the action document less often, each only when changed."""
 
 from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 
 from app.adapters.mongo import Actions
 from app.adapters.redis.snapshots import Snapshots
+from app.domain.actions import Action, Status
+from app.domain.live_counters import LiveCounters
 from app.domain.outcomes import Counts
-from app.domain.speed import Speed
+from app.domain.speed import Rate, Speed
 
 #: Actions of which is remembered what was written last.
 _REMEMBERED = 1000
@@ -55,11 +58,11 @@ class Reporter:
         """Write what has changed since the last flush.
 
         Raises:
-            pymongo.errors.PyMongoError: the database is away; the counters stay pending.
+            app.domain.faults.DependencyFault: the database is away; the counters stay pending.
         """
         for action_id, counts in list(self._for_redis.items()):
             del self._for_redis[action_id]
-            await self._snapshots.publish(action_id, {**counts.to_document(), **self._recent(action_id)})
+            await self._snapshots.publish(action_id, LiveCounters(counts, self._rate(action_id)))
         now = time.monotonic()
         for action_id, counts in list(self._for_database.items()):
             written_at, written = self._written.get(action_id, (-math.inf, None))
@@ -72,12 +75,10 @@ class Reporter:
             if self._for_database.get(action_id) is counts:
                 del self._for_database[action_id]
 
-    def _recent(self, action_id: str) -> dict[str, float]:
-        """Return the recent speed of an action as its live counters have it; nothing while it is not known."""
+    def _rate(self, action_id: str) -> Rate | None:
+        """Return how fast an action is; None while it is not known."""
         speed = self._speeds.get(action_id)
-        if speed is None or speed.rate is None:
-            return {}
-        return {"recentRate": speed.rate, "recentRateAt": speed.at}
+        return None if speed is None or speed.rate is None else Rate(speed.rate, speed.at)
 
     def _remember(self, action_id: str, counts: Counts, now: float) -> None:
         self._written.pop(action_id, None)
@@ -85,3 +86,15 @@ class Reporter:
         if len(self._written) > _REMEMBERED:
             # An action that another worker counts now is never forgotten by its end.
             del self._written[next(iter(self._written))]
+
+
+async def with_live_counters(snapshots: Snapshots, action: Action) -> tuple[Action, Rate | None]:
+    """Return an action with the live counters where those are ahead of its document, and how fast it is if known."""
+    if action.ended or action.status == Status.SCHEDULED:
+        return action, None
+    live = await snapshots.get(action.id)
+    if live is None:
+        return action, None
+    if live.counts.processed > action.counts.processed:
+        action = replace(action, counts=live.counts)
+    return action, live.rate

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from app.adapters.mongo.actions import NotInserted
 from app.context import AppContext
 from app.domain.account_limits import AccountLimits, StorageFull, TooManyActive
+from app.domain.actions import Action
 from app.domain.idempotency import KeyReused
 
 
@@ -33,7 +33,7 @@ async def check_room(context: AppContext, account_id: str, size: int, key: str |
     await _count(context, account_id, size, limits)
 
 
-async def reserve_quota(context: AppContext, action: dict[str, Any], insertion: Insertion) -> dict[str, Any]:
+async def reserve_quota(context: AppContext, action: Action, insertion: Insertion) -> Action:
     """Store a new action, and return it; or return the one that the same request has made before.
 
     Where the account has limits, its uploads come here one after the other, over all workers: none slips past.
@@ -44,27 +44,27 @@ async def reserve_quota(context: AppContext, action: dict[str, Any], insertion: 
         TooManyActive, StorageFull: the account has reached a limit.
         TimeoutError, pymongo.errors.PyMongoError: the database is away or too busy.
     """
-    limits = context.settings.limits_of(action["accountId"])
+    limits = context.settings.limits_of(action.account_id)
     actions = context.store.actions
     if not _any(limits):
         return _same(await _insert(context, action, insertion), action)
-    async with context.store.admissions.account_lock(action["accountId"]):
-        key = action.get("idempotencyKey")
+    async with context.store.admissions.account_lock(action.account_id):
+        key = action.idempotency_key
         standing = None if key is None else await actions.find_by_idempotency_key(key)
         if standing is None:
-            await _count(context, action["accountId"], action["fileSize"], limits)
+            await _count(context, action.account_id, action.file.size, limits)
             standing = await _insert(context, action, insertion)
     return _same(standing, action)
 
 
-async def _insert(context: AppContext, action: dict[str, Any], insertion: Insertion) -> dict[str, Any]:
+async def _insert(context: AppContext, action: Action, insertion: Insertion) -> Action:
     insertion.possible = True
     try:
         standing = await context.store.actions.add(action)
     except NotInserted:
         insertion.possible = False
         raise
-    insertion.possible = standing["_id"] == action["_id"]
+    insertion.possible = standing.id == action.id
     return standing
 
 
@@ -82,7 +82,7 @@ async def _count(context: AppContext, account_id: str, size: int, limits: Accoun
             raise StorageFull(limits.stored_bytes, stored)
 
 
-def _same(standing: dict[str, Any], action: dict[str, Any]) -> dict[str, Any]:
-    if standing["_id"] != action["_id"] and standing["requestDigest"] != action["requestDigest"]:
+def _same(standing: Action, action: Action) -> Action:
+    if standing.id != action.id and standing.request_digest != action.request_digest:
         raise KeyReused
     return standing

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
 from app.adapters.storage import ObjectMissing
 from app.context import AppContext
+from app.domain.actions import Action
 from app.domain.csv.spans import SpanIndex
-from app.domain.entities import Columns, find_entity
+from app.domain.entities import find_entity
 from app.domain.outcomes import ChunkOutcome, Counts, RowOutcome, RowStatus
 from app.domain.packed_exceptions import derivable
 from app.domain.rows import check_chunk
@@ -23,17 +23,15 @@ from app.kafka.messages import chunk_id
 #: often full by then.
 _COUNTS_PER_READ, _OUTCOMES_PER_READ = 1000, 16
 
-Document = dict[str, Any]
-
 
 async def page_of_rows(
-    context: AppContext, action: Document, *, status: RowStatus | None, chunk: int, after: int, limit: int
-) -> tuple[list[Document], str | None]:
+    context: AppContext, action: Action, *, status: RowStatus | None, chunk: int, after: int, limit: int
+) -> tuple[list[RowOutcome], str | None]:
     """Return up to ``limit`` rows behind row ``after``, and where the next page begins, if there is one.
 
     Args:
-        platform: The stores.
-        action: The action's document.
+        context: The stores.
+        action: The action.
         status: Only rows of this status; None: all.
         chunk: The index of the chunk to start in.
         after: The number of the row to start behind.
@@ -41,85 +39,64 @@ async def page_of_rows(
 
     Raises:
         OSError: the storage, in which the reasons of failures are looked up, is away.
-        pymongo.errors.PyMongoError: the database is away.
+        app.domain.faults.DependencyFault: the database is away.
     """
-    rows: list[Document] = []
+    rows: list[RowOutcome] = []
     async for index, outcome in _outcomes(context, action, chunk, status):
         # One more than there is room for tells that there is a next page.
         found = await asyncio.to_thread(_rows, outcome, status, after, limit + 1 - len(rows))
         shown = found[: limit - len(rows)]
-        if any(derivable(entry) for entry in shown if isinstance(entry, RowOutcome)):
+        if any(map(derivable, shown)):
             shown = await _explained(context, action, index, shown)
-        rows += map(_shown, shown)
+        rows += shown
         if len(found) > len(shown):
-            return rows, f"{index}-{rows[-1]['row']}"
+            return rows, f"{index}-{rows[-1].row}"
     return rows, None
 
 
-def rows_shown(outcome: ChunkOutcome) -> list[Document]:
-    """Return every row of a chunk as the API shows it."""
-    return [_shown(entry) for entry in _rows(outcome, None, 0, outcome.row_count)]
-
-
-def _rows(outcome: ChunkOutcome, status: RowStatus | None, after: int, limit: int) -> list[Document | RowOutcome]:
+def _rows(outcome: ChunkOutcome, status: RowStatus | None, after: int, limit: int) -> list[RowOutcome]:
     """Return the first rows of a chunk behind ``after``; those that did not plainly succeed as they stand in it."""
-    found: list[Document | RowOutcome] = []
+    found: list[RowOutcome] = []
     for entry in _all(outcome, after) if status in (None, "SUCCESS") else outcome.exceptions:
-        row, own = (entry.row, entry.status) if isinstance(entry, RowOutcome) else (entry["row"], "SUCCESS")
-        if row > after and status in (None, own):
+        if entry.row > after and status in (None, entry.status):
             found.append(entry)
             if len(found) == limit:
                 break
     return found
 
 
-def _all(outcome: ChunkOutcome, after: int) -> Iterator[Document | RowOutcome]:
+def _all(outcome: ChunkOutcome, after: int) -> Iterator[RowOutcome]:
     exceptions = {entry.row: entry for entry in outcome.exceptions}
     for row in range(max(outcome.first_row, after + 1), outcome.first_row + outcome.row_count):
         created = outcome.created >> (row - outcome.first_row) & 1
-        yield exceptions.get(row) or {"row": row, "status": "SUCCESS", "code": "CREATED" if created else "UPDATED"}
+        yield exceptions.get(row) or RowOutcome(row, "SUCCESS", "CREATED" if created else "UPDATED", "")
 
 
-def _shown(entry: Document | RowOutcome) -> Document:
-    if isinstance(entry, dict):
-        return entry
-    shown = entry.to_document()
-    if "owner" in shown:
-        shown["ownerRow"] = shown.pop("owner")
-    return shown
-
-
-async def _explained(
-    context: AppContext, action: Document, index: int, entries: list[Document | RowOutcome]
-) -> list[Document | RowOutcome]:
+async def _explained(context: AppContext, action: Action, index: int, entries: list[RowOutcome]) -> list[RowOutcome]:
     """Fill in message and column of failures, which follow from the file."""
-    entity = find_entity(action["entityType"])
+    entity = find_entity(action.entity_type)
     if entity is None:
         return entries
     begin, end = SpanIndex.window_range(index, 1)
     try:
-        [span] = SpanIndex.spans_from_window(await context.storage.read(action["spansKey"], begin, end))
-        data = await context.storage.read(action["storageKey"], span.start, span.end)
+        [span] = SpanIndex.spans_from_window(await context.storage.read(action.file.spans_key, begin, end))
+        data = await context.storage.read(action.file.storage_key, span.start, span.end)
     except ObjectMissing:
         return [_without_file(entry) for entry in entries]
-    fields = action.get("fields")
-    columns = Columns(tuple(action["columns"]), fields and tuple(fields))
-    checked = await asyncio.to_thread(check_chunk, entity, columns, data, action["delimiter"], span.first_row)
+    file = action.file
+    checked = await asyncio.to_thread(check_chunk, entity, file.columns, data, file.delimiter, span.first_row)
     reasons = {failure.row: failure for failure in checked.failures}
-    return [
-        reasons.get(entry.row, entry) if isinstance(entry, RowOutcome) and derivable(entry) else entry
-        for entry in entries
-    ]
+    return [reasons.get(entry.row, entry) if derivable(entry) else entry for entry in entries]
 
 
-def _without_file(entry: Document | RowOutcome) -> Document | RowOutcome:
-    if isinstance(entry, RowOutcome) and derivable(entry):
+def _without_file(entry: RowOutcome) -> RowOutcome:
+    if derivable(entry):
         return entry._replace(message="The row is not valid; its file is not stored any more, which would say why.")
     return entry
 
 
 async def _outcomes(
-    context: AppContext, action: Document, first: int, status: RowStatus | None
+    context: AppContext, action: Action, first: int, status: RowStatus | None
 ) -> AsyncIterator[tuple[int, ChunkOutcome]]:
     """Return the closed ledger entries that have rows of a status, from chunk ``first`` on, in order."""
     async for indexes in _chunks_with(context, action, first, status):
@@ -127,26 +104,26 @@ async def _outcomes(
         while start < len(indexes):
             batch = indexes[start : start + size]
             start, size = start + size, min(size * 2, _OUTCOMES_PER_READ)
-            found = await context.store.ledger.outcomes([chunk_id(action["_id"], index) for index in batch])
+            found = await context.store.ledger.outcomes([chunk_id(action.id, index) for index in batch])
             for index in batch:
-                outcome = found.get(chunk_id(action["_id"], index))
+                outcome = found.get(chunk_id(action.id, index))
                 if outcome is not None:
                     yield index, outcome
 
 
 async def _chunks_with(
-    context: AppContext, action: Document, first: int, status: RowStatus | None
+    context: AppContext, action: Action, first: int, status: RowStatus | None
 ) -> AsyncIterator[list[int]]:
     """Return the indexes of the chunks that have rows of a status, in order; told by their counts alone."""
     start, size = first, 32
-    while start < action["chunkCount"]:
-        indexes = range(start, min(start + size, action["chunkCount"]))
+    while start < action.chunk_count:
+        indexes = range(start, min(start + size, action.chunk_count))
         start, size = indexes.stop, min(size * 4, _COUNTS_PER_READ)
         if status is None:
             yield list(indexes)
             continue
-        found = await context.store.ledger.summaries([chunk_id(action["_id"], index) for index in indexes])
-        entries = ((index, found.get(chunk_id(action["_id"], index))) for index in indexes)
+        found = await context.store.ledger.summaries([chunk_id(action.id, index) for index in indexes])
+        entries = ((index, found.get(chunk_id(action.id, index))) for index in indexes)
         yield [index for index, entry in entries if entry is not None and _has(entry.counts, status)]
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from app.adapters.storage import Storage
+from app.domain.actions import Action
 from app.domain.csv.spans import Span
-from app.domain.entities import Columns, Entity, find_entity
+from app.domain.entities import Entity, find_entity
 from app.domain.rows import CheckedChunk, check_chunk
 
 
@@ -18,14 +16,12 @@ class StoredRows:
         ValueError: there is no such entity any more.
     """
 
-    def __init__(self, storage: Storage, action: Mapping[str, Any]) -> None:
-        entity = find_entity(action["entityType"])
+    def __init__(self, storage: Storage, action: Action) -> None:
+        entity = find_entity(action.entity_type)
         if entity is None:
-            raise ValueError(f"there is no entity {action['entityType']}")
+            raise ValueError(f"there is no entity {action.entity_type}")
         self.entity: Entity = entity
-        self._storage, self._key, self._delimiter = storage, action["storageKey"], action["delimiter"]
-        fields = action.get("fields")
-        self._columns = Columns(tuple(action["columns"]), fields and tuple(fields))
+        self._storage, self._file = storage, action.file
 
     async def read(self, span: Span) -> CheckedChunk:
         """Read, parse and validate the rows of a chunk.
@@ -35,7 +31,8 @@ class StoredRows:
             app.adapters.storage.ObjectMissing: there is no file.
             OSError: the storage cannot be reached.
         """
-        data = await self._storage.read(self._key, span.start, span.end)
+        data = await self._storage.read(self._file.storage_key, span.start, span.end)
         if len(data) != span.end - span.start:
             raise ValueError(f"the stored file ends before byte {span.end}")
-        return check_chunk(self.entity, self._columns, data, self._delimiter, span.first_row)
+        file = self._file
+        return check_chunk(self.entity, file.columns, data, file.delimiter, span.first_row)

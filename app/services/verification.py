@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
 
 from app.adapters.mongo import Store
 from app.adapters.storage import ObjectMissing, Storage
-from app.domain.actions import ENDED, Status
+from app.domain.actions import Action, Status
 from app.domain.csv.spans import Span, SpanIndex
 from app.domain.dead_letters import CODE as DEAD_LETTER
+from app.domain.dead_letters import State
 from app.domain.entities import find_entity
 from app.domain.outcomes import WRITE_REFUSED, ChunkOutcome, Counts
 from app.domain.rows import CheckedChunk
@@ -35,59 +35,59 @@ def _unheard(_rows: int) -> None:
 
 
 async def verify(
-    store: Store, storage: Storage, action: dict[str, Any], progress: Callable[[int], None] = _unheard
+    store: Store, storage: Storage, action: Action, progress: Callable[[int], None] = _unheard
 ) -> AsyncIterator[str]:
     """Yield a sentence for each difference between an action and what lies underneath.
 
     ``progress`` is told of the rows of each chunk once they are compared.
     """
-    if action["status"] not in ENDED:
-        yield f"not ended: it is {action['status']}"
+    if not action.ended:
+        yield f"not ended: it is {action.status}"
         return
-    if find_entity(action["entityType"]) is None:
-        yield f"there is no entity {action['entityType']}"
+    if find_entity(action.entity_type) is None:
+        yield f"there is no entity {action.entity_type}"
         return
     async for difference in _verify_letters(store, action):
         yield difference
     try:
         async for difference in _verify_file(storage, action):
             yield difference
-        index = SpanIndex.from_bytes(await storage.read(action["spansKey"]))
-        if index.row_count != action["totalCount"]:
-            yield f"the file has {index.row_count} rows, totalCount is {action['totalCount']}"
+        index = SpanIndex.from_bytes(await storage.read(action.file.spans_key))
+        if index.row_count != action.total_count:
+            yield f"the file has {index.row_count} rows, totalCount is {action.total_count}"
         async for difference in _Recount(store, StoredRows(storage, action), action, index).differences(progress):
             yield difference
     except (ObjectMissing, ValueError) as error:
         yield f"its file or its span index cannot be read: {error}"
 
 
-async def _verify_letters(store: Store, action: dict[str, Any]) -> AsyncIterator[str]:
+async def _verify_letters(store: Store, action: Action) -> AsyncIterator[str]:
     """A dead letter is DONE when its chunk has an outcome, and DEAD when it was given up."""
-    letters = await store.dead_letters.of_action(action["_id"])
+    letters = await store.dead_letters.chunk_states(action.id)
     entries = await store.ledger.summaries(list(letters))
     for name, status in letters.items():
         entry = entries.get(name)
-        if status == "REPLAYED":
+        if status == State.REPLAYED:
             yield f"the replay of dead letter {name} has not ended"
-        elif entry is not None and (status == "DONE") == entry.dead:
+        elif entry is not None and (status == State.DONE) == entry.dead:
             yield f"dead letter {name} is {status}, its chunk {'was given up' if entry.dead else 'has an outcome'}"
-        elif entry is None and (status == "DONE" or action["status"] == Status.COMPLETED):
+        elif entry is None and (status == State.DONE or action.status == Status.COMPLETED):
             yield f"dead letter {name} is {status}, its chunk has no outcome"
 
 
-async def _verify_file(storage: Storage, action: dict[str, Any]) -> AsyncIterator[str]:
+async def _verify_file(storage: Storage, action: Action) -> AsyncIterator[str]:
     digest, size = hashlib.sha256(), 0
-    while block := await storage.read(action["storageKey"], size, size + _BLOCK):
+    while block := await storage.read(action.file.storage_key, size, size + _BLOCK):
         digest.update(block)
         size += len(block)
-    if (size, digest.hexdigest()) != (action["fileSize"], action["sha256"]):
+    if (size, digest.hexdigest()) != (action.file.size, action.file.sha256):
         yield "the stored file is not the one that was uploaded"
 
 
 class _Recount:
     """One action, counted again chunk by chunk."""
 
-    def __init__(self, store: Store, rows: StoredRows, action: dict[str, Any], index: SpanIndex) -> None:
+    def __init__(self, store: Store, rows: StoredRows, action: Action, index: SpanIndex) -> None:
         self._store, self._rows, self._action, self._index = store, rows, action, index
         self._total = Counts()
         #: Rows that own no record.
@@ -100,23 +100,24 @@ class _Recount:
         action = self._action
         for first in range(0, len(self._index), _CHUNKS_PER_READ):
             spans = self._index.spans(first, _CHUNKS_PER_READ)
-            names = [chunk_id(action["_id"], first + offset) for offset in range(len(spans))]
+            names = [chunk_id(action.id, first + offset) for offset in range(len(spans))]
             outcomes = await self._store.ledger.outcomes(names)
             for name, span in zip(names, spans, strict=True):
                 outcome = outcomes.get(name)
                 if outcome is not None:
                     async for difference in self._chunk(span, outcome):
                         yield difference
-                elif action["status"] == Status.COMPLETED:
+                elif action.status == Status.COMPLETED:
                     yield f"chunk {name} has no outcome"
                 progress(span.rows)
         async for difference in self._owners():
             yield difference
+        stored = await self._store.actions.stored_counters(action.id)
         for name, value in self._total.to_document().items():
-            if action.get(name) != value:
-                yield f"{name} is {action.get(name)}, the ledger says {value}"
-        if action["status"] == Status.COMPLETED and self._total.processed != action["totalCount"]:
-            yield f"{self._total.processed} of {action['totalCount']} rows have an outcome"
+            if stored[name] != value:
+                yield f"{name} is {stored[name]}, the ledger says {value}"
+        if action.status == Status.COMPLETED and self._total.processed != action.total_count:
+            yield f"{self._total.processed} of {action.total_count} rows have an outcome"
 
     async def _chunk(self, span: Span, outcome: ChunkOutcome) -> AsyncIterator[str]:
         self._total += outcome.counts
@@ -154,7 +155,7 @@ class _Recount:
         action, entity = self._action, self._rows.entity
         excepted = {exception.row for exception in outcome.exceptions}
         written = {
-            f"{action['accountId']}:{record[entity.key]}": (row, record)
+            f"{action.account_id}:{record[entity.key]}": (row, record)
             for row, record in zip(checked.rows, checked.records, strict=True)
             if row not in excepted
         }
@@ -165,13 +166,13 @@ class _Recount:
             if stored is None:
                 yield f"row {row}: its record {record_id} does not exist"
                 continue
-            if stored.get("_bulk", {}).get("actionId") == action["_id"]:
+            if stored.get("_bulk", {}).get("actionId") == action.id:
                 if stored["_bulk"]["row"] != row:
                     yield f"row {row}: its record was written by row {stored['_bulk']['row']}"
                 elif any(stored.get(name) != value for name, value in record.items()):
                     yield f"row {row}: its record {record_id} has other values"
             made_it = bool(outcome.created >> (row - outcome.first_row) & 1)
-            if made_it != (stored.get("createdBy") == action["_id"]):
+            if made_it != (stored.get("createdBy") == action.id):
                 yield f"row {row}: the outcome says {'CREATED' if made_it else 'UPDATED'}, the record does not"
 
     def _key_values(self, checked: CheckedChunk) -> dict[int, frozenset[str]]:

@@ -11,7 +11,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.producer import message_accumulator, producer
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
-from app.kafka.retry_headers import Origin, RetryHeaders
+from app.domain.dead_letters import Origin
+from app.kafka.retry_headers import RetryHeaders
 from stack.samples import Sample
 from tests.support.assertions import assert_verified
 from tests.support.clients import NotUtf8

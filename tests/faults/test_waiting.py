@@ -8,8 +8,9 @@ import time
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from app.domain.dead_letters import Origin
 from app.kafka.messages import Feed
-from app.kafka.retry_headers import Origin, RetryHeaders
+from app.kafka.retry_headers import RetryHeaders
 from stack.samples import Sample
 from tests.support.scenes import MakeScene, Scene
 from tests.support.workers import Worker

@@ -14,12 +14,12 @@ from pymongo.errors import DuplicateKeyError
 from app.adapters.mongo.admissions import Admissions
 from app.context import AppContext
 from app.domain.account_limits import StorageFull, TooManyActive
-from app.domain.actions import Status
+from app.domain.actions import Action, Status
 from app.domain.idempotency import KEY_LIFETIME, KeyReused, scoped
 from app.services import quotas as admission
 from app.services.quotas import Insertion, check_room
 from tests.support.bench import Bench
-from tests.support.factories import action_document
+from tests.support.factories import make_action
 
 ACCOUNT = "acme"
 
@@ -30,12 +30,14 @@ def limited(bench: Bench, **limits: int) -> AppContext:
     return replace(bench.context, settings=settings)
 
 
-def action(key: str | None = None, digest: str = "one", **fields: Any) -> dict[str, Any]:
-    document = action_document(**{"accountId": ACCOUNT, "fileSize": 100, "createdAt": datetime.now(UTC), **fields})
-    return document if key is None else {**document, "idempotencyKey": scoped(ACCOUNT, key), "requestDigest": digest}
+def action(key: str | None = None, digest: str = "one", **fields: Any) -> Action:
+    usual: dict[str, Any] = {"accountId": ACCOUNT, "fileSize": 100, "createdAt": datetime.now(UTC)}
+    if key is not None:
+        usual |= {"idempotencyKey": scoped(ACCOUNT, key), "requestDigest": digest}
+    return make_action(**{**usual, **fields})
 
 
-async def reserve_quota(context: AppContext, made: dict[str, Any]) -> dict[str, Any]:
+async def reserve_quota(context: AppContext, made: Action) -> Action:
     return await admission.reserve_quota(context, made, Insertion())
 
 
@@ -94,13 +96,13 @@ async def test_an_account_without_limits_waits_for_nobody(bench: Bench) -> None:
 
 async def test_the_turn_of_one_account_does_not_hold_up_another(bench: Bench) -> None:
     turns = bench.store.admissions
-    async with turns.turn("a"):
+    async with turns.account_lock("a"):
         await asyncio.wait_for(_have(turns, "b"), 2)
 
 
 async def _have(turns: Admissions, account: str) -> float:
     began = time.monotonic()
-    async with turns.turn(account):
+    async with turns.account_lock(account):
         return time.monotonic() - began
 
 
@@ -133,7 +135,7 @@ async def test_a_turn_is_given_back_whatever_happens_in_it(bench: Bench) -> None
 async def test_one_key_is_one_action_however_many_come_at_once(bench: Bench, limits: dict[str, int]) -> None:
     context = limited(bench, **limits)
     standing = await asyncio.gather(*(reserve_quota(context, action("key")) for _ in range(20)))
-    assert len({found["_id"] for found in standing}) == 1
+    assert len({found.id for found in standing}) == 1
     assert await stored(bench) == 1
     await check_room(context, ACCOUNT, 1000, scoped(ACCOUNT, "key"))
 
@@ -149,7 +151,7 @@ async def test_actions_without_a_key_and_with_other_keys_are_their_own(bench: Be
     for key in (None, None, "a", "b"):
         made = action(key)
         assert await reserve_quota(bench.context, made) is made
-    other = {**action("a"), "accountId": "other", "idempotencyKey": scoped("other", "a")}
+    other = replace(action("a"), account_id="other", idempotency_key=scoped("other", "a"))
     assert await reserve_quota(bench.context, other) is other
     assert await stored(bench) == 5
 
@@ -159,7 +161,7 @@ async def test_an_action_of_an_id_that_is_there_is_an_error_with_and_without_a_k
     await bench.store.actions.add(first)
     for key in (None, "key"):
         with pytest.raises(DuplicateKeyError):
-            await bench.store.actions.add({**action(key), "_id": first["_id"]})
+            await bench.store.actions.add(replace(action(key), id=first.id))
 
 
 async def test_a_key_is_free_again_after_its_life_and_one_of_many_gets_it(bench: Bench) -> None:
@@ -168,7 +170,7 @@ async def test_a_key_is_free_again_after_its_life_and_one_of_many_gets_it(bench:
     for made in (old, young):
         await bench.store.actions.add(made)
     standing = await asyncio.gather(*(reserve_quota(bench.context, action("key", "two")) for _ in range(10)))
-    assert len({found["_id"] for found in standing}) == 1
-    assert standing[0]["_id"] != old["_id"]
+    assert len({found.id for found in standing}) == 1
+    assert standing[0].id != old.id
     assert await stored(bench) == 3
-    assert (await reserve_quota(bench.context, action("young")))["_id"] == young["_id"]
+    assert (await reserve_quota(bench.context, action("young"))).id == young.id

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from agents.dispatcher import push_stalled, send_lost
 from agents.feeder import feed
 from agents.progress import count
 from app.context import AppContext
-from app.domain.actions import Status
+from app.domain.actions import Action, Status
 from app.domain.progress import Progress
 from app.kafka.messages import Chunk, ChunkResult, Feed
+from app.services.scheduling import announce_lost, review_stalled
 from tests.support.bench import Bench, Job
 from tests.support.clocks import LONG_AGO
 from tests.support.fakes import MemoryProgress
@@ -52,7 +52,7 @@ async def age(bench: Bench, job: Job, **changes: Any) -> None:
     )
 
 
-async def moment(bench: Bench, job: Job) -> dict[str, Any]:
+async def action_of(bench: Bench, job: Job) -> Action:
     action = await bench.store.actions.get(job.action_id)
     assert action is not None
     return action
@@ -78,18 +78,18 @@ async def test_only_one_announcement_feeds(bench: Bench, context: AppContext) ->
 async def test_announcements_become_rare(bench: Bench, context: AppContext) -> None:
     """A queued action is announced again after pauses that double."""
     job = await bench.submit(*ROWS, status=Status.QUEUED, updatedAt=LONG_AGO)
-    await send_lost(context)
+    await announce_lost(context)
     [announced] = feeds_sent(bench)
     assert announced.announcement
     await age(bench, job)
-    await send_lost(context)
+    await announce_lost(context)
     assert feeds_sent(bench) == [], "it was announced a moment ago"
     pause = timedelta(seconds=2 * context.settings.requeue_after)
     await age(bench, job, announcedAt=datetime.now(UTC) - pause)
-    await send_lost(context)
+    await announce_lost(context)
     [again] = feeds_sent(bench)
     assert again.announcement != announced.announcement
-    assert (await moment(bench, job))["announced"] == 2
+    assert (await action_of(bench, job)).announced == 2
 
 
 async def test_an_announcement_that_was_not_taken_does_not_count(bench: Bench, context: AppContext) -> None:
@@ -97,9 +97,9 @@ async def test_an_announcement_that_was_not_taken_does_not_count(bench: Bench, c
     job = await bench.submit(*ROWS, status=Status.QUEUED, updatedAt=LONG_AGO)
     bench.topics.feed.faults.append(TimeoutError())
     with pytest.raises(TimeoutError):
-        await send_lost(context)
+        await announce_lost(context)
     await age(bench, job)
-    await send_lost(context)
+    await announce_lost(context)
     assert len(feeds_sent(bench)) == 1
 
 
@@ -109,7 +109,7 @@ async def test_an_announcement_that_was_not_taken_does_not_count(bench: Bench, c
 async def look(bench: Bench, context: AppContext, job: Job, **changes: Any) -> list[int]:
     """One look of the watchdog at the action; the chunks that it sends again."""
     await age(bench, job, **changes)
-    await push_stalled(context)
+    await review_stalled(context)
     return [index for sent in feeds_sent(bench) for index in sent.indexes or ()]
 
 
@@ -120,7 +120,7 @@ async def test_an_action_waits_while_others_move(bench: Bench, context: AppConte
     assert await look(bench, context, job) == [0, 1]
     for _ in range(5):
         assert await look(bench, context, job) == []
-    assert (await moment(bench, job))["status"] == Status.PROCESSING
+    assert (await action_of(bench, job)).status == Status.PROCESSING
 
 
 async def test_an_action_fails_where_nothing_moves(bench: Bench, context: AppContext) -> None:
@@ -128,9 +128,9 @@ async def test_an_action_fails_where_nothing_moves(bench: Bench, context: AppCon
     job = await bench.submit(*ROWS, chunk_rows=1)
     for _ in range(4):
         await look(bench, context, job)
-    action = await moment(bench, job)
-    assert action["status"] == Status.FAILED
-    assert "4 of 4 chunks have no result" in action["error"]
+    action = await action_of(bench, job)
+    assert action.status == Status.FAILED
+    assert "4 of 4 chunks have no result" in (action.error or "")
 
 
 async def test_chunks_begun_in_vain_are_stalls(bench: Bench, context: AppContext) -> None:
@@ -140,11 +140,11 @@ async def test_chunks_begun_in_vain_are_stalls(bench: Bench, context: AppContext
     await look(bench, context, job)
     await bench.store.ledger.open(job.chunk_ids[0])
     assert await look(bench, context, job) == []
-    assert (await moment(bench, job))["stalls"] == 0, "somebody may have it in hand"
+    assert (await action_of(bench, job)).stalls == 0, "somebody may have it in hand"
     await bench.database["chunk_openings"].update_many({}, {"$set": {"at": LONG_AGO}})
     for _ in range(3):
         await look(bench, context, job)
-    assert (await moment(bench, job))["status"] == Status.FAILED
+    assert (await action_of(bench, job)).status == Status.FAILED
 
 
 async def test_a_new_result_begins_anew(bench: Bench, context: AppContext) -> None:
@@ -152,10 +152,10 @@ async def test_a_new_result_begins_anew(bench: Bench, context: AppContext) -> No
     job = await bench.submit(*ROWS, chunk_rows=1)
     for _ in range(3):
         await look(bench, context, job)
-    assert (await moment(bench, job))["stalls"] == 2
+    assert (await action_of(bench, job)).stalls == 2
     await bench.run(job.chunks[1])
     assert await look(bench, context, job) == [2]
-    assert (await moment(bench, job))["stalls"] == 0
+    assert (await action_of(bench, job)).stalls == 0
 
 
 async def test_an_outage_is_no_stall(bench: Bench, context: AppContext) -> None:
@@ -164,7 +164,7 @@ async def test_an_outage_is_no_stall(bench: Bench, context: AppContext) -> None:
     bench.context.dependencies._probes["the storage"] = _away
     for _ in range(5):
         assert await look(bench, context, job) == []
-    assert (await moment(bench, job))["status"] == Status.PROCESSING
+    assert (await action_of(bench, job)).status == Status.PROCESSING
 
 
 async def _away() -> None:

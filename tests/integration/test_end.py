@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
 from agents.cleanup import clean_up
-from agents.dispatcher import push_stalled
 from agents.progress import count
 from app.context import AppContext
-from app.domain.actions import Status
+from app.domain.actions import Action, Status
 from app.domain.outcomes import Counts
 from app.domain.progress import Progress
 from app.kafka.messages import ChunkResult
 from app.services.completion import complete_if_done, end, recount, summarize_ledger
+from app.services.scheduling import review_stalled
 from app.services.verification import verify
-from tests.integration.test_dispatcher import chunks_sent, feeds_sent
+from tests.integration.test_dispatcher import action_of, chunks_sent, feeds_sent
 from tests.support.bench import Bench, Job
 from tests.support.clocks import LONG_AGO
 from tests.support.fakes import MemoryProgress
@@ -44,24 +43,18 @@ def context(bench: Bench, table: MemoryProgress) -> AppContext:
     return bench.platform_with(progress=table)
 
 
-async def action_of(bench: Bench, job: Job) -> dict[str, Any]:
-    action = await bench.store.actions.get(job.action_id)
-    assert action is not None
-    return action
-
-
 async def assert_exact(bench: Bench, job: Job) -> None:
     """All is as if nothing had ever been lost."""
     action = await action_of(bench, job)
-    assert action["status"] == Status.COMPLETED
-    assert Counts.from_document(action) == Counts(success=3, failure=1, skipped=2, duplicate=2, created=3)
+    assert action.status == Status.COMPLETED
+    assert action.counts == Counts(success=3, failure=1, skipped=2, duplicate=2, created=3)
     assert await bench.names() == NAMES
     assert [text async for text in verify(bench.store, bench.storage, action)] == []
 
 
-async def lose(bench: Bench, job: Job, before: dict[str, Any], *chunks: int) -> None:
+async def lose(bench: Bench, job: Job, before: Action, *chunks: int) -> None:
     """What a database that was killed has lost: the end of the action, and the last entries of the ledger."""
-    await bench.database["bulk_operations"].replace_one({"_id": job.action_id}, before)
+    await bench.database["bulk_operations"].replace_one({"_id": job.action_id}, before.to_document())
     for index in chunks:
         await bench.database["chunk_outcomes"].delete_one({"_id": job.chunk_ids[index]})
 
@@ -88,9 +81,9 @@ async def test_claims_outlive_the_end(bench: Bench, context: AppContext) -> None
     assert await bench.redis.keys(f"dedupe:{job.action_id}:*") == claims, "its time has not come"
     await turn(bench, context)
     assert await bench.redis.keys(f"dedupe:{job.action_id}:*") == []
-    assert "cleanupAt" in await action_of(bench, job), "it is looked at once more"
+    assert (await action_of(bench, job)).cleanup_at is not None, "it is looked at once more"
     await turn(bench, context)
-    assert "cleanupAt" not in await action_of(bench, job)
+    assert (await action_of(bench, job)).cleanup_at is None
     await assert_exact(bench, job)
 
 
@@ -118,7 +111,7 @@ async def test_an_end_that_was_lost_later(bench: Bench, context: AppContext, ord
     await bench.run(job.chunks[2])
     assert await bench.store.ledger.entry(job.chunk_ids[2]) is None
     await bench.database["bulk_operations"].update_one({"_id": job.action_id}, {"$set": {"updatedAt": LONG_AGO}})
-    await push_stalled(context)
+    await review_stalled(context)
     await turn(bench, context)
     assert [feed.indexes for feed in feeds_sent(bench)] == [(1, 2)]
     await bench.run(*(job.chunks[index] for index in order))
@@ -174,7 +167,7 @@ async def test_recounts_at_once_agree_with_the_ledger(bench: Bench, context: App
 
     await asyncio.gather(*map(late, range(20)))
     action = await action_of(bench, job)
-    assert Counts.from_document(action) == Counts(success=40, created=40)
+    assert action.counts == Counts(success=40, created=40)
     assert [text async for text in verify(bench.store, bench.storage, action)] == []
 
 
@@ -199,7 +192,7 @@ async def test_a_late_result_is_counted(bench: Bench, context: AppContext, table
     await count(late, context)
     assert table.entries == {}
     action = await action_of(bench, job)
-    assert action["processedCount"] == 4
+    assert action.counts.processed == 4
     assert [text async for text in verify(bench.store, bench.storage, action)] == []
 
 
@@ -209,7 +202,7 @@ async def test_a_late_result_that_is_lost_is_counted(bench: Bench, context: AppC
     bench.topics.results.sent.clear()
     await turn(bench, context)
     action = await action_of(bench, job)
-    assert action["processedCount"] == 4
+    assert action.counts.processed == 4
     assert [text async for text in verify(bench.store, bench.storage, action)] == []
     for result in bench.topics.results.results:
         await count(result, context)
@@ -222,8 +215,8 @@ async def test_an_action_that_is_given_up_leaves_no_entry(bench: Bench, table: M
     context = bench.platform_with(progress=table, settings=settings)
     job = await bench.submit(*ROWS, chunk_rows=2, updatedAt=LONG_AGO, stalls=1, stalledAt=0)
     table.set(job.action_id, Progress(3))
-    await push_stalled(context)
-    assert (await action_of(bench, job))["status"] == Status.FAILED
+    await review_stalled(context)
+    assert (await action_of(bench, job)).status == Status.FAILED
     for result in bench.topics.results.results:
         await count(result, context)
     assert table.entries == {}
@@ -237,4 +230,4 @@ async def test_a_message_that_lies_about_the_chunks(bench: Bench, context: AppCo
     zero = Counts().to_document()
     for index in range(3):
         await count(ChunkResult(action_id=job.action_id, index=index, chunk_count=1, counts=zero), context)
-    assert (await action_of(bench, job))["status"] == Status.PROCESSING
+    assert (await action_of(bench, job)).status == Status.PROCESSING

@@ -11,6 +11,7 @@ from pymongo import ReadPreference
 from app.adapters.mongo import DeadLetters, Ledger, Records, Store
 from app.settings import Settings
 from tests.support.bench import Bench
+from tests.support.factories import make_dead_letter
 from tests.support.scripted_database import ScriptedDatabase
 
 
@@ -69,8 +70,8 @@ async def test_letters_need_no_upsert(bench: Bench) -> None:
 
     letters = DeadLetters(WithoutUpserts(bench.database["dead_letters"]))
     for message in ("first", "second"):
-        await letters.put("a:1", {"message": message, "status": "DEAD"})
-    assert await letters.get("a:1") == {"_id": "a:1", "message": "second", "status": "DEAD"}
+        await letters.put(make_dead_letter(message=message))
+    assert await letters.get("a:1") == make_dead_letter(message="second")
 
 
 async def test_reads_go_to_the_primary(settings: Settings) -> None:

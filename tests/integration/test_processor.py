@@ -12,7 +12,6 @@ import pytest
 from pymongo.errors import AutoReconnect
 
 from agents.dead_letters import store_dead_letter
-from agents.dispatcher import push_stalled
 from agents.faults import PermanentFault
 from agents.processor import process
 from app.adapters.redis.claims import ClaimsReleased
@@ -23,6 +22,7 @@ from app.kafka.messages import Chunk, Feed
 from app.kafka.retry_headers import RetryHeaders
 from app.services.claim_recovery import store_dead_owners
 from app.services.completion import complete_if_done
+from app.services.scheduling import review_stalled
 from app.services.verification import verify
 from tests.support.bench import Bench, Job
 from tests.support.fakes import RecordingTopics, event
@@ -354,7 +354,7 @@ async def test_a_run_that_sleeps_through_the_end_of_its_action_changes_nothing(
     await bench.finish(job)
     before = await bench.state(job)
     assert before.action is not None
-    assert before.action["status"] == Status.COMPLETED
+    assert before.action.status == Status.COMPLETED
     claims = await bench.redis.keys(f"dedupe:{job.action_id}*")
     bench.topics.results.sent.clear()
     go.set()
@@ -394,10 +394,10 @@ async def test_a_chunk_that_comes_after_its_action_was_failed_for_stalling_chang
     long_ago = datetime(2020, 1, 1, tzinfo=UTC)
     stalls = bench.settings.action_max_stalls
     job = await bench.submit("a,A,a@x.example,active", updatedAt=long_ago, stalls=stalls, stalledAt=0)
-    await push_stalled(bench.context)
+    await review_stalled(bench.context)
     before = await bench.state(job)
     assert before.action is not None
-    assert before.action["status"] == Status.FAILED
+    assert before.action.status == Status.FAILED
     await bench.run(*job.chunks)
     assert await bench.state(job) == before
     assert [text async for text in verify(bench.store, bench.storage, before.action)] == []
@@ -422,8 +422,8 @@ async def test_a_message_that_was_given_up_is_kept_for_the_account_of_its_action
     for offset, action_id in enumerate((job.action_id, nobodys)):
         dead = event(Feed(action_id=action_id).encode(), topic=bench.topics.dead.name, offset=offset)
         await store_dead_letter(dead, bench.context)
-    letters = await bench.store.dead_letters.page({"kind": "MESSAGE"}, 10)
-    assert {letter["actionId"]: letter.get("accountId") for letter in letters} == {job.action_id: "acme", nobodys: None}
+    letters = await bench.store.dead_letters.page(["acme", None], 10)
+    assert {letter.action_id: letter.account_id for letter in letters} == {job.action_id: "acme", nobodys: None}
 
 
 async def test_a_chunk_that_was_given_up_stays_so_when_it_is_only_delivered_again(bench: Bench) -> None:
@@ -443,7 +443,9 @@ async def test_a_replay_of_a_chunk_that_was_given_up_runs_it_and_asks_for_a_reco
     await bench.store.ledger.open(job.chunks[0].id)
     await give_up(bench, job.chunks[0])
     await complete_if_done(bench.context, job.action_id, 1)
-    await store_dead_owners(bench.context, await bench.store.actions.get(job.action_id) or {}, [0])
+    action = await bench.store.actions.get(job.action_id)
+    assert action is not None
+    await store_dead_owners(bench.context, action, [0])
     replay = job.chunks[0].model_copy(update={"replay": True})
     await bench.run(replay)
     [told] = bench.topics.results.results
@@ -454,7 +456,7 @@ async def test_a_replay_of_a_chunk_that_was_given_up_runs_it_and_asks_for_a_reco
     await assert_done(bench, job, results=1)
     action = await bench.store.actions.get(job.action_id)
     assert action is not None
-    assert Counts.from_document(action) == COUNTS
+    assert action.counts == COUNTS
 
 
 async def test_a_run_that_ends_well_after_its_chunk_was_given_up_has_the_last_word(bench: Bench) -> None:

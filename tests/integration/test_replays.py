@@ -14,11 +14,11 @@ from agents.progress import count
 from app.adapters.redis.claims import ClaimsReleased
 from app.context import AppContext
 from app.domain.actions import Status
-from app.domain.dead_letters import Obstacle
+from app.domain.dead_letters import DeadLetter, Obstacle
 from app.kafka.messages import Chunk, ChunkResult, Feed
 from app.kafka.retry_headers import RetryHeaders
-from app.services import replays
 from app.services.completion import complete_if_done
+from app.services.replays import NO_OUTCOME, find_obstacle, start_replay
 from app.services.verification import verify
 from tests.support.bench import Bench, Job
 from tests.support.clocks import LONG_AGO
@@ -63,7 +63,7 @@ async def half_dead(bench: Bench, context: AppContext) -> Job:
     return job
 
 
-async def letter(bench: Bench, job: Job) -> dict[str, Any]:
+async def letter(bench: Bench, job: Job) -> DeadLetter:
     found = await bench.store.dead_letters.get(job.chunk_ids[1])
     assert found is not None
     return found
@@ -87,11 +87,10 @@ async def deliver(bench: Bench, context: AppContext) -> int:
 
 async def assert_done(bench: Bench, job: Job) -> None:
     """The letter is DONE, and all is as if the chunk had never died."""
-    assert (await letter(bench, job))["status"] == "DONE"
+    assert (await letter(bench, job)).status == "DONE"
     action = await bench.store.actions.get(job.action_id)
     assert action is not None
-    counted = {name: action[name] for name in ("successCount", "failureCount", "skippedCount")}
-    assert counted == {"successCount": 4, "failureCount": 0, "skippedCount": 2}
+    assert (action.counts.success, action.counts.failure, action.counts.skipped) == (4, 0, 2)
     [outcome] = (await bench.store.ledger.outcomes([job.chunk_ids[1]])).values()
     assert [(e.row, e.owner) for e in outcome.exceptions] == [(3, 1), (4, 5)]
     assert await bench.names() == NAMES
@@ -104,8 +103,8 @@ async def assert_done(bench: Bench, job: Job) -> None:
 async def test_a_replay_is_done(bench: Bench, context: AppContext) -> None:
     """The usual way: the clean-up finds out its duplicates, sends it, and the recount marks it."""
     job = await half_dead(bench, context)
-    assert await replays.start(context, await letter(bench, job))
-    assert not await replays.start(context, await letter(bench, job))
+    assert await start_replay(context, await letter(bench, job))
+    assert not await start_replay(context, await letter(bench, job))
     await turn(bench, context)
     assert await deliver(bench, context) == 1
     [recount] = [result for result in bench.topics.results.results if result.index is None][-1:]
@@ -127,7 +126,7 @@ async def test_a_replay_that_was_never_sent(bench: Bench, context: AppContext) -
 async def test_a_replay_without_its_recount(bench: Bench, context: AppContext) -> None:
     """Whoever ran the chunk died between the entry and the recount: nobody is told."""
     job = await half_dead(bench, context)
-    await replays.start(context, await letter(bench, job))
+    await start_replay(context, await letter(bench, job))
     await turn(bench, context)
     await deliver(bench, context)
     bench.topics.results.sent.clear()
@@ -138,11 +137,11 @@ async def test_a_replay_without_its_recount(bench: Bench, context: AppContext) -
 async def test_a_replay_that_was_recounted_only(bench: Bench, context: AppContext) -> None:
     """Whoever recounted died before the letter was marked."""
     job = await half_dead(bench, context)
-    await replays.start(context, await letter(bench, job))
+    await start_replay(context, await letter(bench, job))
     await turn(bench, context)
     await deliver(bench, context)
     await complete_if_done(context, job.action_id, 3)
-    assert (await letter(bench, job))["status"] == "REPLAYED"
+    assert (await letter(bench, job)).status == "REPLAYED"
     await turn(bench, context)
     await assert_done(bench, job)
 
@@ -150,13 +149,13 @@ async def test_a_replay_that_was_recounted_only(bench: Bench, context: AppContex
 async def test_a_chunk_that_dies_again_is_dead_again(bench: Bench, context: AppContext) -> None:
     """With the reason; and its next replay finds what it needs."""
     job = await half_dead(bench, context)
-    await replays.start(context, await letter(bench, job))
+    await start_replay(context, await letter(bench, job))
     await turn(bench, context)
     bench.topics.chunks.sent.clear()
     await give_up(bench, job.chunks[1].model_copy(update={"replay": True}), offset=6)
     dead = await letter(bench, job)
-    assert (dead["status"], dead["error"]) == ("DEAD", "it was never to be")
-    assert await replays.start(context, dead)
+    assert (dead.status, dead.error) == ("DEAD", "it was never to be")
+    assert await start_replay(context, dead)
     assert await deliver(bench, context) == 1
     await turn(bench, context)
     await assert_done(bench, job)
@@ -168,7 +167,7 @@ async def test_a_death_that_is_told_twice(bench: Bench, context: AppContext) -> 
     await bench.run(job.chunks[0], job.chunks[2])
     death = await give_up(bench, job.chunks[1])
     await complete_if_done(context, job.action_id, 3)
-    await replays.start(context, await letter(bench, job))
+    await start_replay(context, await letter(bench, job))
     for _ in range(2):
         await turn(bench, context)
         await deliver(bench, context)
@@ -181,14 +180,14 @@ async def test_a_death_that_is_told_twice(bench: Bench, context: AppContext) -> 
 async def test_a_replay_that_nobody_runs_is_dead_again(bench: Bench, context: AppContext) -> None:
     """It is sent a bounded number of times, after pauses that double."""
     job = await half_dead(bench, context)
-    await replays.start(context, await letter(bench, job))
+    await start_replay(context, await letter(bench, job))
     sent = 0
     for _ in range(30):
         await turn(bench, context)
         sent += len(bench.topics.chunks.sent)
         bench.topics.chunks.sent.clear()
     dead = await letter(bench, job)
-    assert (sent, dead["status"], dead["error"]) == (10, "DEAD", replays.NO_OUTCOME)
+    assert (sent, dead.status, dead.error) == (10, "DEAD", NO_OUTCOME)
 
 
 # What a replay needs
@@ -212,7 +211,7 @@ async def test_an_old_letter_is_replayed_exactly(bench: Bench, context: AppConte
     await bench.claims.release(job.action_id)
     if gone == "forgotten":
         await bench.redis.delete(f"dedupe:{job.action_id}")
-    await replays.start(context, await letter(bench, job))
+    await start_replay(context, await letter(bench, job))
     for _ in range(2):
         await turn(bench, context)
         await deliver(bench, context)
@@ -224,11 +223,11 @@ async def test_a_chunk_without_a_file_says_so(bench: Bench, context: AppContext)
     """Nobody can run it: its letter is DEAD, and cannot be replayed."""
     job = await half_dead(bench, context)
     await bench.storage.delete(f"{job.action_id}/upload.csv")
-    assert await replays.start(context, await letter(bench, job))
+    assert await start_replay(context, await letter(bench, job))
     await turn(bench, context)
     dead = await letter(bench, job)
-    assert (dead["status"], dead["error"]) == ("DEAD", Obstacle.CHUNK_UNREADABLE)
-    assert await replays.obstacle(context, dead) == Obstacle.CHUNK_UNREADABLE
+    assert (dead.status, dead.error) == ("DEAD", Obstacle.CHUNK_UNREADABLE)
+    assert await find_obstacle(context, dead) == Obstacle.CHUNK_UNREADABLE
 
 
 async def test_a_chunk_of_a_failed_action_says_so(bench: Bench, context: AppContext) -> None:
@@ -236,13 +235,13 @@ async def test_a_chunk_of_a_failed_action_says_so(bench: Bench, context: AppCont
     job = await bench.submit(*ROWS, chunk_rows=2)
     await give_up(bench, job.chunks[1])
     dead = await letter(bench, job)
-    assert await replays.obstacle(context, dead) is None
-    await replays.start(context, dead)
+    assert await find_obstacle(context, dead) is None
+    await start_replay(context, dead)
     await bench.store.actions.transition(job.action_id, Status.FAILED)
     await turn(bench, context)
     dead = await letter(bench, job)
-    assert (dead["status"], dead["error"]) == ("DEAD", Obstacle.ACTION_OVER)
-    assert await replays.obstacle(context, dead) == Obstacle.ACTION_OVER
+    assert (dead.status, dead.error) == ("DEAD", Obstacle.ACTION_OVER)
+    assert await find_obstacle(context, dead) == Obstacle.ACTION_OVER
 
 
 async def test_a_chunk_is_replayed_while_its_action_runs(bench: Bench, context: AppContext) -> None:
@@ -251,7 +250,7 @@ async def test_a_chunk_is_replayed_while_its_action_runs(bench: Bench, context: 
     await bench.run(job.chunks[0])
     await give_up(bench, job.chunks[1])
     await bench.run(job.chunks[2])
-    await replays.start(context, await letter(bench, job))
+    await start_replay(context, await letter(bench, job))
     assert await deliver(bench, context) == 1
     await count(ChunkResult(action_id=job.action_id, chunk_count=3), context)
     assert (await complete_if_done(context, job.action_id, 3)).progress.complete
@@ -268,14 +267,14 @@ async def test_a_message_is_done_when_it_is_sent(bench: Bench, context: AppConte
     handler, topic = (store_dead_letter, bench.topics.dead) if kind == "MESSAGE" else (keep_poison, bench.topics.poison)
     headers = RetryHeaders.after(event(topic=bench.topics.feed.name), "no").to_headers()
     await handler(event(value, topic=topic.name, headers=headers), bench.context)
-    [dead] = await bench.store.dead_letters.page({"kind": kind}, 10)
+    [dead] = await bench.store.dead_letters.page([None], 10)
     bench.topics.feed.faults.append(TimeoutError())
     with pytest.raises(TimeoutError):
-        await replays.start(context, dead)
-    [dead] = await bench.store.dead_letters.page({"kind": kind}, 10)
-    assert dead["status"] == "DEAD"
+        await start_replay(context, dead)
+    [dead] = await bench.store.dead_letters.page([None], 10)
+    assert dead.status == "DEAD"
     # Whoever marked it died before it sent it.
-    assert await bench.store.dead_letters.claim_replay(dead["_id"], datetime.now(UTC))
+    assert await bench.store.dead_letters.claim_replay(dead.id, datetime.now(UTC))
     await turn(bench, context)
-    [dead] = await bench.store.dead_letters.page({"kind": kind}, 10)
-    assert (dead["status"], [sent.value for sent in bench.topics.feed.sent]) == ("DONE", [value])
+    [dead] = await bench.store.dead_letters.page([None], 10)
+    assert (dead.status, [sent.value for sent in bench.topics.feed.sent]) == ("DONE", [value])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.outcomes import RowStatus
+from app.domain.outcomes import RowOutcome, RowStatus
 from app.services.results import page_of_rows
 from tests.support.bench import Bench, Job
 
@@ -34,7 +34,7 @@ async def finished(bench: Bench) -> Job:
     return await bench.finish(await bench.submit(*map(row, range(1, 41)), chunk_rows=4))
 
 
-async def pages(bench: Bench, job: Job, status: RowStatus | None, limit: int) -> list[list[dict[str, Any]]]:
+async def pages(bench: Bench, job: Job, status: RowStatus | None, limit: int) -> list[list[RowOutcome]]:
     action = await bench.store.actions.get(job.action_id)
     assert action is not None
     found, place = [], (0, 0)
@@ -59,7 +59,7 @@ async def test_pages_have_every_row_once_and_in_order(bench: Bench, limit: int) 
         ("SUCCESS", [number for number in range(1, 41) if number not in {*FAILED, 8}]),
     ):
         found = await pages(bench, job, status, limit)
-        assert [entry["row"] for page in found for entry in page] == list(wanted)
+        assert [entry.row for page in found for entry in page] == list(wanted)
         assert all(len(page) == limit for page in found[:-1])
         assert found[-1]
 
@@ -68,10 +68,10 @@ async def test_what_is_wrong_with_a_row_is_read_in_its_file(bench: Bench) -> Non
     """The ledger has row and code alone; message and column are those that the processor saw."""
     job = await finished(bench)
     [failed] = await pages(bench, job, "FAILED", 500)
-    assert {entry["row"]: entry["code"] for entry in failed} == FAILED
-    assert {entry["row"]: (entry["message"], entry.get("column")) for entry in failed} == MESSAGES
+    assert {entry.row: entry.code for entry in failed} == FAILED
+    assert {entry.row: (entry.message, entry.column) for entry in failed} == MESSAGES
     [[duplicate]] = await pages(bench, job, "SKIPPED", 500)
-    assert (duplicate["ownerRow"], duplicate["message"]) == (7, "Row 7 of this file has the same record.")
+    assert (duplicate.owner, duplicate.message) == (7, "Row 7 of this file has the same record.")
 
 
 async def test_only_chunks_that_have_such_rows_are_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,4 +92,4 @@ async def test_rows_are_listed_when_their_file_is_gone(bench: Bench) -> None:
     job = await finished(bench)
     await bench.storage.delete(f"{job.action_id}/upload.csv")
     [failed] = await pages(bench, job, "FAILED", 500)
-    assert {entry["row"]: entry["code"] for entry in failed} == FAILED
+    assert {entry.row: entry.code for entry in failed} == FAILED

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import orjson
 import pytest
-from bson import ObjectId
 from redis.asyncio import Redis
 
 from app.adapters.redis import snapshots
 from app.adapters.redis.snapshots import Snapshots
+from app.domain.actions import new_action_id
+from app.domain.live_counters import LiveCounters
+from app.domain.outcomes import Counts
 from app.settings import Settings
 from stack.addresses import free_port
 
-COUNTERS: dict[str, Any] = {"processedCount": 10, "successCount": 9, "failureCount": 1}
+COUNTERS = LiveCounters(Counts(success=9, failure=1))
 
 
 @pytest.fixture
@@ -35,16 +36,16 @@ async def away() -> AsyncIterator[Snapshots]:
 
 @pytest.fixture
 def action() -> str:
-    return str(ObjectId())
+    return new_action_id()
 
 
 async def test_every_worker_sees_the_newest_counters(redis: Redis, action: str) -> None:
     writer, reader = Snapshots(redis), Snapshots(redis)
-    assert await reader.get(action) == {}
-    await writer.publish(action, {**COUNTERS, "processedCount": 5})
+    assert await reader.get(action) is None
+    await writer.publish(action, LiveCounters(Counts(success=5)))
     await writer.publish(action, COUNTERS)
     assert await reader.get(action) == COUNTERS
-    assert await reader.get(str(ObjectId())) == {}
+    assert await reader.get(new_action_id()) is None
 
 
 async def test_counters_are_announced_to_those_who_listen(redis: Redis, action: str) -> None:
@@ -53,7 +54,7 @@ async def test_counters_are_announced_to_those_who_listen(redis: Redis, action: 
         assert (await listener.get_message(timeout=10))["type"] == "subscribe"
         await Snapshots(redis).publish(action, COUNTERS)
         heard = await listener.get_message(timeout=10)
-    assert orjson.loads(heard["data"]) == COUNTERS
+    assert orjson.loads(heard["data"]) == COUNTERS.to_document()
 
 
 async def test_dropped_counters_are_gone_and_dropping_twice_is_no_error(redis: Redis, action: str) -> None:
@@ -61,7 +62,7 @@ async def test_dropped_counters_are_gone_and_dropping_twice_is_no_error(redis: R
     await snapshots.publish(action, COUNTERS)
     await snapshots.drop(action)
     await snapshots.drop(action)
-    assert await snapshots.get(action) == {}
+    assert await snapshots.get(action) is None
 
 
 async def test_counters_of_an_action_that_nobody_ended_expire(redis: Redis, action: str) -> None:
@@ -73,6 +74,6 @@ async def test_a_redis_that_is_away_only_makes_progress_look_older(
     away: Snapshots, action: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     await away.publish(action, COUNTERS)
-    assert await away.get(action) == {}
+    assert await away.get(action) is None
     await away.drop(action)
     assert [record.levelname for record in caplog.records if record.name == snapshots.__name__] == ["WARNING"] * 3

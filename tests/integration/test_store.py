@@ -13,12 +13,12 @@ from pymongo import WriteConcern
 
 from app.adapters.mongo import Records, Store
 from app.adapters.mongo.ledger import Entry
-from app.domain.actions import ENDED, TRANSITIONS, Status
+from app.domain.actions import ENDED, TRANSITIONS, Action, Status
 from app.domain.outcomes import ChunkOutcome, Counts, RowOutcome
 from app.kafka.messages import chunk_id
 from app.settings import Settings
 from tests.support.clocks import PAST
-from tests.support.factories import action_document
+from tests.support.factories import make_action
 
 
 @pytest.fixture
@@ -30,19 +30,19 @@ async def store(settings: Settings) -> AsyncIterator[Store]:
 
 
 async def add_action(store: Store, **fields: Any) -> str:
-    action = action_document(**fields)
+    action = make_action(**fields)
     await store.actions.add(action)
-    return str(action["_id"])
+    return action.id
 
 
 async def status_of(store: Store, action_id: str) -> str:
     action = await store.actions.get(action_id)
     assert action is not None
-    return str(action["status"])
+    return action.status
 
 
-def ids_of(actions: Sequence[dict[str, Any]]) -> list[str]:
-    return [action["_id"] for action in actions]
+def ids_of(actions: Sequence[Action]) -> list[str]:
+    return [action.id for action in actions]
 
 
 async def test_preparing_twice_and_at_once_is_harmless(store: Store) -> None:
@@ -57,9 +57,9 @@ async def test_an_action_comes_back_as_it_was_stored(store: Store) -> None:
     action_id = await add_action(store, columns=["id", "ä"], totalCount=2**40, scheduledAt=None)
     action = await store.actions.get(action_id)
     assert action is not None
-    assert (action["columns"], action["totalCount"], action["scheduledAt"]) == (["id", "ä"], 2**40, None)
-    assert (action["createdAt"], action["createdAt"].tzinfo is not None) == (PAST, True)
-    assert Status(action["status"]) is Status.QUEUED
+    assert (action.file.columns.names, action.total_count, action.scheduled_at) == (("id", "ä"), 2**40, None)
+    assert (action.created_at, action.created_at.tzinfo is not None) == (PAST, True)
+    assert action.status is Status.QUEUED
 
 
 async def test_an_action_is_shown_to_its_own_account_only(store: Store) -> None:
@@ -77,17 +77,18 @@ async def test_a_status_changes_exactly_where_the_state_machine_allows_it(
     store: Store, present: Status, target: Status
 ) -> None:
     action_id = await add_action(store, status=present)
-    moved = await store.actions.transition(action_id, target, note="moved")
+    moved = await store.actions.transition(action_id, target, error="moved")
     if target in TRANSITIONS[present]:
         assert moved is not None
-        assert (moved["status"], moved["note"]) == (target, "moved")
-        assert moved["updatedAt"] > PAST
-        assert ("completedAt" in moved) == (target in ENDED)
+        assert (moved.status, moved.error) == (target, "moved")
+        assert moved.updated_at is not None
+        assert moved.updated_at > PAST
+        assert (moved.completed_at is not None) == (target in ENDED)
     else:
         assert moved is None
         action = await store.actions.get(action_id)
         assert action is not None
-        assert (action["status"], action["updatedAt"], "note" in action) == (present, PAST, False)
+        assert (action.status, action.updated_at, action.error) == (present, PAST, None)
 
 
 async def test_moving_what_is_not_there_changes_nothing(store: Store) -> None:
@@ -97,11 +98,11 @@ async def test_moving_what_is_not_there_changes_nothing(store: Store) -> None:
 async def test_of_many_who_move_an_action_at_once_one_wins(store: Store) -> None:
     for _ in range(10):
         action_id = await add_action(store, status=Status.SCHEDULED)
-        moved = await asyncio.gather(*(store.actions.transition(action_id, Status.QUEUED, by=n) for n in range(8)))
+        moved = await asyncio.gather(*(store.actions.transition(action_id, Status.QUEUED, stalls=n) for n in range(8)))
         [winner] = [action for action in moved if action is not None]
         action = await store.actions.get(action_id)
         assert action is not None
-        assert action["by"] == winner["by"]
+        assert action.stalls == winner.stalls
 
 
 async def test_of_two_different_ends_one_stands(store: Store) -> None:
@@ -110,7 +111,7 @@ async def test_of_two_different_ends_one_stands(store: Store) -> None:
         ends = (Status.COMPLETED, Status.CANCELLED, Status.FAILED)
         moved = await asyncio.gather(*(store.actions.transition(action_id, end) for end in ends))
         [winner] = [action for action in moved if action is not None]
-        assert await status_of(store, action_id) == winner["status"]
+        assert await status_of(store, action_id) == winner.status
 
 
 @pytest.mark.parametrize("status", list(Status))
@@ -120,7 +121,7 @@ async def test_counters_are_written_only_while_an_action_is_under_way(store: Sto
     action = await store.actions.get(action_id)
     assert action is not None
     under_way = status in (Status.PROCESSING, Status.PAUSED)
-    assert (action["processedCount"], action["status"]) == (4 if under_way else 0, status)
+    assert (action.counts.processed, action.status) == (4 if under_way else 0, status)
 
 
 async def test_pages_are_newest_first_and_their_cursor_leaves_out_and_repeats_nothing(store: Store) -> None:
@@ -131,20 +132,20 @@ async def test_pages_are_newest_first_and_their_cursor_leaves_out_and_repeats_no
     await add_action(store, accountId="another")
     expected = [action_id for _, action_id in sorted(made, reverse=True)]
     for size in (1, 4, 20, 50):
-        found: list[dict[str, Any]] = []
+        found: list[Action] = []
         before = None
-        while page := await store.actions.page({"accountId": "default"}, size, before):
+        while page := await store.actions.page("default", size, before=before):
             assert len(page) <= size
             found += page
             assert len(found) <= len(expected), "an action is repeated"
-            before = (page[-1]["createdAt"], page[-1]["_id"])
+            before = (page[-1].created_at, page[-1].id)
         assert ids_of(found) == expected
 
 
 async def test_a_page_shows_only_what_was_asked_for(store: Store) -> None:
     await add_action(store, status=Status.QUEUED)
     failed = await add_action(store, status=Status.FAILED)
-    page = await store.actions.page({"accountId": "default", "status": "FAILED"}, 10)
+    page = await store.actions.page("default", 10, status="FAILED")
     assert ids_of(page) == [failed]
 
 
@@ -153,24 +154,23 @@ async def test_due_is_what_is_scheduled_up_to_now(store: Store) -> None:
     made = {name: await add_action(store, status=Status.SCHEDULED, scheduledAt=at) for name, at in moments.items()}
     await add_action(store, status=Status.QUEUED, scheduledAt=PAST - timedelta(days=1))
     await add_action(store, status=Status.CANCELLED, scheduledAt=PAST - timedelta(days=1))
-    assert set(ids_of(await store.actions.due(PAST, 10))) == {made["past"], made["now"]}
-    assert len(await store.actions.due(PAST, 1)) == 1
+    assert set(ids_of(await store.actions.due_schedules(PAST, 10))) == {made["past"], made["now"]}
+    assert len(await store.actions.due_schedules(PAST, 1)) == 1
 
 
 async def test_unchanged_is_what_nothing_has_touched_since(store: Store) -> None:
     old = await add_action(store, updatedAt=PAST)
     await add_action(store, updatedAt=PAST + timedelta(milliseconds=1))
     await add_action(store, updatedAt=PAST, status=Status.PROCESSING)
-    assert ids_of(await store.actions.unchanged_since(Status.QUEUED, PAST, 10)) == [old]
+    assert ids_of(await store.actions.claim_unchanged(Status.QUEUED, PAST, 10)) == [old]
 
 
 async def test_an_action_is_claimed_for_a_look_by_one_of_many(store: Store) -> None:
     for _ in range(10):
         action_id = await add_action(store)
-        claimed = await asyncio.gather(*(store.actions.claim_unchanged(action_id, PAST) for _ in range(8)))
-        assert claimed.count(True) == 1
-        assert not await store.actions.claim_unchanged(action_id, PAST)
-    assert await store.actions.unchanged_since(Status.QUEUED, PAST, 100) == []
+        claimed = await asyncio.gather(*(store.actions.claim_unchanged(Status.QUEUED, PAST, 100) for _ in range(8)))
+        assert [ids_of(found) for found in claimed if found] == [[action_id]]
+    assert await store.actions.claim_unchanged(Status.QUEUED, PAST, 100) == []
 
 
 # The ledger

@@ -12,6 +12,7 @@ from aiohttp import FormData, web
 from aiohttp.test_utils import TestClient, TestServer
 from pymongo.errors import AutoReconnect, OperationFailure, ServerSelectionTimeoutError
 
+from app.domain.actions import Action
 from tests.support.bench import Bench
 from web.upload.handler import receive
 
@@ -25,7 +26,7 @@ async def client(bench: Bench) -> AsyncIterator[TestClient[web.Request, web.Appl
             action, replayed = await receive(request, bench.context, "acme")
         except Exception as error:  # as the middleware does
             return web.json_response({"error": str(error)}, status=getattr(error, "status", 503))
-        return web.json_response({"id": action["_id"], "replayed": replayed}, status=201)
+        return web.json_response({"id": action.id, "replayed": replayed}, status=201)
 
     application = web.Application()
     application.router.add_post("/", post)
@@ -50,7 +51,7 @@ async def test_when_the_answer_of_the_database_is_lost_the_same_key_finds_the_ac
 ) -> None:
     add = bench.store.actions.add
 
-    async def lose_the_answer(action: dict[str, Any]) -> dict[str, Any]:
+    async def lose_the_answer(action: Action) -> Action:
         await add(action)
         raise AutoReconnect("connection closed")
 
@@ -114,7 +115,7 @@ async def test_what_fails_behind_the_insert_takes_no_file_away(
     """Whatever it is: only an insert that is known not to have happened gives the file up."""
     add = limited.store.actions.add
 
-    async def add_and_fail(action: dict[str, Any]) -> dict[str, Any]:
+    async def add_and_fail(action: Action) -> Action:
         await add(action)
         raise error
 

@@ -31,7 +31,7 @@ async def client(bench: Bench) -> AsyncIterator[Client]:
             return web.json_response(
                 {"code": error.code, "error": error.message}, status=error.status, headers=error.headers
             )
-        return web.json_response({"id": action["_id"]}, status=201)
+        return web.json_response({"id": action.id}, status=201)
 
     application = web.Application()
     application.router.add_post("/", post)

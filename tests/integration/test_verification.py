@@ -377,5 +377,5 @@ async def test_verification_tells_of_its_rows(bench: Bench) -> None:
     assert action is not None
     seen: list[int] = []
     assert [text async for text in verify(bench.store, bench.storage, action, seen.append)] == []
-    assert sum(seen) == action["totalCount"]
+    assert sum(seen) == action.total_count
     assert len(seen) == len(job.chunks)

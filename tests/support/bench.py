@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from bson import ObjectId
 from motor.motor_asyncio import AsyncIOMotorClient
 from redis.asyncio import Redis
 
@@ -18,7 +17,7 @@ from app.adapters.redis.rate_limits import RateLimits
 from app.adapters.redis.snapshots import Snapshots
 from app.adapters.storage import open_storage
 from app.context import AppContext
-from app.domain.actions import Status
+from app.domain.actions import Action, Status, new_action_id
 from app.domain.csv.spans import SpanScanner
 from app.domain.outcomes import ChunkOutcome, Counts
 from app.kafka.messages import ByteRange, Chunk, Source, chunk_id
@@ -27,7 +26,7 @@ from app.services.completion import complete_if_done
 from app.services.dependencies import Dependencies
 from app.services.progress_reporter import Reporter
 from app.settings import Settings
-from tests.support.factories import action_document
+from tests.support.factories import make_action
 from tests.support.fakes import RecordingTopics
 from tests.support.files import COLUMNS, contacts_csv
 
@@ -48,7 +47,7 @@ class Job:
 class State:
     """All that an action has left behind."""
 
-    action: dict[str, Any] | None
+    action: Action | None
     outcomes: dict[str, ChunkOutcome]
     records: dict[str, dict[str, Any]]
 
@@ -104,7 +103,7 @@ class Bench:
         **fields: Any,
     ) -> Job:
         """Store a file of these rows and its action, PROCESSING since ``started_at`` (now)."""
-        action_id = action_id or str(ObjectId())
+        action_id = action_id or new_action_id()
         data = contacts_csv(*rows)
         scanner = SpanScanner(delimiter=",", chunk_rows=chunk_rows, chunk_bytes=3 * 1024**2, max_field_bytes=10_000)
         scanner.feed(data)
@@ -115,7 +114,7 @@ class Bench:
         # The database keeps milliseconds.
         now = datetime.now(UTC)
         now = now.replace(microsecond=now.microsecond // 1000 * 1000)
-        action = action_document(
+        action = make_action(
             **{
                 "_id": action_id,
                 "status": Status.PROCESSING,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bson import ObjectId
-
-from app.domain.actions import Status
+from app.domain.actions import Action, Status, new_action_id
+from app.domain.dead_letters import DeadLetter
 from tests.support.clocks import PAST
 from tests.support.files import COLUMNS
 
@@ -17,7 +16,7 @@ ACTION_ID = "0123456789abcdef01234567"
 def action_document(**changes: Any) -> dict[str, Any]:
     """The document of an action that waits to begin; with an id of its own, if none is given."""
     return {
-        "_id": str(ObjectId()),
+        "_id": new_action_id(),
         "accountId": "default",
         "actionType": "BULK_UPDATE",
         "entityType": "Contact",
@@ -44,6 +43,16 @@ def dead_letter_document(**changes: Any) -> dict[str, Any]:
         "at": PAST,
         **changes,
     }
+
+
+def make_action(**fields: Any) -> Action:
+    """An action of the fields of its document."""
+    return Action.from_document(action_document(**fields))
+
+
+def make_dead_letter(**fields: Any) -> DeadLetter:
+    """A dead letter of the fields of its document."""
+    return DeadLetter.from_document({"_id": "a:1", **dead_letter_document(**fields)})
 
 
 def source_document(**changes: Any) -> dict[str, Any]:

@@ -1,51 +1,16 @@
-"""The life of an action: its state machine, what is read from clients and what is shown to them."""
+"""An action: its state machine, its id, and its document."""
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
-from app.domain.actions import (
-    ACTION_TYPES,
-    ENDED,
-    TRANSITIONS,
-    Status,
-    check_schedule,
-    is_action_id,
-    iso,
-    listed,
-    parse_schedule,
-    presented,
-    sources_of,
-    statistics,
-)
-from tests.support.factories import ACTION_ID, action_document
+from app.domain.actions import ACTION_TYPES, ENDED, TRANSITIONS, Action, Status, is_action_id, new_action_id, sources_of
+from tests.support.clocks import PAST
+from tests.support.factories import make_action
 
-CREATED = datetime(2030, 1, 31, 9, 0, 0, 123_456, tzinfo=UTC)
-
-#: DESIGN.md: what the list shows first, in this order.
-DOCUMENTED = [
-    "actionId",
-    "actionType",
-    "entityType",
-    "status",
-    "totalCount",
-    "processedCount",
-    "successCount",
-    "failureCount",
-    "skippedCount",
-    "createdAt",
-]
-SHOWN_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
-
-
-def action(**fields: Any) -> dict[str, Any]:
-    return action_document(**{"_id": ACTION_ID, "status": Status.PROCESSING, "createdAt": CREATED, **fields})
+ACTION_ID = "0123456789abcdef01234567"
 
 
 # Statuses
@@ -116,211 +81,84 @@ def test_an_action_id_is_24_lower_case_hexadecimal_digits(text: str, good: bool)
     assert is_action_id(text) is good
 
 
-# scheduledAt
-
-NINE = datetime(2030, 1, 31, 9, 0, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("text", "moment"),
-    [
-        ("2030-01-31T09:00:00Z", NINE),
-        ("2030-01-31T09:00:00.000Z", NINE),
-        ("2030-01-31T09:00:00+00:00", NINE),
-        ("2030-01-31T14:30:00+05:30", NINE),
-        ("2030-01-31T01:00:00-0800", NINE),
-        ("2030-01-31T10:00:00+01", NINE),
-        ("2030-01-31T09:00:00", NINE),
-        ("2030-01-31T09:00", NINE),
-        ("2030-01-31 09:00:00", NINE),
-        ("  2030-01-31T09:00:00Z\n", NINE),
-        ("20300131T090000Z", NINE),
-        ("2030-W05-4T09:00Z", NINE),
-        ("2030-01-31T09:00:00.5Z", NINE + timedelta(milliseconds=500)),
-        ("2030-01-30T24:00:00Z", NINE - timedelta(hours=9)),
-    ],
-)
-def test_a_schedule_is_any_iso_8601_date_and_time_and_utc_when_it_names_no_offset(text: str, moment: datetime) -> None:
-    parsed = parse_schedule(text)
-    assert parsed == moment
-    assert parsed.tzinfo is UTC
+def test_new_ids_are_action_ids_and_differ() -> None:
+    made = [new_action_id() for _ in range(1000)]
+    assert all(map(is_action_id, made))
+    assert len(set(made)) == len(made)
 
 
-NO_SCHEDULES = [
-    "",
-    "tomorrow",
-    "2030",
-    "2030-01-31",
-    "2030-02-30T09:00:00Z",
-    "2030-01-31T25:00:00Z",
-    "2030-01-31T09:00:61Z",
-    "2030-01-31T09:00:00 Z Z",
-    "31.01.2030 09:00:00",
-    "01/31/2030 09:00:00",
-    "1901520000000000000",
-    "2030-01-31T09:00:00+25:00",
-    "0001-01-01T00:00:00+23:59",
-    "9999-12-31T23:59:59-23:59",
-    "٢٠٣٠-01-31T09:00:00Z",
-    "2030-01-31T09:00:00\ud800",
-]
+@pytest.mark.parametrize("target", list(Status))
+@pytest.mark.parametrize("status", list(Status))
+def test_an_action_knows_what_it_may_become(status: Status, target: Status) -> None:
+    assert make_action(status=status).may_become(target) == (target in TRANSITIONS[status])
 
 
-@pytest.mark.parametrize("text", NO_SCHEDULES)
-def test_what_is_no_date_and_time_is_refused_in_the_words_of_the_person_who_sent_it(text: str) -> None:
-    with pytest.raises(ValueError, match=r"^scheduledAt must be an ISO 8601 date and time such as ") as refused:
-        parse_schedule(text)
-    assert str(refused.value).endswith(f"not {text!r}.")
-    str(refused.value).encode()
+@pytest.mark.parametrize("status", list(Status))
+def test_an_action_knows_its_end(status: Status) -> None:
+    made = make_action(status=status)
+    assert made.ended == (status in ENDED)
+    assert made.aborted == (status in {Status.FAILED, Status.CANCELLED})
 
 
-def test_an_endless_schedule_is_quoted_shortly() -> None:
-    with pytest.raises(ValueError) as refused:
-        parse_schedule("9" * 100_000)
-    assert len(str(refused.value)) < 200
+# Its document
+
+#: As version 0.1 has stored one: without what came later, and with what it knew besides.
+OLD: dict[str, Any] = {
+    "_id": ACTION_ID,
+    "accountId": "acme",
+    "actionType": "BULK_UPDATE",
+    "entityType": "Contact",
+    "status": "COMPLETED",
+    "totalCount": 3,
+    "chunkCount": 1,
+    "processedCount": 3,
+    "successCount": 2,
+    "failureCount": 1,
+    "skippedCount": 0,
+    "columns": ["id", "name"],
+    "ignoredColumns": [],
+    "delimiter": ";",
+    "fileName": "a.csv",
+    "fileSize": 10,
+    "sha256": "ab",
+    "storageKey": "k",
+    "spansKey": "s",
+    "scheduledAt": None,
+    "createdAt": PAST,
+    "updatedAt": PAST,
+    "countsVersion": 2,
+}
 
 
-ALMOST = st.from_regex(r"\A[0-9]{1,5}-?[0-9W]{1,3}-?[0-9]{0,2}.[0-9:]{0,9}([.,][0-9]{0,9})?([Zz]|[+-][0-9:]{0,6})?\Z")
+def test_old_documents_are_read() -> None:
+    """What a later version has added has its usual value."""
+    read = Action.from_document(OLD)
+    assert (read.id, read.account_id, read.status, read.total_count) == (ACTION_ID, "acme", Status.COMPLETED, 3)
+    assert (read.counts.success, read.counts.failure, read.counts.created) == (2, 1, 0)
+    assert (read.file.columns.names, read.file.columns.fields, read.file.delimiter) == (("id", "name"), None, ";")
+    assert (read.reissues, read.stalls, read.idempotency_key, read.cleanup_at) == ((), 0, None, None)
 
 
-@given(st.one_of(st.text(), st.text("0123456789-:TZW+. ", min_size=14, max_size=32), ALMOST))
-@example("0000-01-01T00:00:00Z")
-@example("2030-000T00:00:00Z")
-@example("2030-W00-0T00:00")
-def test_any_text_is_a_moment_in_utc_or_a_value_error(text: str) -> None:
-    try:
-        moment = parse_schedule(text)
-    except ValueError as refused:
-        assert str(refused).startswith("scheduledAt must be ")
-    else:
-        assert moment.utcoffset() == timedelta(0)
+def test_documents_come_back() -> None:
+    """Every field of an action is stored and read again."""
+    reissue = {"index": 1, "openings": 2, "times": 3, "at": PAST}
+    full = OLD | dict.fromkeys(("scheduledAt", "startedAt", "completedAt", "announcedAt", "cleanupAt"), PAST)
+    full |= dict.fromkeys(("error", "idempotencyKey", "requestDigest", "announcement"), "text")
+    full |= {
+        "announced": 1,
+        "stalls": 2,
+        "stalledAt": 0,
+        "reissues": [reissue],
+        "recounted": True,
+        "fields": ["id", ""],
+    }
+    read = Action.from_document(full)
+    assert Action.from_document(read.to_document()) == read
+    assert full.keys() - read.to_document().keys() == {"countsVersion"}
 
 
-# Moments
-
-
-@pytest.mark.parametrize(
-    ("moment", "shown"),
-    [
-        (None, None),
-        (CREATED, "2030-01-31T09:00:00.123Z"),
-        (datetime(2030, 1, 31, 9), "2030-01-31T09:00:00.000Z"),
-        (datetime(2030, 1, 31, 9, tzinfo=timezone(timedelta(hours=2))), "2030-01-31T07:00:00.000Z"),
-        (datetime(1, 1, 1, tzinfo=UTC), "0001-01-01T00:00:00.000Z"),
-        (datetime(2030, 1, 31, 9, microsecond=999_999), "2030-01-31T09:00:00.999Z"),
-    ],
-)
-def test_a_moment_is_shown_in_utc_with_milliseconds_and_z(moment: datetime | None, shown: str | None) -> None:
-    assert iso(moment) == shown
-
-
-@given(st.datetimes(timezones=st.just(UTC)))
-def test_a_shown_moment_reads_back_to_the_millisecond(moment: datetime) -> None:
-    shown = iso(moment)
-    assert shown is not None
-    assert SHOWN_MOMENT.fullmatch(shown)
-    assert datetime.fromisoformat(shown) == moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-
-
-# What a client sees
-
-
-def test_the_documented_fields_come_first_and_in_their_order() -> None:
-    shown = presented(action(totalCount=10, processedCount=9, successCount=7, failureCount=1, skippedCount=1))
-    assert list(shown)[: len(DOCUMENTED)] == DOCUMENTED
-    assert [shown[name] for name in DOCUMENTED] == [
-        ACTION_ID,
-        "BULK_UPDATE",
-        "Contact",
-        "PROCESSING",
-        10,
-        9,
-        7,
-        1,
-        1,
-        "2030-01-31T09:00:00.123Z",
-    ]
-
-
-def test_what_a_document_lacks_is_shown_as_zero_or_null_and_nothing_internal_is_shown() -> None:
-    document = action(storageKey="k", spansKey="s", columns=["id"], delimiter=",")
-    del document["updatedAt"]
-    shown = presented(document)
-    assert all(value == 0 for name, value in shown.items() if name.endswith("Count"))
-    assert all(shown[name] is None for name in ("scheduledAt", "startedAt", "completedAt", "updatedAt", "error"))
-    assert not {"accountId", "storageKey", "spansKey", "_id", "columns"} & set(shown)
-
-
-def test_every_moment_of_an_action_has_milliseconds_and_z() -> None:
-    moments = dict.fromkeys(("scheduledAt", "startedAt", "completedAt", "updatedAt"), CREATED)
-    shown = presented(action(**moments))
-    assert all(SHOWN_MOMENT.fullmatch(shown[name]) for name in ("createdAt", *moments))
-
-
-# Statistics
-
-
-@given(st.integers(0, 10**9), st.integers(0, 10**9), st.sampled_from(list(Status)), st.floats(0, 1e6))
-def test_processed_and_pending_make_the_total(processed: int, pending: int, status: Status, seconds: float) -> None:
-    shown = statistics(
-        action(status=status, totalCount=processed + pending, processedCount=processed, startedAt=CREATED),
-        CREATED + timedelta(seconds=seconds),
-    )
-    assert shown["processedCount"] + shown["pendingCount"] == shown["totalCount"] == processed + pending
-    assert shown["rowsPerSecond"] >= 0
-    assert shown["etaSeconds"] is None or shown["etaSeconds"] >= 0
-
-
-def test_the_rate_is_the_mean_since_the_start_and_the_rest_takes_as_long_per_row() -> None:
-    counted = action(totalCount=1000, processedCount=250, startedAt=CREATED)
-    shown = statistics(counted, CREATED + timedelta(seconds=10))
-    assert (shown["rowsPerSecond"], shown["pendingCount"], shown["etaSeconds"]) == (25.0, 750, 30.0)
-
-
-@pytest.mark.parametrize(
-    "fields", [{"status": Status.SCHEDULED}, {"status": Status.QUEUED}, {"startedAt": CREATED, "processedCount": 0}]
-)
-def test_the_time_left_is_null_while_it_cannot_be_told(fields: dict[str, Any]) -> None:
-    shown = statistics(action(totalCount=10, **fields), CREATED + timedelta(seconds=5))
-    assert (shown["rowsPerSecond"], shown["etaSeconds"], shown["pendingCount"]) == (0.0, None, 10)
-
-
-@pytest.mark.parametrize("status", sorted(ENDED))
-def test_an_ended_action_needs_no_more_time_and_its_rate_stays(status: Status) -> None:
-    ended = action(
-        status=status,
-        totalCount=100,
-        processedCount=50,
-        startedAt=CREATED,
-        completedAt=CREATED + timedelta(seconds=5),
-    )
-    soon, late = (statistics(ended, CREATED + timedelta(seconds=after)) for after in (5, 5000))
-    assert soon == late
-    assert (soon["etaSeconds"], soon["rowsPerSecond"]) == (0.0, 10.0)
-
-
-@pytest.mark.parametrize("after_seconds", [0, -60])
-def test_a_clock_that_stands_still_or_runs_back_gives_finite_figures(after_seconds: int) -> None:
-    counted = action(totalCount=10, processedCount=5, startedAt=CREATED)
-    shown = statistics(counted, CREATED + timedelta(seconds=after_seconds))
-    assert shown["rowsPerSecond"] == 5000.0
-    assert shown["etaSeconds"] == 0.0
-
-
-def test_statistics_name_every_counter_of_the_design() -> None:
-    shown = statistics(action(), CREATED)
-    names = {"pendingCount", "duplicateCount", "createdCount", "updatedCount", "rowsPerSecond", "etaSeconds"}
-    assert names | {name for name in DOCUMENTED if name.endswith("Count")} | {"actionId"} <= set(shown)
-
-
-def test_a_schedule_may_be_so_far_ahead() -> None:
-    now = datetime(2030, 1, 1, tzinfo=UTC)
-    check_schedule(None, now, 1)
-    check_schedule(now + timedelta(days=366), now, 366)
-    with pytest.raises(ValueError, match="at most 366 days ahead, and is 2031-01-02T00:00:01"):
-        check_schedule(now + timedelta(days=366, seconds=1), now, 366)
-
-
-def test_a_list_leaves_the_columns_to_the_single_action() -> None:
-    """They may be hundreds, with names of any length."""
-    assert presented(action()).keys() - listed(action()).keys() == {"mapping", "ignoredColumns"}
+def test_sparse_fields_are_absent() -> None:
+    """A new action has no key that a sparse index would take for a value."""
+    document = make_action().to_document()
+    assert not {"idempotencyKey", "cleanupAt", "progressAt", "startedAt", "error"} & document.keys()
+    assert {"scheduledAt", "fields"} <= document.keys()

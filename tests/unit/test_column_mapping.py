@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.actions import presented
 from app.domain.csv.column_mapping import MappingError, parse_mapping
 from app.domain.entities import ENTITIES, Columns, HeaderError, _mapped, check_header
 from app.domain.rows import check_chunk
-from tests.support.factories import action_document
+from tests.support.factories import make_action
+from web.representations import action_to_response
 
 CONTACT = ENTITIES["Contact"]
 HEADER = b"Nr,Kunde,Mail,Zustand,Notiz"
@@ -134,10 +136,12 @@ def test_a_column_with_an_endless_name_makes_no_endless_messages() -> None:
 
 
 def test_an_action_shows_what_its_columns_became() -> None:
-    action = action_document(columns=["Nr", "Notiz"])
-    assert presented({**action, "fields": ["id", ""]})["mapping"] == {"Nr": "id", "Notiz": None}
-    assert presented({**action, "fields": None})["mapping"] is None
-    assert presented(action)["mapping"] is None
+    def mapping(**fields: Any) -> Any:
+        return action_to_response(make_action(columns=["Nr", "Notiz"], **fields))["mapping"]
+
+    assert mapping(fields=["id", ""]) == {"Nr": "id", "Notiz": None}
+    assert mapping(fields=None) is None
+    assert mapping() is None
 
 
 def test_a_mapping_of_every_column_is_looked_up_not_searched_for() -> None:

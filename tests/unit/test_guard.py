@@ -19,9 +19,10 @@ from redis.exceptions import OutOfMemoryError, ReadOnlyError
 from agents import guard
 from agents.faults import PermanentFault
 from agents.guard import add_agent, add_loop, add_timer, add_waiting_topics
+from app.domain.dead_letters import DeadLetter, Origin
 from app.domain.public_faults import public_text
 from app.kafka.messages import ByteRange, Chunk, ChunkResult, Feed, Source
-from app.kafka.retry_headers import Origin, RetryHeaders
+from app.kafka.retry_headers import RetryHeaders
 from app.kafka.topic_reader import Event
 from app.kafka.topics import TooLarge
 from tests.support.fakes import FakeDependencies, RecordingTopics, event, read_again
@@ -44,7 +45,7 @@ class App:
         self.tasks: list[Callable[[], Awaitable[None]]] = []
         self.dependencies = FakeDependencies()
         self.should_stop = False
-        self.letters: list[tuple[str, dict[str, Any]]] = []
+        self.letters: list[DeadLetter] = []
         self.context = SimpleNamespace(
             topics=self.topics,
             settings=SimpleNamespace(
@@ -60,8 +61,8 @@ class App:
             ),
         )
 
-    async def put(self, letter_id: str, letter: dict[str, Any]) -> None:
-        self.letters.append((letter_id, letter))
+    async def put(self, letter: DeadLetter) -> None:
+        self.letters.append(letter)
 
     async def no_action(self, action_id: str) -> None:
         return None
@@ -410,10 +411,10 @@ async def test_a_message_too_large_for_the_broker_is_stored(app: App, fault: Exc
     add_agent(app, app.topics.feed, Feed, handler(fault))
     assert await app.run(event(feed.encode(), topic="bulk.feed"), feed_event()) == 2
     assert app.topics.taken == {}
-    (_, letter), _ = app.letters
-    assert (letter["payload"], letter["length"]) == (feed.encode()[: 256 * 1024], len(feed.encode()))
-    assert letter["origin"]["topic"] == "bulk.feed"
-    assert not letter["complete"]
+    letter, _ = app.letters
+    assert (letter.payload, letter.length) == (feed.encode()[: 256 * 1024], len(feed.encode()))
+    assert letter.origin.topic == "bulk.feed"
+    assert not letter.complete
 
 
 async def test_a_reason_is_short(app: App) -> None:

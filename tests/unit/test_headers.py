@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.kafka.retry_headers import Origin, RetryHeaders
+from app.domain.dead_letters import Origin
+from app.kafka.retry_headers import RetryHeaders
 from tests.support.fakes import event
 
 TEXT = st.text(st.characters(codec="utf-8"))

@@ -10,11 +10,10 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import BaseModel, Field
 
-from app.domain import actions, dead_letters
 from app.domain.access import Role
-from app.domain.outcomes import ChunkOutcome, Counts, RowOutcome
-from app.services.results import rows_shown
-from tests.support.factories import action_document, dead_letter_document
+from app.domain.actions import Action
+from app.domain.outcomes import RowOutcome
+from tests.support.factories import make_action, make_dead_letter
 from tests.support.openapi import DOCUMENT, answers, operations
 from web.errors.problem import Problem
 from web.inputs import Input, reads
@@ -23,6 +22,12 @@ from web.openapi.document import describe
 from web.openapi.models import Error
 from web.openapi.operations import Answer, operation
 from web.openapi.page import render
+from web.representations import (
+    action_to_response,
+    dead_letter_to_response,
+    row_to_response,
+    statistics_to_response,
+)
 from web.routes import ROUTES, Route
 from web.views.base import ApiView
 
@@ -176,27 +181,26 @@ def fields(model: type[BaseModel]) -> set[str]:
     return {field.alias or name for name, field in model.model_fields.items()}
 
 
-ACTION = action_document(status="PROCESSING", totalCount=4, chunkCount=1, startedAt=NOW, **Counts().to_document())
+def action(**changes: Any) -> Action:
+    return make_action(**{"status": "PROCESSING", "totalCount": 4, "chunkCount": 1, "startedAt": NOW, **changes})
 
 
 def test_the_model_of_an_action_is_what_is_shown_of_one() -> None:
-    shown = actions.presented(ACTION)
+    shown = action_to_response(action())
     models.Action.model_validate(shown)
     assert set(shown) == fields(models.Action)
 
 
 @pytest.mark.parametrize("changes", [{}, {"startedAt": None}, {"status": "COMPLETED", "completedAt": NOW}])
 def test_the_model_of_statistics_is_what_is_shown_of_an_action(changes: dict[str, Any]) -> None:
-    shown = actions.statistics({**ACTION, **changes}, NOW)
+    shown = statistics_to_response(action(**changes), None, NOW)
     models.Statistics.model_validate(shown)
     assert set(shown) == fields(models.Statistics)
 
 
 @pytest.mark.parametrize("payload", [b"{}", b"\xff"])
 def test_the_model_of_a_dead_letter_is_what_is_shown_of_one(payload: bytes) -> None:
-    shown = dead_letters.presented(
-        dead_letter_document(_id="x", kind="POISON", error="Undecodable: no JSON", retryCount=0, payload=payload)
-    )
+    shown = dead_letter_to_response(make_dead_letter(kind="POISON", payload=payload))
     models.DeadLetter.model_validate(shown)
     assert set(shown) == fields(models.DeadLetter)
 
@@ -204,8 +208,9 @@ def test_the_model_of_a_dead_letter_is_what_is_shown_of_one(payload: bytes) -> N
 def test_the_model_of_a_row_is_what_is_shown_of_any() -> None:
     failed = RowOutcome(2, "FAILED", "INVALID_EMAIL", "email is not an email address", "email")
     skipped = RowOutcome(3, "SKIPPED", "DUPLICATE", "Row 1 of this file has the same record.", owner=1)
-    counts = Counts.of([failed, skipped], created=1, updated=1)
-    rows = rows_shown(ChunkOutcome(1, 4, counts, [failed, skipped], created=1))
+    created = RowOutcome(1, "SUCCESS", "CREATED", "")
+    rows = [row_to_response(row) for row in (created, failed, skipped)]
+    assert rows[0] == {"row": 1, "status": "SUCCESS", "code": "CREATED"}
     for row in rows:
         models.Row.model_validate(row)
     assert {name for row in rows for name in row} == fields(models.Row)

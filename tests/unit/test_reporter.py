@@ -6,7 +6,9 @@ from typing import Any, cast
 
 import pytest
 
+from app.domain.live_counters import LiveCounters
 from app.domain.outcomes import Counts
+from app.domain.speed import Rate
 from app.services import progress_reporter as reporter
 from app.services.progress_reporter import Reporter
 
@@ -16,12 +18,12 @@ class Sink:
 
     def __init__(self) -> None:
         self.written: list[tuple[str, Counts]] = []
-        self.published: list[dict[str, Any]] = []
+        self.published: list[LiveCounters] = []
 
     async def record_progress(self, action_id: str, counts: Counts) -> None:
         self.written.append((action_id, counts))
 
-    async def publish(self, action_id: str, counters: dict[str, Any]) -> None:
+    async def publish(self, action_id: str, counters: LiveCounters) -> None:
         self.published.append(counters)
 
 
@@ -69,7 +71,7 @@ async def test_live_counters_have_the_recent_speed(monkeypatch: pytest.MonkeyPat
         now = 1000.0 + seconds
         made.note("a", Counts(success=rows, updated=rows))
         await made.flush()
-    assert "recentRate" not in sink.published[0]
-    assert (sink.published[-1]["recentRate"], sink.published[-1]["recentRateAt"]) == (pytest.approx(1000), 1002.0)
+    assert sink.published[0].rate is None
+    assert sink.published[-1].rate == Rate(pytest.approx(1000), 1002.0)
     made.forget("a")
     assert made._speeds == {}

@@ -11,7 +11,8 @@ import pytest
 from agents import retrier
 from agents.faults import PermanentFault
 from agents.retrier import redeliver
-from app.kafka.retry_headers import Origin, RetryHeaders
+from app.domain.dead_letters import Origin
+from app.kafka.retry_headers import RetryHeaders
 from app.kafka.topic_reader import Event
 from tests.support.fakes import FakeDependencies, RecordingTopics, Sent, event
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from app.domain.actions import statistics
-from app.domain.speed import Speed
-from tests.support.factories import action_document
+from app.domain.speed import Rate, Speed
+from tests.support.factories import make_action
+from web.representations import statistics_to_response
 
 STARTED = datetime(2026, 11, 25, tzinfo=UTC)
 
@@ -46,9 +46,9 @@ def test_a_count_that_goes_back_begins_anew() -> None:
 
 
 def told(speed: Speed, now: datetime, **action: Any) -> float | None:
-    document = action_document(**{"status": "PROCESSING", "startedAt": STARTED, "totalCount": 1_300_000, **action})
-    document |= {"processedCount": speed.count, "recentRate": speed.rate, "recentRateAt": speed.at}
-    eta: float | None = statistics(document, now)["etaSeconds"]
+    fields = {"status": "PROCESSING", "startedAt": STARTED, "totalCount": 1_300_000, "successCount": speed.count}
+    rate = None if speed.rate is None else Rate(speed.rate, speed.at)
+    eta: float | None = statistics_to_response(make_action(**{**fields, **action}), rate, now)["etaSeconds"]
     return eta
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from app.domain.access import Role, check_account
 from app.domain.account_limits import StorageFull, TooManyActive
-from app.domain.actions import Status, check_schedule, parse_schedule
+from app.domain.actions import Status
 from app.domain.csv.column_mapping import parse_mapping
 from app.domain.csv.gunzip import Gunzip, GzipTooDense
 from app.domain.csv.spans import SpanScanner, TooManyRowsError
@@ -23,6 +23,7 @@ from app.domain.entities import ENTITIES, read_header
 from app.domain.idempotency import check_key
 from app.domain.nearest import suggestion
 from app.domain.public_faults import Dependency
+from app.domain.schedules import check_schedule, parse_schedule
 from app.services.authentication import INVALID_KEY, what_to_send
 from web import headers
 from web.errors.problem import Problem

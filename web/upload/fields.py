@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
-from app.domain.actions import ACTION_TYPES, parse_schedule
+from app.domain.actions import ACTION_TYPES
 from app.domain.csv.column_mapping import ColumnMapping, parse_mapping
 from app.domain.csv.text import DELIMITER_NAMES
 from app.domain.entities import ENTITIES, Entity, find_entity
+from app.domain.schedules import parse_schedule
 from web.errors.catalogue import (
     ACTION_TYPE_UNSUPPORTED,
     EMPTY_DELIMITER,

@@ -7,23 +7,18 @@ before that takes the stored file away again.
 from __future__ import annotations
 
 import asyncio
-import logging
 from datetime import UTC, datetime
-from typing import Any
 
 from aiohttp import web
-from bson import ObjectId
 
 from app.context import AppContext
-from app.domain import upload_keys
-from app.domain.actions import Status, check_schedule
 from app.domain.csv.column_mapping import MappingError
 from app.domain.csv.spans import CsvError, Scan, TooManyRowsError
 from app.domain.csv.text import other_text
 from app.domain.entities import Columns, read_header
 from app.domain.idempotency import request_digest
-from app.domain.outcomes import Counts
-from app.services.quotas import Insertion
+from app.domain.schedules import check_schedule
+from app.services.upload import Order, Submitted, Upload
 from app.settings import Settings
 from web.errors import catalogue
 from web.errors.problem import ApiError, Problem, refusal
@@ -31,8 +26,6 @@ from web.upload import limits as admission
 from web.upload.fields import UploadForm
 from web.upload.form import UploadedForm, read_form
 from web.upload.sink import UploadSink, scanner_of
-
-log = logging.getLogger(__name__)
 
 #: Every way in which an upload is refused, beside those of any request.
 PROBLEMS: tuple[Problem, ...] = (
@@ -75,7 +68,7 @@ PROBLEMS: tuple[Problem, ...] = (
 _STORED_BLOCK = 8 * 1024**2
 
 
-async def receive(request: web.Request, context: AppContext, account_id: str) -> tuple[dict[str, Any], bool]:
+async def receive(request: web.Request, context: AppContext, account_id: str) -> Submitted:
     """Take the upload of a request; return the stored action, and whether the same request had made it before.
 
     Raises:
@@ -85,61 +78,32 @@ async def receive(request: web.Request, context: AppContext, account_id: str) ->
         return await _receive(request, context, account_id)
 
 
-async def _receive(request: web.Request, context: AppContext, account_id: str) -> tuple[dict[str, Any], bool]:
+async def _receive(request: web.Request, context: AppContext, account_id: str) -> Submitted:
     key = await admission.begin(request, context, account_id)
     if request.content_type != "multipart/form-data":
         raise catalogue.FILE_REQUIRED().explained(catalogue.NO_FORM)
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         raise catalogue.UNSUPPORTED_ENCODING()
-    action_id = str(ObjectId())
-    storage_key, spans_key = upload_keys.file_key(action_id), upload_keys.spans_key(action_id)
-    async with context.storage.writer(storage_key) as writer:
+    upload = Upload(context, account_id)
+    async with upload.writer() as writer:
         form = await read_form(request, context.settings, writer)
-    insertion = Insertion()
-    try:
-        order, file, scan, columns = await _check(form, context, storage_key)
-        now = datetime.now(UTC)
-        action = {
-            "_id": action_id,
-            "accountId": account_id,
-            "actionType": order.action_type,
-            "entityType": order.entity.name,
-            "status": Status.SCHEDULED if order.scheduled_at else Status.QUEUED,
-            "totalCount": scan.row_count,
-            "chunkCount": len(scan.index),
-            **Counts().to_document(),
-            "columns": list(columns.names),
-            "fields": None if columns.fields is None else list(columns.fields),
-            "ignoredColumns": list(columns.ignored(order.entity)),
-            "delimiter": scan.delimiter,
-            "fileName": file.name,
-            "fileSize": file.size,
-            "sha256": file.digest.hexdigest(),
-            "storageKey": storage_key,
-            "spansKey": spans_key,
-            "scheduledAt": order.scheduled_at,
-            "createdAt": now,
-            "updatedAt": now,
-        }
-        if key is not None:
-            action["idempotencyKey"] = key
-            action["requestDigest"] = request_digest(form.fields, file.name, file.digest.hexdigest())
-        await context.storage.put(spans_key, scan.index.to_bytes())
-        standing = await admission.reserve_quota(context, action, insertion)
-    finally:
-        # The file goes only when no action can need it: what fails after that never takes it away.
-        if not insertion.possible:
-            await asyncio.shield(_remove(context, storage_key, spans_key))
-    return standing, standing["_id"] != action_id
-
-
-async def _remove(context: AppContext, *keys: str) -> None:
-    """Take away what an upload has stored; what stays because something is away is for the sweeper."""
-    try:
-        for key in keys:
-            await context.storage.delete(key)
-    except Exception as error:
-        log.warning("what a refused upload has stored stays until it is swept: %r", error)
+    async with upload.removed_unless_needed():
+        asked, file, scan, columns = await _check(form, context, upload.storage_key)
+        sha256 = file.digest.hexdigest()
+        return await upload.submit(
+            Order(
+                action_type=asked.action_type,
+                entity=asked.entity,
+                scheduled_at=asked.scheduled_at,
+                file_name=file.name,
+                file_size=file.size,
+                sha256=sha256,
+                columns=columns,
+                scan=scan,
+                idempotency_key=key,
+                request_digest=request_digest(form.fields, file.name, sha256),
+            )
+        )
 
 
 async def _scan_stored(context: AppContext, key: str, size: int, delimiter: str) -> Scan:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 from aiohttp import web
 from pydantic import Field
@@ -14,10 +14,9 @@ from app.adapters.storage import OutOfSpace
 from app.context import AppContext
 from app.domain.account_limits import StorageFull, TooManyActive
 from app.domain.idempotency import KeyReused, check_key, scoped
-from app.observability.metrics import ACCOUNT_LIMITED, REPLAYS
-from app.services import quotas as admission
+from app.observability.metrics import ACCOUNT_LIMITED
 from app.services.open_uploads import TooManyOpen
-from app.services.quotas import Insertion
+from app.services.quotas import check_room
 from web import headers
 from web.errors.catalogue import (
     IDEMPOTENCY_KEY_REUSED,
@@ -80,23 +79,8 @@ async def begin(request: web.Request, context: AppContext, account_id: str) -> s
     """
     key = _key(request, account_id)
     size = max(0, (request.content_length or 0) - _MAX_FORM)
-    await admission.check_room(context, account_id, size, key)
+    await check_room(context, account_id, size, key)
     return key
-
-
-async def reserve_quota(context: AppContext, action: dict[str, Any], insertion: Insertion) -> dict[str, Any]:
-    """Store the action of an upload, and return it; or return the one that the same request has made before.
-
-    ``insertion`` tells, also when this raises, whether the action may be stored.
-
-    Raises:
-        TooManyActive, StorageFull, KeyReused: the account has no room, or the key stands for another request; see
-            :func:`refusals`.
-    """
-    standing = await admission.reserve_quota(context, action, insertion)
-    if standing["_id"] != action["_id"]:
-        REPLAYS.inc()
-    return standing
 
 
 def _key(request: web.Request, account_id: str) -> str | None:

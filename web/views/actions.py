@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from aiohttp import web
 from pydantic import Field
 
+from app.domain import actions as domain
 from app.domain.access import Role
-from app.domain.actions import ENDED, Status, accepted, iso, listed, presented, statistics
+from app.domain.actions import Status
 from app.domain.entities import find_entity
 from app.domain.idempotency import scoped
 from app.domain.printable import as_utf8
-from app.kafka.messages import Feed
+from app.domain.speed import Rate
+from app.domain.timestamps import iso_utc
 from app.observability.logs import event
+from app.services.progress_reporter import with_live_counters
 from web import headers as names
 from web.conditional import CONDITIONAL, UNCHANGED, conditional_json
 from web.errors.catalogue import (
@@ -30,6 +32,12 @@ from web.inputs import Query, reads
 from web.openapi.models import Accepted, Action, ListedAction, Statistics
 from web.openapi.operations import Answer, Header, operation
 from web.paging import DEFAULT_LIMIT, NEXT_PAGE, Cursor, Limit, cut, reads_status
+from web.representations import (
+    accepted_to_response,
+    action_to_list_item,
+    action_to_response,
+    statistics_to_response,
+)
 from web.request_state import REQUEST_ID
 from web.upload.fields import UploadForm
 from web.upload.handler import PROBLEMS, receive
@@ -37,9 +45,6 @@ from web.upload.limits import UploadHeaders, read_key_of_query
 from web.views.base import ApiView, json_response
 
 log = logging.getLogger(__name__)
-
-#: Longest that an answer waits for the broker; the dispatcher sends what did not arrive.
-_FEED_TIMEOUT = 1.0
 
 
 def _read_entity_type(text: str) -> str | None:
@@ -95,34 +100,21 @@ class ActionsView(ApiView):
     async def post(self, request: web.Request) -> web.Response:
         """Take an upload, and queue or schedule it."""
         action, replayed = await receive(request, self.context, self.account(request))
-        # As it was when it was made, however far it has come since.
-        status = Status.SCHEDULED if action["scheduledAt"] else Status.QUEUED
         log.info(
             event(
                 "upload answered again" if replayed else "upload stored",
-                action=action["_id"],
-                account=action["accountId"],
-                rows=action["totalCount"],
-                bytes=action["fileSize"],
-                scheduled=iso(action["scheduledAt"]),
+                action=action.id,
+                account=action.account_id,
+                rows=action.total_count,
+                bytes=action.file.size,
+                scheduled=iso_utc(action.scheduled_at),
                 request=request[REQUEST_ID],
             )
         )
-        if status == Status.QUEUED and not replayed:
-            await self._announce(action["_id"])
-        headers = {"Location": f"/bulk-actions/{action['_id']}"}
+        headers = {"Location": f"/bulk-actions/{action.id}"}
         if replayed:
             headers[names.IDEMPOTENCY_REPLAYED] = "true"
-        return json_response(accepted(action), 201, headers)
-
-    async def _announce(self, action_id: str) -> None:
-        """Tell the feeder; a broker that is away costs a moment, the dispatcher will tell it again."""
-        try:
-            await self.context.topics.feed.send(Feed.announce(action_id), timeout=_FEED_TIMEOUT)
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:
-            log.warning("action %s not announced, the dispatcher will: %r", action_id, error)
+        return json_response(accepted_to_response(action), 201, headers)
 
     @operation(
         "listBulkActions",
@@ -137,16 +129,17 @@ class ActionsView(ApiView):
     async def get(self, request: web.Request) -> web.Response:
         """List actions, newest first."""
         asked = ActionsQuery.read(request.query)
-        query = {"accountId": self.account(request)}
-        if asked.status:
-            query["status"] = asked.status
-        if asked.entity_type:
-            query["entityType"] = asked.entity_type
-        if asked.idempotency_key:
-            query["idempotencyKey"] = scoped(query["accountId"], asked.idempotency_key)
-        actions = await self.context.store.actions.page(query, asked.limit + 1, asked.cursor)
-        actions, headers = cut(request, actions, asked.limit, lambda action: (action["createdAt"], action["_id"]))
-        return conditional_json(request, [listed(action) for action in actions], headers)
+        account, key = self.account(request), asked.idempotency_key
+        actions = await self.context.store.actions.page(
+            account,
+            asked.limit + 1,
+            status=asked.status,
+            entity_type=asked.entity_type,
+            idempotency_key=key and scoped(account, key),
+            before=asked.cursor,
+        )
+        actions, headers = cut(request, actions, asked.limit, lambda action: (action.created_at, action.id))
+        return conditional_json(request, [action_to_list_item(action) for action in actions], headers)
 
 
 class ActionView(ApiView):
@@ -160,7 +153,8 @@ class ActionView(ApiView):
     )
     async def get(self, request: web.Request, action_id: str) -> web.Response:
         """Show the action with its newest counters."""
-        return conditional_json(request, presented(await _newest(self, request, action_id)))
+        action, _ = await _newest(self, request, action_id)
+        return conditional_json(request, action_to_response(action))
 
 
 class ActionStatisticsView(ApiView):
@@ -174,20 +168,12 @@ class ActionStatisticsView(ApiView):
     )
     async def get(self, request: web.Request, action_id: str) -> web.Response:
         """Show the counters, the speed and the time left."""
-        action = await _newest(self, request, action_id)
+        action, rate = await _newest(self, request, action_id)
         # The speed changes with the time alone, and is no news without a new count.
-        return conditional_json(request, statistics(action, datetime.now(UTC)), same_as=presented(action))
+        shown = statistics_to_response(action, rate, datetime.now(UTC))
+        return conditional_json(request, shown, same_as=action_to_response(action))
 
 
-async def _newest(view: ApiView, request: web.Request, action_id: str) -> dict[str, Any]:
-    """Return an action, with the live counters where those are ahead of its document."""
-    action = await view.action(request, action_id)
-    if action["status"] in ENDED or action["status"] == Status.SCHEDULED:
-        return action
-    live = await view.context.snapshots.get(action_id)
-    if live.get("processedCount", 0) > action.get("processedCount", 0):
-        action.update(live)
-    else:
-        # The document has the same counters by now, and not the speed.
-        action.update((name, live[name]) for name in ("recentRate", "recentRateAt") if name in live)
-    return action
+async def _newest(view: ApiView, request: web.Request, action_id: str) -> tuple[domain.Action, Rate | None]:
+    """Return an action with its newest counters, and how fast it is if that is known."""
+    return await with_live_counters(view.context.snapshots, await view.action(request, action_id))

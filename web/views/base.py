@@ -11,7 +11,7 @@ from aiohttp import web
 
 from app.context import AppContext
 from app.domain.access import Role
-from app.domain.actions import is_action_id
+from app.domain.actions import Action, is_action_id
 from app.settings import Settings
 from web.errors.catalogue import ACTION_NOT_FOUND
 from web.openapi.operations import Operation, operations_of
@@ -38,7 +38,7 @@ class ApiView(faust.web.View):  # type: ignore[misc]
         """Return the account on whose behalf the request is made: the only one whose things it sees and changes."""
         return request[PRINCIPAL].account_id
 
-    async def action(self, request: web.Request, action_id: str) -> dict[str, Any]:
+    async def action(self, request: web.Request, action_id: str) -> Action:
         """Return the action that the path names.
 
         Raises:

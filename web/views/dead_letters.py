@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated, Any
+from typing import Annotated
 
 from aiohttp import web
 from pydantic import Field
 
 from app.domain.access import DEFAULT_ACCOUNT, Role
-from app.domain.dead_letters import presented
 from app.domain.printable import as_utf8
 from app.domain.public_faults import Dependency
-from app.services import replays
+from app.services.replays import find_obstacle, start_replay
 from web.errors.catalogue import (
     ALREADY_REPLAYED,
     DEAD_LETTER_NOT_FOUND,
@@ -25,6 +24,7 @@ from web.inputs import Query, reads
 from web.openapi.models import DeadLetter, Replayed
 from web.openapi.operations import Answer, operation
 from web.paging import DEFAULT_LIMIT, NEXT_PAGE, Cursor, Limit, cut
+from web.representations import dead_letter_to_response
 from web.views.base import ApiView, json_response
 
 log = logging.getLogger(__name__)
@@ -57,14 +57,15 @@ class DeadLettersView(ApiView):
     async def get(self, request: web.Request) -> web.Response:
         """List dead letters, newest first."""
         asked = DeadLettersQuery.read(request.query)
-        query: dict[str, Any] = {"accountId": {"$in": _visible(self.account(request))}}
-        if asked.action_id is not None:
-            query["actionId"] = asked.action_id
-        if asked.status is not None:
-            query["status"] = asked.status
-        letters = await self.context.store.dead_letters.page(query, asked.limit + 1, asked.cursor)
-        letters, headers = cut(request, letters, asked.limit, lambda letter: (letter["at"], letter["_id"]))
-        return json_response([presented(letter) for letter in letters], headers=headers)
+        letters = await self.context.store.dead_letters.page(
+            _visible(self.account(request)),
+            asked.limit + 1,
+            action_id=asked.action_id,
+            status=asked.status,
+            before=asked.cursor,
+        )
+        letters, headers = cut(request, letters, asked.limit, lambda letter: (letter.at, letter.id))
+        return json_response([dead_letter_to_response(letter) for letter in letters], headers=headers)
 
 
 class DeadLetterReplayView(ApiView):
@@ -81,12 +82,12 @@ class DeadLetterReplayView(ApiView):
     async def post(self, request: web.Request, letter_id: str) -> web.Response:
         """Run the message again where it came from: the letter is `DONE`, or `DEAD` again with the reason."""
         letter = await self.context.store.dead_letters.get(as_utf8(letter_id))
-        if letter is None or letter.get("accountId") not in _visible(self.account(request)):
+        if letter is None or letter.account_id not in _visible(self.account(request)):
             raise DEAD_LETTER_NOT_FOUND()
-        if letter["status"] == "DEAD" and (obstacle := await replays.obstacle(self.context, letter)) is not None:
+        if letter.replayable and (obstacle := await find_obstacle(self.context, letter)) is not None:
             raise OBSTACLES[obstacle]()
         try:
-            started = await replays.start(self.context, letter)
+            started = await start_replay(self.context, letter)
         except Exception as error:
             log.warning("dead letter %s not sent: %r", letter_id, error)
             raise DEPENDENCY_AWAY(dependency=Dependency.BROKER) from None

@@ -15,6 +15,7 @@ from web.inputs import Query, reads
 from web.openapi.models import Row
 from web.openapi.operations import Answer, operation
 from web.paging import CURSOR, DEFAULT_LIMIT, NEXT_PAGE, Limit, next_page, reads_status
+from web.representations import row_to_response
 from web.views.base import ApiView, json_response
 
 _STATUSES: tuple[RowStatus, ...] = get_args(RowStatus)
@@ -67,4 +68,4 @@ class ActionRecordsView(ApiView):
             self.context, action, status=asked.status, chunk=chunk, after=after, limit=asked.limit
         )
         headers = next_page(request, following) if following else None
-        return json_response(rows, headers=headers)
+        return json_response([row_to_response(row) for row in rows], headers=headers)

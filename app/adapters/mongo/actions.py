@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pymongo import DESCENDING, IndexModel, ReturnDocument
 from pymongo.errors import DuplicateKeyError, ServerSelectionTimeoutError
 
+from app.adapters.mongo.queries import older_than
 from app.adapters.mongo.writes import journaled
-from app.domain.actions import ENDED, Status, sources_of
+from app.domain.actions import ENDED, Action, Status, sources_of
 from app.domain.idempotency import KEY_LIFETIME
 from app.domain.outcomes import Counts
 from app.domain.stalls import Reissue
@@ -52,7 +53,7 @@ class Actions:
             ]
         )
 
-    async def add(self, action: Document) -> Document:
+    async def add(self, action: Action) -> Action:
         """Store a new action, unless its ``idempotencyKey``, if it has one, stands for another one already.
 
         Returns the action that stands. Key and action are one document: no crash can come between them.
@@ -61,10 +62,10 @@ class Actions:
             NotInserted: the database is away, and the action is not there.
             pymongo.errors.DuplicateKeyError: there is an action of that id.
         """
-        key = action.get("idempotencyKey")
+        document, key = action.to_document(), action.idempotency_key
         for attempt in range(_ATTEMPTS):
             try:
-                await self._journaled.insert_one(action)
+                await self._journaled.insert_one(document)
                 return action
             except ServerSelectionTimeoutError as error:
                 # Behind a first attempt nobody knows: the driver may have sent that twice.
@@ -79,14 +80,12 @@ class Actions:
             # The key is free: its action is too old, or somebody else has just found that out.
         raise AssertionError("unreachable")
 
-    async def find_by_idempotency_key(self, key: str) -> Document | None:
+    async def find_by_idempotency_key(self, key: str) -> Action | None:
         """Return the action of an idempotency key; one that is older than a key lives loses it."""
-        action: Document | None = await self._collection.find_one({"idempotencyKey": key})
-        if action is None or datetime.now(UTC) - action["createdAt"] < KEY_LIFETIME:
+        action = _action(await self._collection.find_one({"idempotencyKey": key}))
+        if action is None or datetime.now(UTC) - action.created_at < KEY_LIFETIME:
             return action
-        await self._collection.update_one(
-            {"_id": action["_id"], "idempotencyKey": key}, {"$unset": {"idempotencyKey": ""}}
-        )
+        await self._collection.update_one({"_id": action.id, "idempotencyKey": key}, {"$unset": {"idempotencyKey": ""}})
         return None
 
     async def active(self, account_id: str) -> int:
@@ -101,10 +100,10 @@ class Actions:
         sums = await self._collection.aggregate(pipeline).to_list(1)
         return int(sums[0]["bytes"]) if sums else 0
 
-    async def get(self, action_id: str, account_id: str | None = None) -> Document | None:
+    async def get(self, action_id: str, account_id: str | None = None) -> Action | None:
         """Return an action; when ``account_id`` is given, only if it belongs to that account."""
-        action: Document | None = await self._collection.find_one({"_id": action_id})
-        if action is None or account_id not in (None, action["accountId"]):
+        action = _action(await self._collection.find_one({"_id": action_id}))
+        if action is None or account_id not in (None, action.account_id):
             return None
         return action
 
@@ -114,26 +113,28 @@ class Actions:
         return {action["_id"] async for action in found}
 
     async def page(
-        self, query: Mapping[str, Any], limit: int, before: tuple[datetime, str] | None = None
-    ) -> list[Document]:
-        """Return up to ``limit`` actions that match, newest first, older than ``before`` (createdAt, id).
+        self,
+        account_id: str,
+        limit: int,
+        *,
+        status: str | None = None,
+        entity_type: str | None = None,
+        idempotency_key: str | None = None,
+        before: tuple[datetime, str] | None = None,
+    ) -> list[Action]:
+        """Return up to ``limit`` actions of an account, newest first, older than ``before`` (createdAt, id).
 
         They come without their columns, of which an action may have hundreds.
         """
-        condition: Document = dict(query)
+        wanted = {"status": status, "entityType": entity_type, "idempotencyKey": idempotency_key}
+        condition = {"accountId": account_id} | {name: value for name, value in wanted.items() if value is not None}
         if before is not None:
-            moment, action_id = before
-            condition["$or"] = [
-                {"createdAt": {"$lt": moment}},
-                {"createdAt": moment, "_id": {"$lt": action_id}},
-            ]
-        cursor = self._collection.find(condition, _WITHOUT_COLUMNS).sort(
-            [("createdAt", DESCENDING), ("_id", DESCENDING)]
-        )
-        found: list[Document] = await cursor.limit(limit).to_list(limit)
-        return found
+            condition |= older_than("createdAt", *before)
+        newest_first = [("createdAt", DESCENDING), ("_id", DESCENDING)]
+        found = self._collection.find(condition, _WITHOUT_COLUMNS).sort(newest_first).limit(limit)
+        return [Action.from_document(document) async for document in found]
 
-    async def transition(self, action_id: str, target: Status, **changes: Any) -> Document | None:
+    async def transition(self, action_id: str, target: Status, **changes: Any) -> Action | None:
         """Change the status if the state machine allows it from the present one. An end is durable on return.
 
         Returns the action after the change, or None when it was in another state: somebody else was first.
@@ -143,12 +144,18 @@ class Actions:
         if target in ENDED:
             changes = {"completedAt": now, "progressAt": now, **changes}
         collection = self._journaled if target in ENDED else self._collection
-        moved: Document | None = await collection.find_one_and_update(
+        moved = await collection.find_one_and_update(
             {"_id": action_id, "status": {"$in": sources_of(target)}},
             {"$set": changes},
             return_document=ReturnDocument.AFTER,
         )
-        return moved
+        return _action(moved)
+
+    async def stored_counters(self, action_id: str) -> dict[str, int]:
+        """Return the counters of an action by their names, each as it is stored."""
+        names = dict.fromkeys(Counts().to_document(), 1)
+        document = await self._collection.find_one({"_id": action_id}, names) or {}
+        return {name: document.get(name, 0) for name in names}
 
     async def record_progress(self, action_id: str, counts: Counts) -> None:
         """Write new counters of an action that has not ended."""
@@ -176,10 +183,10 @@ class Actions:
             {"$set": {**counts.to_document(), "countsVersion": version, "updatedAt": datetime.now(UTC)}},
         )
 
-    async def take_cleanups(self, now: datetime, lease: timedelta, limit: int) -> list[Document]:
+    async def claim_due_cleanups(self, now: datetime, lease: timedelta, limit: int) -> list[Action]:
         """Return actions whose clean-up is due, which nobody else is given during the lease."""
         found = await self._find({"cleanupAt": {"$lte": now}}, limit)
-        return [action for action in found if await self._move_cleanup(action, now + lease)]
+        return [action for action in found if await self._claim_cleanup(action, now + lease)]
 
     async def schedule_cleanup(self, action_id: str, at: datetime, **changes: Any) -> None:
         """Ask for a clean-up at a time."""
@@ -189,52 +196,56 @@ class Actions:
         """Note that nothing is left to be cleaned up."""
         await self._collection.update_one({"_id": action_id}, {"$unset": {"cleanupAt": ""}})
 
-    async def _move_cleanup(self, action: Document, until: datetime) -> bool:
+    async def _claim_cleanup(self, action: Action, until: datetime) -> bool:
         result = await self._collection.update_one(
-            {"_id": action["_id"], "cleanupAt": action["cleanupAt"]}, {"$set": {"cleanupAt": until}}
+            {"_id": action.id, "cleanupAt": action.cleanup_at}, {"$set": {"cleanupAt": until}}
         )
         return bool(result.modified_count)
 
-    async def note_stall(self, action_id: str, stalls: int, counted_chunks: int, reissues: Iterable[Reissue]) -> None:
+    async def record_stall(self, action_id: str, stalls: int, counted_chunks: int, reissues: Iterable[Reissue]) -> None:
         """Remember how often in a row an action has stalled, how far it was, and which chunks were sent again."""
         remembered = [reissue.to_document() for reissue in reissues]
         await self._collection.update_one(
             {"_id": action_id}, {"$set": {"stalls": stalls, "stalledAt": counted_chunks, "reissues": remembered}}
         )
 
-    async def note_announcement(self, action_id: str, times: int) -> None:
+    async def record_announcement(self, action_id: str, times: int) -> None:
         """Remember how often a queued action was announced again."""
         await self._collection.update_one(
             {"_id": action_id}, {"$set": {"announced": times, "announcedAt": datetime.now(UTC)}}
         )
 
-    async def of_statuses(
-        self, statuses: Sequence[str], *, account_id: str | None = None, since: datetime | None = None
-    ) -> AsyncIterator[Document]:
-        """Yield every action of these statuses, oldest first; of one account, or made since a time, if that is said."""
-        condition: Document = {"status": {"$in": list(statuses)}}
+    async def ended(self, *, account_id: str | None = None, since: datetime | None = None) -> AsyncIterator[Action]:
+        """Yield every action that has ended, oldest first; of one account, or made since a time, if that is said."""
+        condition: Document = {"status": {"$in": sorted(ENDED)}}
         if account_id is not None:
             condition["accountId"] = account_id
         if since is not None:
             condition["createdAt"] = {"$gte": since}
-        async for action in self._collection.find(condition).sort("_id", 1):
-            yield action
+        async for document in self._collection.find(condition).sort("_id", 1):
+            yield Action.from_document(document)
 
-    async def due(self, now: datetime, limit: int) -> list[Document]:
+    async def due_schedules(self, now: datetime, limit: int) -> list[Action]:
         """Return scheduled actions whose time has come."""
         return await self._find({"status": Status.SCHEDULED, "scheduledAt": {"$lte": now}}, limit)
 
-    async def unchanged_since(self, status: Status, moment: datetime, limit: int) -> list[Document]:
-        """Return actions of a status that nothing has touched since ``moment``."""
-        return await self._find({"status": status, "updatedAt": {"$lte": moment}}, limit)
+    async def claim_unchanged(self, status: Status, since: datetime, limit: int) -> list[Action]:
+        """Return actions of a status that nothing has changed since a time, none of which another caller is given.
 
-    async def claim_unchanged(self, action_id: str, seen: datetime) -> bool:
-        """Claim an action for a look by moving ``updatedAt`` from ``seen``; False when another was first."""
+        An action is claimed by moving its ``updatedAt``, so that it counts as changed.
+        """
+        found = await self._find({"status": status, "updatedAt": {"$lte": since}}, limit)
+        return [action for action in found if await self._touch(action)]
+
+    async def _touch(self, action: Action) -> bool:
         result = await self._collection.update_one(
-            {"_id": action_id, "updatedAt": seen}, {"$set": {"updatedAt": datetime.now(UTC)}}
+            {"_id": action.id, "updatedAt": action.updated_at}, {"$set": {"updatedAt": datetime.now(UTC)}}
         )
         return bool(result.matched_count)
 
-    async def _find(self, query: Document, limit: int) -> list[Document]:
-        found: list[Document] = await self._collection.find(query).limit(limit).to_list(limit)
-        return found
+    async def _find(self, query: Document, limit: int) -> list[Action]:
+        return [Action.from_document(document) async for document in self._collection.find(query).limit(limit)]
+
+
+def _action(document: Document | None) -> Action | None:
+    return None if document is None else Action.from_document(document)

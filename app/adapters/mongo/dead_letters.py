@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pymongo import DESCENDING, IndexModel, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
+from app.adapters.mongo.queries import older_than
 from app.adapters.mongo.writes import insert_or_replace
-from app.domain.dead_letters import Obstacle
+from app.domain.dead_letters import DeadLetter, Kind, Obstacle, State
 
 
 class DeadLetters:
-    """The collection ``dead_letters``. A chunk has one letter, under its ledger id, however often it dies.
-
-    A letter is DEAD until somebody replays it, then REPLAYED until that is DONE or has failed and it is DEAD again.
-    ``lookAt`` says when a replay is looked at.
-    """
+    """The collection ``dead_letters``; ``lookAt`` says when a replay is reviewed."""
 
     def __init__(self, collection: Any) -> None:
         self._collection = collection
@@ -34,45 +31,52 @@ class DeadLetters:
         )
         # Replays that were begun by a version that did not look at them again.
         await self._collection.update_many(
-            {"status": "REPLAYED", "lookAt": {"$exists": False}}, {"$set": {"lookAt": datetime.now(UTC)}}
+            {"status": State.REPLAYED, "lookAt": {"$exists": False}}, {"$set": {"lookAt": datetime.now(UTC)}}
         )
 
-    async def put(self, letter_id: str, letter: Mapping[str, Any]) -> None:
+    async def put(self, letter: DeadLetter) -> None:
         """Store a letter, in place of the one of the same id, unless that is of the same ``message``.
 
         So a message that is delivered again changes nothing, also when its letter was replayed in the meantime.
         """
-        document = {**letter, "_id": letter_id}
+        document = letter.to_document()
         try:
             await self._collection.insert_one(document)
         except DuplicateKeyError:
-            standing = await self.get(letter_id)
-            message = letter.get("message")
-            if standing is None or message is None or standing.get("message") != message:
+            standing = await self.get(letter.id)
+            if standing is None or letter.message is None or standing.message != letter.message:
                 await insert_or_replace(self._collection, document)
 
-    async def get(self, letter_id: str) -> dict[str, Any] | None:
+    async def get(self, letter_id: str) -> DeadLetter | None:
         """Return a letter."""
-        letter: dict[str, Any] | None = await self._collection.find_one({"_id": letter_id})
-        return letter
+        document = await self._collection.find_one({"_id": letter_id})
+        return None if document is None else DeadLetter.from_document(document)
 
     async def page(
-        self, query: Mapping[str, Any], limit: int, before: tuple[datetime, str] | None = None
-    ) -> list[dict[str, Any]]:
-        """Return up to ``limit`` letters that match, newest first, older than ``before`` (at, id)."""
-        condition = dict(query)
+        self,
+        account_ids: Sequence[str | None],
+        limit: int,
+        *,
+        action_id: str | None = None,
+        status: str | None = None,
+        before: tuple[datetime, str] | None = None,
+    ) -> list[DeadLetter]:
+        """Return up to ``limit`` letters of accounts (None: nobody's), newest first, older than ``before`` (at, id)."""
+        condition: dict[str, Any] = {"accountId": {"$in": list(account_ids)}}
+        if action_id is not None:
+            condition["actionId"] = action_id
+        if status is not None:
+            condition["status"] = status
         if before is not None:
-            moment, letter_id = before
-            condition["$or"] = [{"at": {"$lt": moment}}, {"at": moment, "_id": {"$lt": letter_id}}]
-        cursor = self._collection.find(condition).sort([("at", DESCENDING), ("_id", DESCENDING)])
-        found: list[dict[str, Any]] = await cursor.limit(limit).to_list(limit)
-        return found
+            condition |= older_than("at", *before)
+        found = self._collection.find(condition).sort([("at", DESCENDING), ("_id", DESCENDING)]).limit(limit)
+        return [DeadLetter.from_document(document) async for document in found]
 
-    async def claim_replay(self, letter_id: str, look_at: datetime) -> bool:
+    async def claim_replay(self, letter_id: str, review_at: datetime) -> bool:
         """Mark a dead letter as replayed; False when it is not dead (any more)."""
         claimed = await self._collection.find_one_and_update(
-            {"_id": letter_id, "status": "DEAD"},
-            {"$set": {"status": "REPLAYED", "replayedAt": datetime.now(UTC), "sends": 0, "lookAt": look_at}},
+            {"_id": letter_id, "status": State.DEAD},
+            {"$set": {"status": State.REPLAYED, "replayedAt": datetime.now(UTC), "sends": 0, "lookAt": review_at}},
             return_document=ReturnDocument.BEFORE,
         )
         return claimed is not None
@@ -80,55 +84,56 @@ class DeadLetters:
     async def return_replay(self, letter_id: str) -> None:
         """Take a claim back, because the message could not be sent."""
         await self._collection.update_one(
-            {"_id": letter_id, "status": "REPLAYED"},
-            {"$set": {"status": "DEAD"}, "$unset": {"replayedAt": "", "sends": "", "lookAt": ""}},
+            {"_id": letter_id, "status": State.REPLAYED},
+            {"$set": {"status": State.DEAD}, "$unset": {"replayedAt": "", "sends": "", "lookAt": ""}},
         )
 
-    async def take_replays(self, now: datetime, lease: timedelta, limit: int) -> list[dict[str, Any]]:
-        """Return letters whose replay is to be looked at, which nobody else is given during the lease."""
-        found: list[dict[str, Any]] = await self._collection.find({"lookAt": {"$lte": now}}).limit(limit).to_list(limit)
-        return [letter for letter in found if await self._take(letter, now + lease)]
+    async def claim_due_replays(self, now: datetime, lease: timedelta, limit: int) -> list[DeadLetter]:
+        """Return letters whose replay is to be reviewed, which nobody else is given during the lease."""
+        due = self._collection.find({"lookAt": {"$lte": now}}).limit(limit)
+        found = [DeadLetter.from_document(document) async for document in due]
+        return [letter for letter in found if await self._claim_review(letter, now + lease)]
 
-    async def look_at(self, letter_id: str, moment: datetime) -> None:
-        """Have a replay looked at, at a time."""
-        await self._collection.update_one({"_id": letter_id, "status": "REPLAYED"}, {"$set": {"lookAt": moment}})
+    async def review_replay_at(self, letter_id: str, timestamp: datetime) -> None:
+        """Have a replay reviewed at a time."""
+        await self._collection.update_one({"_id": letter_id, "status": State.REPLAYED}, {"$set": {"lookAt": timestamp}})
 
-    async def note_sent(self, letter_id: str, sends: int, look_at: datetime) -> None:
-        """Remember how often the message of a replay was sent, and when to look what became of it."""
+    async def record_send(self, letter_id: str, sends: int, review_at: datetime) -> None:
+        """Remember how often the message of a replay was sent, and when to review what became of it."""
         await self._collection.update_one(
-            {"_id": letter_id, "status": "REPLAYED"}, {"$set": {"sends": sends, "lookAt": look_at}}
+            {"_id": letter_id, "status": State.REPLAYED}, {"$set": {"sends": sends, "lookAt": review_at}}
         )
 
-    async def finish(self, letter_id: str) -> None:
+    async def mark_done(self, letter_id: str) -> None:
         """Note that what a letter is about is done."""
         await self._collection.update_one(
-            {"_id": letter_id}, {"$set": {"status": "DONE"}, "$unset": {"sends": "", "lookAt": ""}}
+            {"_id": letter_id}, {"$set": {"status": State.DONE}, "$unset": {"sends": "", "lookAt": ""}}
         )
 
-    async def bury_again(self, letter_id: str, reason: str) -> None:
+    async def fail_replay(self, letter_id: str, reason: str) -> None:
         """Note that a replay has failed, and why."""
         await self._collection.update_one(
-            {"_id": letter_id, "status": "REPLAYED"},
-            {"$set": {"status": "DEAD", "error": reason}, "$unset": {"replayedAt": "", "sends": "", "lookAt": ""}},
+            {"_id": letter_id, "status": State.REPLAYED},
+            {"$set": {"status": State.DEAD, "error": reason}, "$unset": {"replayedAt": "", "sends": "", "lookAt": ""}},
         )
 
     async def forbid_replay(self, letter_id: str, obstacle: Obstacle) -> None:
         """Note that a letter cannot be replayed, and why."""
         await self._collection.update_one({"_id": letter_id}, {"$set": {"obstacle": obstacle.name}})
-        await self.bury_again(letter_id, obstacle)
+        await self.fail_replay(letter_id, obstacle)
 
     async def open_chunks(self, action_id: str) -> list[str]:
         """Return the ids of the letters of an action's chunks that are not done."""
-        query = {"actionId": action_id, "kind": "CHUNK", "status": {"$in": ["DEAD", "REPLAYED"]}}
+        query = {"actionId": action_id, "kind": Kind.CHUNK, "status": {"$in": [State.DEAD, State.REPLAYED]}}
         return [letter["_id"] async for letter in self._collection.find(query, {"_id": 1})]
 
-    async def of_action(self, action_id: str) -> dict[str, str]:
-        """Return the status of each letter of an action's chunks."""
-        found = self._collection.find({"actionId": action_id, "kind": "CHUNK"}, {"status": 1})
-        return {letter["_id"]: letter["status"] async for letter in found}
+    async def chunk_states(self, action_id: str) -> dict[str, State]:
+        """Return the state of each letter of an action's chunks."""
+        found = self._collection.find({"actionId": action_id, "kind": Kind.CHUNK}, {"status": 1})
+        return {letter["_id"]: State(letter["status"]) async for letter in found}
 
-    async def _take(self, letter: Mapping[str, Any], until: datetime) -> bool:
+    async def _claim_review(self, letter: DeadLetter, until: datetime) -> bool:
         result = await self._collection.update_one(
-            {"_id": letter["_id"], "lookAt": letter["lookAt"]}, {"$set": {"lookAt": until}}
+            {"_id": letter.id, "lookAt": letter.review_at}, {"$set": {"lookAt": until}}
         )
         return bool(result.modified_count)

@@ -6,11 +6,12 @@ A convenience: the database has the truth, so a Redis that is away only makes pr
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import orjson
 from redis.asyncio import Redis
 from redis.exceptions import ReadOnlyError, RedisError
+
+from app.domain.live_counters import LiveCounters
 
 log = logging.getLogger(__name__)
 
@@ -24,9 +25,9 @@ class Snapshots:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def publish(self, action_id: str, counters: dict[str, Any]) -> None:
+    async def publish(self, action_id: str, counters: LiveCounters) -> None:
         """Store and announce the counters of an action; a failure is logged and otherwise ignored."""
-        payload = orjson.dumps(counters)
+        payload = orjson.dumps(counters.to_document())
         try:
             async with self._redis.pipeline(transaction=False) as pipe:
                 pipe.set(_key(action_id), payload, ex=_TTL)
@@ -38,18 +39,18 @@ class Snapshots:
                 # A pipeline keeps its connection, here to what was the primary.
                 await self._redis.connection_pool.disconnect(inuse_connections=False)
 
-    async def get(self, action_id: str) -> dict[str, Any]:
-        """Return the newest counters, or nothing when there are none or Redis is away."""
+    async def get(self, action_id: str) -> LiveCounters | None:
+        """Return the newest counters; None when there are none or Redis is away."""
         try:
             payload = await self._redis.get(_key(action_id))
         except (RedisError, OSError) as error:
             log.warning("live progress of %s not read: %s", action_id, error)
-            return {}
+            return None
         try:
-            return dict(orjson.loads(payload)) if payload else {}
-        except (ValueError, TypeError):
+            return LiveCounters.from_document(orjson.loads(payload)) if payload else None
+        except (ValueError, TypeError, AttributeError):
             log.warning("live progress of %s is not ours", action_id)
-            return {}
+            return None
 
     async def drop(self, action_id: str) -> None:
         """Forget the counters of an action that has ended; its document has them."""

@@ -1,0 +1,154 @@
+"""An upload becomes an action: its file and the index of its chunks are stored first, the action last.
+
+So an action always has its file. What is stored of an upload that ends without an action is taken away again, and by
+the sweeper (``app/services/sweeping.py``) where that fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from app.adapters.storage import StorageWriter
+from app.context import AppContext
+from app.domain import upload_keys
+from app.domain.actions import Action, Status, StoredFile, new_action_id
+from app.domain.csv.spans import Scan
+from app.domain.entities import Columns, Entity
+from app.observability.metrics import REPLAYS
+from app.services.quotas import Insertion, reserve_quota
+from app.services.scheduling import announce
+
+log = logging.getLogger(__name__)
+
+#: Longest that an upload waits for the broker, seconds; the dispatcher announces what did not arrive.
+_ANNOUNCE_TIMEOUT = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is asked for by an upload that is known to be good.
+
+    Attributes:
+        action_type: What is to be done with the rows.
+        entity: The kind of record that they are.
+        scheduled_at: When it is to begin; None: at once.
+        file_name: What the client calls the file.
+        file_size: Its bytes, unpacked.
+        sha256: The digest of these, hexadecimal.
+        columns: Its header.
+        scan: Its records.
+        idempotency_key: The client's name for the request, as it is stored; None: it gave none.
+        request_digest: What tells the request from another with the same key.
+    """
+
+    action_type: str
+    entity: Entity
+    scheduled_at: datetime | None
+    file_name: str
+    file_size: int
+    sha256: str
+    columns: Columns
+    scan: Scan
+    idempotency_key: str | None
+    request_digest: str
+
+
+class Submitted(NamedTuple):
+    """The action of an upload, and whether the same request had made it before."""
+
+    action: Action
+    replayed: bool
+
+
+class Upload:
+    """One upload that is being taken."""
+
+    def __init__(self, context: AppContext, account_id: str) -> None:
+        self._context = context
+        self._account_id = account_id
+        self._action_id = new_action_id()
+        self._insertion = Insertion()
+        #: Where the file is stored.
+        self.storage_key = upload_keys.file_key(self._action_id)
+        self._spans_key = upload_keys.spans_key(self._action_id)
+
+    def writer(self) -> AbstractAsyncContextManager[StorageWriter]:
+        """Open the file for writing; an exception inside the context leaves nothing behind."""
+        return self._context.storage.writer(self.storage_key)
+
+    @asynccontextmanager
+    async def removed_unless_needed(self) -> AsyncIterator[None]:
+        """Take away what was stored, unless an action needs it when the context is left.
+
+        The file goes only when no action can need it: what fails after that never takes it away.
+        """
+        try:
+            yield
+        finally:
+            if not self._insertion.possible:
+                await asyncio.shield(self._remove())
+
+    async def submit(self, order: Order) -> Submitted:
+        """Store the action and announce it; or return the one that the same request has made before.
+
+        Raises:
+            KeyReused: the idempotency key stands for another request.
+            TooManyActive, StorageFull: the account has reached a limit.
+            OSError: the storage is away.
+            TimeoutError, app.domain.faults.PassingFault: the database is away or too busy.
+        """
+        action = self._action(order)
+        await self._context.storage.put(self._spans_key, order.scan.index.to_bytes())
+        standing = await reserve_quota(self._context, action, self._insertion)
+        replayed = standing.id != action.id
+        if replayed:
+            REPLAYS.inc()
+        elif standing.scheduled_at is None:
+            await self._announce(standing)
+        return Submitted(standing, replayed)
+
+    def _action(self, order: Order) -> Action:
+        now = datetime.now(UTC)
+        return Action(
+            id=self._action_id,
+            account_id=self._account_id,
+            action_type=order.action_type,
+            entity_type=order.entity.name,
+            status=Status.QUEUED if order.scheduled_at is None else Status.SCHEDULED,
+            created_at=now,
+            updated_at=now,
+            scheduled_at=order.scheduled_at,
+            total_count=order.scan.row_count,
+            chunk_count=len(order.scan.index),
+            file=StoredFile(
+                name=order.file_name,
+                size=order.file_size,
+                sha256=order.sha256,
+                storage_key=self.storage_key,
+                spans_key=self._spans_key,
+                columns=order.columns,
+                ignored_columns=tuple(order.columns.ignored(order.entity)),
+                delimiter=order.scan.delimiter,
+            ),
+            idempotency_key=order.idempotency_key,
+            request_digest=None if order.idempotency_key is None else order.request_digest,
+        )
+
+    async def _announce(self, action: Action) -> None:
+        try:
+            await announce(self._context, action, timeout=_ANNOUNCE_TIMEOUT)
+        except Exception as error:
+            log.warning("action %s not announced, the dispatcher will: %r", action.id, error)
+
+    async def _remove(self) -> None:
+        try:
+            for key in (self.storage_key, self._spans_key):
+                await self._context.storage.delete(key)
+        except Exception as error:
+            log.warning("what a refused upload has stored stays until it is swept: %r", error)

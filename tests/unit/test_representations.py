@@ -1,0 +1,163 @@
+"""What clients see of an action: the documented fields, timestamps in UTC, and figures that are finite."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.actions import ENDED, Action, Status
+from app.domain.timestamps import iso_utc
+from tests.support.factories import make_action
+from web.representations import action_to_list_item, action_to_response, statistics_to_response
+
+ACTION_ID = "0123456789abcdef01234567"
+CREATED = datetime(2030, 1, 31, 9, 0, 0, 123_456, tzinfo=UTC)
+
+#: DESIGN.md: what the list shows first, in this order.
+DOCUMENTED = [
+    "actionId",
+    "actionType",
+    "entityType",
+    "status",
+    "totalCount",
+    "processedCount",
+    "successCount",
+    "failureCount",
+    "skippedCount",
+    "createdAt",
+]
+SHOWN_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+
+
+def action(**fields: Any) -> Action:
+    return make_action(**{"_id": ACTION_ID, "status": "PROCESSING", "createdAt": CREATED, "updatedAt": None, **fields})
+
+
+def statistics(counted: Action, now: datetime) -> dict[str, Any]:
+    return statistics_to_response(counted, None, now)
+
+
+# Moments
+
+
+@pytest.mark.parametrize(
+    ("moment", "shown"),
+    [
+        (None, None),
+        (CREATED, "2030-01-31T09:00:00.123Z"),
+        (datetime(2030, 1, 31, 9), "2030-01-31T09:00:00.000Z"),
+        (datetime(2030, 1, 31, 9, tzinfo=timezone(timedelta(hours=2))), "2030-01-31T07:00:00.000Z"),
+        (datetime(1, 1, 1, tzinfo=UTC), "0001-01-01T00:00:00.000Z"),
+        (datetime(2030, 1, 31, 9, microsecond=999_999), "2030-01-31T09:00:00.999Z"),
+    ],
+)
+def test_a_moment_is_shown_in_utc_with_milliseconds_and_z(moment: datetime | None, shown: str | None) -> None:
+    assert iso_utc(moment) == shown
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_a_shown_moment_reads_back_to_the_millisecond(moment: datetime) -> None:
+    shown = iso_utc(moment)
+    assert shown is not None
+    assert SHOWN_MOMENT.fullmatch(shown)
+    assert datetime.fromisoformat(shown) == moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+# What a client sees
+
+
+def test_the_documented_fields_come_first_and_in_their_order() -> None:
+    shown = action_to_response(action(totalCount=10, successCount=7, failureCount=1, skippedCount=1))
+    assert list(shown)[: len(DOCUMENTED)] == DOCUMENTED
+    assert [shown[name] for name in DOCUMENTED] == [
+        ACTION_ID,
+        "BULK_UPDATE",
+        "Contact",
+        "PROCESSING",
+        10,
+        9,
+        7,
+        1,
+        1,
+        "2030-01-31T09:00:00.123Z",
+    ]
+
+
+def test_what_a_document_lacks_is_shown_as_zero_or_null_and_nothing_internal_is_shown() -> None:
+    shown = action_to_response(action(accountId="default", storageKey="k", spansKey="s", columns=["id"], delimiter=","))
+    assert all(value == 0 for name, value in shown.items() if name.endswith("Count"))
+    assert all(shown[name] is None for name in ("scheduledAt", "startedAt", "completedAt", "updatedAt", "error"))
+    assert not {"accountId", "storageKey", "spansKey", "_id", "columns"} & set(shown)
+
+
+def test_every_moment_of_an_action_has_milliseconds_and_z() -> None:
+    moments = dict.fromkeys(("scheduledAt", "startedAt", "completedAt", "updatedAt"), CREATED)
+    shown = action_to_response(action(**moments))
+    assert all(SHOWN_MOMENT.fullmatch(shown[name]) for name in ("createdAt", *moments))
+
+
+# Statistics
+
+
+@given(st.integers(0, 10**9), st.integers(0, 10**9), st.sampled_from(list(Status)), st.floats(0, 1e6))
+def test_processed_and_pending_make_the_total(processed: int, pending: int, status: Status, seconds: float) -> None:
+    shown = statistics(
+        action(status=status, totalCount=processed + pending, successCount=processed, startedAt=CREATED),
+        CREATED + timedelta(seconds=seconds),
+    )
+    assert shown["processedCount"] + shown["pendingCount"] == shown["totalCount"] == processed + pending
+    assert shown["rowsPerSecond"] >= 0
+    assert shown["etaSeconds"] is None or shown["etaSeconds"] >= 0
+
+
+def test_the_rate_is_the_mean_since_the_start_and_the_rest_takes_as_long_per_row() -> None:
+    counted = action(totalCount=1000, successCount=250, startedAt=CREATED)
+    shown = statistics(counted, CREATED + timedelta(seconds=10))
+    assert (shown["rowsPerSecond"], shown["pendingCount"], shown["etaSeconds"]) == (25.0, 750, 30.0)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"status": Status.SCHEDULED}, {"status": Status.QUEUED}, {"startedAt": CREATED, "successCount": 0}]
+)
+def test_the_time_left_is_null_while_it_cannot_be_told(fields: dict[str, Any]) -> None:
+    shown = statistics(action(totalCount=10, **fields), CREATED + timedelta(seconds=5))
+    assert (shown["rowsPerSecond"], shown["etaSeconds"], shown["pendingCount"]) == (0.0, None, 10)
+
+
+@pytest.mark.parametrize("status", sorted(ENDED))
+def test_an_ended_action_needs_no_more_time_and_its_rate_stays(status: Status) -> None:
+    ended = action(
+        status=status,
+        totalCount=100,
+        successCount=50,
+        startedAt=CREATED,
+        completedAt=CREATED + timedelta(seconds=5),
+    )
+    soon, late = (statistics(ended, CREATED + timedelta(seconds=after)) for after in (5, 5000))
+    assert soon == late
+    assert (soon["etaSeconds"], soon["rowsPerSecond"]) == (0.0, 10.0)
+
+
+@pytest.mark.parametrize("after_seconds", [0, -60])
+def test_a_clock_that_stands_still_or_runs_back_gives_finite_figures(after_seconds: int) -> None:
+    counted = action(totalCount=10, successCount=5, startedAt=CREATED)
+    shown = statistics(counted, CREATED + timedelta(seconds=after_seconds))
+    assert shown["rowsPerSecond"] == 5000.0
+    assert shown["etaSeconds"] == 0.0
+
+
+def test_statistics_name_every_counter_of_the_design() -> None:
+    shown = statistics(action(), CREATED)
+    names = {"pendingCount", "duplicateCount", "createdCount", "updatedCount", "rowsPerSecond", "etaSeconds"}
+    assert names | {name for name in DOCUMENTED if name.endswith("Count")} | {"actionId"} <= set(shown)
+
+
+def test_a_list_leaves_the_columns_to_the_single_action() -> None:
+    """They may be hundreds, with names of any length."""
+    shown = action(columns=["id"], fields=["id"])
+    assert action_to_response(shown).keys() - action_to_list_item(shown).keys() == {"mapping", "ignoredColumns"}

@@ -1,0 +1,146 @@
+"""What clients see of the nouns of the domain: JSON objects in camelCase, the documented fields first."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from app.domain.actions import Action
+from app.domain.dead_letters import DeadLetter
+from app.domain.outcomes import RowOutcome
+from app.domain.speed import Rate
+from app.domain.timestamps import iso_utc
+
+#: Rows per second below which no time is told: rounded up from nothing, a rate would make a number that says nothing.
+_SLOWEST = 1e-3
+
+_COUNTS = ("processedCount", "successCount", "failureCount", "skippedCount")
+_DETAIL_COUNTS = ("duplicateCount", "createdCount", "updatedCount")
+
+
+def action_to_response(action: Action) -> dict[str, Any]:
+    """Return an action as the API shows it alone."""
+    shown = action_to_list_item(action)
+    del shown["error"]
+    file = action.file
+    shown["ignoredColumns"] = None if file.ignored_columns is None else list(file.ignored_columns)
+    # What became of the columns, where the upload said so: each with its field, or null.
+    names, fields = file.columns.names, file.columns.fields
+    shown["mapping"] = (
+        None if fields is None else {name: field or None for name, field in zip(names, fields, strict=True)}
+    )
+    shown["error"] = action.error
+    return shown
+
+
+def action_to_list_item(action: Action) -> dict[str, Any]:
+    """Return an action as a list shows it: without its columns, of which it may have hundreds."""
+    counts = action.counts.to_document()
+    return {
+        "actionId": action.id,
+        "actionType": action.action_type,
+        "entityType": action.entity_type,
+        "status": action.status,
+        "totalCount": action.total_count,
+        **_some(counts, _COUNTS),
+        "createdAt": iso_utc(action.created_at),
+        **_some(counts, _DETAIL_COUNTS),
+        "chunkCount": action.chunk_count,
+        "scheduledAt": iso_utc(action.scheduled_at),
+        "startedAt": iso_utc(action.started_at),
+        "completedAt": iso_utc(action.completed_at),
+        "updatedAt": iso_utc(action.updated_at),
+        "fileName": action.file.name,
+        "fileSize": action.file.size,
+        "sha256": action.file.sha256,
+        "error": action.error,
+    }
+
+
+def accepted_to_response(action: Action) -> dict[str, Any]:
+    """Return what is told of an action when it was just made, with what was understood of the upload.
+
+    It is as it was when it was made, however far it has come since.
+    """
+    scheduled, file = iso_utc(action.scheduled_at), action.file
+    when = "queued for processing" if scheduled is None else f"scheduled for {scheduled}"
+    return {
+        "actionId": action.id,
+        "status": action.initial_status,
+        "message": f"Success! Your bulk action has been {when}.",
+        "totalCount": action.total_count,
+        "scheduledAt": scheduled,
+        "delimiter": file.delimiter,
+        "ignoredColumns": None if file.ignored_columns is None else list(file.ignored_columns),
+    }
+
+
+def statistics_to_response(action: Action, recent: Rate | None, now: datetime) -> dict[str, Any]:
+    """Return the counters of an action with its speed and the time it still needs.
+
+    ``rowsPerSecond`` is the mean since the start. ``etaSeconds`` follows the recent rate where there is one, else that
+    mean; it is ``None`` while it cannot be told and 0 once the action has ended.
+    """
+    counts, pending = action.counts.to_document(), action.total_count - action.counts.processed
+    mean = 0.0
+    if action.started_at is not None:
+        until = action.completed_at or now
+        mean = action.counts.processed / max((until - action.started_at).total_seconds(), 0.001)
+    rate = mean if recent is None else recent.at(now.timestamp())
+    eta = 0.0 if action.ended else pending / rate if rate > _SLOWEST else None
+    return {
+        "actionId": action.id,
+        "status": action.status,
+        "totalCount": action.total_count,
+        **_some(counts, _COUNTS),
+        "pendingCount": pending,
+        **_some(counts, _DETAIL_COUNTS),
+        "chunkCount": action.chunk_count,
+        "rowsPerSecond": round(mean, 1),
+        "etaSeconds": None if eta is None else round(eta, 1),
+        "updatedAt": iso_utc(action.updated_at),
+    }
+
+
+def dead_letter_to_response(letter: DeadLetter) -> dict[str, Any]:
+    """Return a dead letter as the API shows it; a payload that is no text in base64."""
+    try:
+        text, encoding = letter.payload.decode(), "utf-8"
+    except UnicodeDecodeError:
+        text, encoding = base64.b64encode(letter.payload).decode(), "base64"
+    origin = letter.origin
+    return {
+        "id": letter.id,
+        "kind": letter.kind,
+        "status": letter.status,
+        "actionId": letter.action_id,
+        "index": letter.index,
+        "firstRow": letter.first_row,
+        "rowCount": letter.row_count,
+        "error": letter.error,
+        "retryCount": letter.retry_count,
+        "firstFailure": letter.first_failure,
+        "origin": {"topic": origin.topic, "partition": origin.partition, "offset": origin.offset},
+        "at": iso_utc(letter.at),
+        "replayedAt": iso_utc(letter.replayed_at),
+        "payload": text,
+        "payloadEncoding": encoding,
+    }
+
+
+def row_to_response(row: RowOutcome) -> dict[str, Any]:
+    """Return the outcome of a row as the API shows it: message, column and owner only where there are any."""
+    shown: dict[str, Any] = {"row": row.row, "status": row.status, "code": row.code}
+    if row.status != "SUCCESS":
+        shown["message"] = row.message
+    if row.column is not None:
+        shown["column"] = row.column
+    if row.owner is not None:
+        shown["ownerRow"] = row.owner
+    return shown
+
+
+def _some(counts: Mapping[str, int], names: tuple[str, ...]) -> dict[str, int]:
+    return {name: counts[name] for name in names}
