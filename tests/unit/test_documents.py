@@ -63,6 +63,14 @@ def test_paths_exist(document: Path) -> None:
     assert [path for path in named if not (ROOT / path).exists() and "/tls/" not in path] == []
 
 
+@every_document
+def test_make_targets_exist(document: Path) -> None:
+    """A document names no target that the Makefile does not have."""
+    named = re.findall(r"(?:`|^|run: )make ([a-z][a-z0-9-]*)", document.read_text(), re.MULTILINE)
+    targets = re.findall(r"^([a-z][a-z0-9-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(named) <= set(targets)
+
+
 def test_index_has_every_document() -> None:
     index = (ROOT / "docs/README.md").read_text()
     for document in (ROOT / "docs").rglob("*.md"):
