@@ -137,8 +137,8 @@ async def _given_up(chunk: Chunk, context: AppContext, written: Written) -> dict
     """Return the statements that failed alone and are not to be tried again, with the reason.
 
     Raises:
-        pymongo.errors.PyMongoError: there are some that have not been tried often enough, or nothing shows that it is
-            them and not the server.
+        app.domain.faults.PassingFault: there are some that have not been tried often enough, or nothing shows that it
+            is them and not the server.
     """
     if not written.failed:
         return {}

@@ -6,13 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self
 
-from redis.asyncio import Redis
-
 from app.adapters.mongo import Store
 from app.adapters.redis.claims import Claims
-from app.adapters.redis.client import open_redis
 from app.adapters.redis.rate_limits import RateLimits
 from app.adapters.redis.snapshots import Snapshots
+from app.adapters.redis.store import RedisStore
 from app.adapters.storage import IdentifiedStorage, open_storage
 from app.kafka.topics import Topics
 from app.services.authentication import Authenticator, open_authenticator
@@ -21,9 +19,6 @@ from app.services.open_uploads import OpenUploads
 from app.services.progress_reporter import Reporter
 from app.settings import Settings
 from tables.progress import ProgressTable
-
-#: So long the trace of a probe stays, milliseconds.
-_PROBE_TTL_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +29,7 @@ class AppContext:
     topics: Topics
     progress: ProgressTable
     store: Store
-    redis: Redis
+    redis: RedisStore
     storage: IdentifiedStorage
     claims: Claims
     snapshots: Snapshots
@@ -53,19 +48,15 @@ class AppContext:
     ) -> Self:
         """Create the clients; none of them connects yet."""
         store = Store(settings.mongo_db_uri.get_secret_value(), operation_timeout=settings.database_timeout)
-        redis = open_redis(settings.redis_uri.get_secret_value())
+        redis = RedisStore(
+            settings.redis_uri.get_secret_value(), namespace=settings.kafka_topic, claims_ttl=settings.dedupe_ttl
+        )
         storage = open_storage(
             settings.storage_uri,
             settings.s3_client,
             store.storage_register,
             reserve=settings.storage_reserve_bytes,
         )
-        snapshots = Snapshots(redis)
-
-        async def redis_takes_writes() -> None:
-            # Full, or a replica now, it still answers a ping.
-            await redis.set(f"probe:{settings.kafka_topic}", 1, px=_PROBE_TTL_MS)
-
         return cls(
             settings=settings,
             topics=topics,
@@ -73,9 +64,9 @@ class AppContext:
             store=store,
             redis=redis,
             storage=storage,
-            claims=Claims(redis, ttl=settings.dedupe_ttl),
-            snapshots=snapshots,
-            reporter=Reporter(store.actions, snapshots, interval=settings.progress_interval),
+            claims=redis.claims,
+            snapshots=redis.snapshots,
+            reporter=Reporter(store.actions, redis.snapshots, interval=settings.progress_interval),
             authenticator=open_authenticator(settings, store.api_keys),
             rate_limits=RateLimits(
                 settings.redis_uri.get_secret_value(),
@@ -86,7 +77,7 @@ class AppContext:
             dependencies=Dependencies(
                 {
                     "MongoDB": store.check_write,
-                    "Redis": redis_takes_writes,
+                    "Redis": redis.check_write,
                     "the storage": storage.check,
                     "Kafka": topics.check,
                 }
@@ -97,6 +88,6 @@ class AppContext:
     async def close(self) -> None:
         """Close the clients."""
         await self.rate_limits.close()
-        await self.redis.aclose()
+        await self.redis.close()
         await self.storage.close()
         await self.store.close()

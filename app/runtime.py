@@ -8,7 +8,7 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable
 
-from app.adapters.redis.client import UnfitRedis, refuse_unfit
+from app.adapters.redis.client import UnfitRedis
 from app.context import AppContext
 from app.kafka.admin import WrongPartitions, create_topics
 from app.kafka.broker_access import BrokerRefuses, check_access
@@ -46,9 +46,6 @@ async def prepare(context: AppContext) -> None:
             others=topics.of_faust,
         )
 
-    async def redis() -> None:
-        await refuse_unfit(context.redis)
-
     async def database_and_storage() -> None:
         await _until_ready("MongoDB (MONGO_DB_URI)", context.store.prepare, context)
         # Behind it, because the database knows which storage is the right one.
@@ -56,7 +53,7 @@ async def prepare(context: AppContext) -> None:
 
     await asyncio.gather(
         database_and_storage(),
-        _until_ready("Redis (REDIS_URI)", redis, context),
+        _until_ready("Redis (REDIS_URI)", context.redis.prepare, context),
         _until_ready("Kafka (KAFKA_BROKER)", kafka, context),
     )
 

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from pymongo.errors import PyMongoError
 
 from app.adapters.mongo import ApiKeys, Store
 from app.domain.access import Role, check_account
 from app.domain.api_keys import ApiKey, fingerprint, new_key, parse_expiry
+from app.domain.faults import DependencyFault
 from app.domain.timestamps import iso_utc
 from app.observability.logs import hide, redact_logs
 from app.settings import get_settings
@@ -28,7 +28,7 @@ async def _open_keys() -> AsyncIterator[ApiKeys]:
     store = Store(settings.mongo_db_uri.get_secret_value())
     try:
         yield store.api_keys
-    except PyMongoError as error:
+    except DependencyFault as error:
         sys.exit(f"the database cannot be reached: {hide(error)}")
     finally:
         await store.close()

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import typer
-from pymongo.errors import PyMongoError
 
 from app.adapters.mongo import Store
 from app.adapters.storage import IdentifiedStorage, open_storage
+from app.domain.faults import DependencyFault
 from app.observability.logs import hide, redact_logs
 from app.settings import get_settings
 
@@ -25,7 +25,7 @@ async def _open_storage() -> AsyncIterator[IdentifiedStorage]:
     storage = open_storage(settings.storage_uri, settings.s3_client, store.storage_register)
     try:
         yield storage
-    except PyMongoError as error:
+    except DependencyFault as error:
         sys.exit(f"the database cannot be reached: {hide(error)}")
     except OSError as error:
         sys.exit(f"the storage cannot be used: {hide(error)}")

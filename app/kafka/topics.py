@@ -9,6 +9,7 @@ from typing import Any
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from faust.exceptions import ProducerSendError
 
+from app.domain.faults import Dependency, PassingFault
 from app.kafka.messages import Message
 from app.settings import Settings
 
@@ -47,8 +48,7 @@ class Channel:
 
         Raises:
             TooLarge: it never will.
-            TimeoutError, faust.exceptions.FaustError, aiokafka.errors.KafkaError: the broker does not have
-                it, or has it and could not say so.
+            TimeoutError, PassingFault: the broker does not have it, or has it and could not say so.
         """
         await self.send_raw(message.key.encode(), message.encode(), headers, timeout=timeout)
 
@@ -75,7 +75,7 @@ class Channel:
             # Faust wraps what the client has refused.
             if isinstance(error, _TOO_LARGE) or isinstance(error.__cause__, _TOO_LARGE):
                 raise TooLarge(f"a message of {len(value or b'')} bytes") from None
-            raise
+            raise PassingFault(str(error), Dependency.BROKER, away=True) from error
 
 
 class Topics:

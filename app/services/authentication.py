@@ -53,7 +53,7 @@ class Authenticator(Protocol):
             Unauthenticated: it has no valid credential.
             ValueError: it names an account that cannot be.
             app.adapters.tokens.KeysUnavailable: its token cannot be judged now.
-            pymongo.errors.PyMongoError: its key cannot be looked up now.
+            app.domain.faults.PassingFault: its key cannot be looked up now.
         """
 
 
@@ -161,7 +161,7 @@ class ApiKeyCache:
         """Return the key of that fingerprint, as it was at most ``lifetime`` seconds ago.
 
         Raises:
-            pymongo.errors.PyMongoError: it cannot be looked up.
+            app.domain.faults.PassingFault: it cannot be looked up.
         """
         # Read before the database is asked: what is remembered is never older than it seems.
         now = self._clock()

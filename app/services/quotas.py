@@ -25,7 +25,7 @@ async def check_room(context: AppContext, account_id: str, size: int, key: str |
 
     Raises:
         TooManyActive, StorageFull: it will be refused.
-        pymongo.errors.PyMongoError: the database is away.
+        app.domain.faults.PassingFault: the database is away.
     """
     limits = context.settings.limits_of(account_id)
     if not _any(limits) or (key is not None and await context.store.actions.find_by_idempotency_key(key) is not None):
@@ -42,7 +42,7 @@ async def reserve_quota(context: AppContext, action: Action, insertion: Insertio
     Raises:
         KeyReused: the idempotency key stands for another request.
         TooManyActive, StorageFull: the account has reached a limit.
-        TimeoutError, pymongo.errors.PyMongoError: the database is away or too busy.
+        TimeoutError, app.domain.faults.PassingFault: the database is away or too busy.
     """
     limits = context.settings.limits_of(action.account_id)
     actions = context.store.actions

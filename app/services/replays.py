@@ -37,7 +37,7 @@ async def start_replay(context: AppContext, letter: DeadLetter) -> bool:
     """Begin a replay; False when somebody else was first. What is left to do is done by the clean-up.
 
     Raises:
-        TimeoutError, faust.exceptions.FaustError, aiokafka.errors.KafkaError: the broker does not take the message;
+        TimeoutError, app.domain.faults.PassingFault: the broker does not take the message;
             the letter is DEAD as before.
     """
     letters = context.store.dead_letters
@@ -102,7 +102,7 @@ async def _send(context: AppContext, letter: DeadLetter) -> None:
     """Send the message of a letter to where it came from, as far as everything is there that its replay needs.
 
     Raises:
-        TimeoutError, faust.exceptions.FaustError, aiokafka.errors.KafkaError: the broker may not have it.
+        TimeoutError, app.domain.faults.PassingFault: the broker may not have it.
     """
     letters, channel = context.store.dead_letters, context.topics.named(letter.origin.topic)
     if channel is None:

@@ -24,7 +24,7 @@ async def announce(context: AppContext, action: Action, *, timeout: float = SEND
     """Tell the feeder that an action is queued.
 
     Raises:
-        TimeoutError, faust.exceptions.FaustError, aiokafka.errors.KafkaError: the broker may not have it.
+        TimeoutError, app.domain.faults.PassingFault: the broker may not have it.
     """
     await context.topics.feed.send(Feed.announce(action.id), timeout=timeout)
 

@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from pymongo.errors import DuplicateKeyError
 
 from app.adapters.mongo.admissions import Admissions
 from app.context import AppContext
 from app.domain.account_limits import StorageFull, TooManyActive
 from app.domain.actions import Action, Status
+from app.domain.faults import Conflict
 from app.domain.idempotency import KEY_LIFETIME, KeyReused, scoped
 from app.services import quotas as admission
 from app.services.quotas import Insertion, check_room
@@ -160,7 +160,7 @@ async def test_an_action_of_an_id_that_is_there_is_an_error_with_and_without_a_k
     first = action()
     await bench.store.actions.add(first)
     for key in (None, "key"):
-        with pytest.raises(DuplicateKeyError):
+        with pytest.raises(Conflict):
             await bench.store.actions.add(replace(action(key), id=first.id))
 
 

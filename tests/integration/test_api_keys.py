@@ -10,13 +10,13 @@ from typing import Any
 import pymongo
 import pytest
 from click.testing import Result
-from pymongo.errors import DuplicateKeyError
 from typer.testing import CliRunner
 
 from app.adapters.mongo import Store
 from app.cli.commands import cli
 from app.domain.access import Role
 from app.domain.api_keys import ApiKey, KeyState, fingerprint, is_key, new_key
+from app.domain.faults import Conflict
 from app.services.authentication import ApiKeyCache
 from app.settings import Settings
 
@@ -45,7 +45,7 @@ async def test_a_key_comes_back_as_it_was_stored(store: Store) -> None:
 async def test_no_two_keys_are_the_same(store: Store) -> None:
     key = made(new_key())
     await store.api_keys.add(key)
-    with pytest.raises(DuplicateKeyError):
+    with pytest.raises(Conflict):
         await store.api_keys.add(key)
 
 

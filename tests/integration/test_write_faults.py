@@ -13,7 +13,7 @@ from pymongo.errors import OperationFailure
 from agents.guard import add_agent
 from agents.processor import process
 from app.adapters.mongo import Records
-from app.adapters.mongo.errors import StatementFault
+from app.domain.faults import PassingFault
 from app.domain.outcomes import WRITE_REFUSED, Counts
 from app.kafka.messages import Chunk
 from app.kafka.topic_reader import Event
@@ -98,7 +98,7 @@ async def test_a_row_is_given_up_last(bench: Bench, attempt: int, whole: bool) -
         await process(at(job, attempt), bench.context)
         await assert_only_failed(bench, job, 2, created=2)
     else:
-        with pytest.raises(OperationFailure):
+        with pytest.raises(PassingFault):
             await process(at(job, attempt), bench.context)
         assert await bench.store.ledger.entry(job.chunks[0].id) is None
         assert bench.topics.taken == {}
@@ -132,7 +132,7 @@ async def test_a_probe_speaks_for_an_only_row(bench: Bench, monkeypatch: pytest.
         await check_write()
 
     monkeypatch.setattr(bench.store, "check_write", probe)
-    with pytest.raises(StatementFault):
+    with pytest.raises(PassingFault):
         await process(at(job, LAST - 1), bench.context)
     assert probes == 0
     if writable:

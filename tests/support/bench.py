@@ -8,13 +8,11 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from motor.motor_asyncio import AsyncIOMotorClient
-from redis.asyncio import Redis
 
 from agents.processor import process
 from app.adapters.mongo import Store
-from app.adapters.redis.claims import Claims
 from app.adapters.redis.rate_limits import RateLimits
-from app.adapters.redis.snapshots import Snapshots
+from app.adapters.redis.store import RedisStore
 from app.adapters.storage import open_storage
 from app.context import AppContext
 from app.domain.actions import Action, Status, new_action_id
@@ -59,23 +57,24 @@ class Bench:
         self.settings = settings
         self.topics = RecordingTopics(settings.kafka_topic)
         self.store = Store(settings.mongo_db_uri.get_secret_value())
-        self.redis = Redis.from_url(settings.redis_uri.get_secret_value())
+        redis = RedisStore(settings.redis_uri.get_secret_value(), namespace=settings.kafka_topic, claims_ttl=600)
+        #: Redis past its store: for looking, and for breaking things.
+        self.redis = redis._redis
         self.storage = open_storage(settings.storage_uri, settings.s3_client, self.store.storage_register)
-        self.claims = Claims(self.redis, ttl=600)
+        self.claims = redis.claims
         self._client: Any = AsyncIOMotorClient(settings.mongo_db_uri.get_secret_value(), tz_aware=True)
         #: The database past the store: for looking, and for breaking things.
         self.database = self._client.get_default_database()
-        snapshots = Snapshots(self.redis)
         self.context = AppContext(
             settings=settings,
             topics=cast(Any, self.topics),
             progress=cast(Any, None),
             store=self.store,
-            redis=self.redis,
+            redis=redis,
             storage=self.storage,
             claims=self.claims,
-            snapshots=snapshots,
-            reporter=Reporter(self.store.actions, snapshots, interval=0.5),
+            snapshots=redis.snapshots,
+            reporter=Reporter(self.store.actions, redis.snapshots, interval=0.5),
             authenticator=AnonymousAuthenticator(),
             rate_limits=RateLimits(
                 settings.redis_uri.get_secret_value(),

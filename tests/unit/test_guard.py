@@ -10,16 +10,12 @@ from typing import Any, ClassVar
 
 import pytest
 import stamina
-from aiokafka.errors import KafkaConnectionError
-from faust.exceptions import ProducerSendError
-from pymongo.errors import AutoReconnect
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, ReadOnlyError
 
 from agents import guard
 from agents.faults import PermanentFault
 from agents.guard import add_agent, add_loop, add_timer, add_waiting_topics
 from app.domain.dead_letters import DeadLetter, Origin
+from app.domain.faults import Dependency, PassingFault
 from app.domain.public_faults import public_text
 from app.kafka.messages import ByteRange, Chunk, ChunkResult, Feed, Source
 from app.kafka.retry_headers import RetryHeaders
@@ -29,8 +25,13 @@ from tests.support.fakes import FakeDependencies, RecordingTopics, event, read_a
 
 DELAYS = (15.0, 30.0, 60.0)
 FEED = Feed(action_id="0" * 24, first=7)
-TRANSIENT = [TimeoutError("slow"), ConnectionResetError(), AutoReconnect("away"), RedisConnectionError(), OSError(28)]
-TRANSIENT += [ExceptionGroup("many", [TimeoutError(), AutoReconnect()])]
+#: The database is away, and does not say so itself.
+AWAY = PassingFault("mongo-0.internal:27017", Dependency.DATABASE)
+#: The broker, and Redis, say themselves that they are away.
+NO_LEADER = PassingFault("no leader", Dependency.BROKER, away=True)
+FULL = PassingFault("OOM", Dependency.CACHE, away=True)
+TRANSIENT = [TimeoutError("slow"), ConnectionResetError(), AWAY, OSError(28)]
+TRANSIENT += [ExceptionGroup("many", [TimeoutError(), AWAY])]
 PERMANENT = [PermanentFault("wrong"), ValueError("odd"), KeyError("k"), AssertionError(), RecursionError()]
 PERMANENT += [ExceptionGroup("many", [TimeoutError(), ValueError()])]
 
@@ -148,7 +149,7 @@ async def test_what_a_handler_can_do_is_done_once_and_goes_nowhere(app: App) -> 
 
 
 async def test_a_fault_that_passes_in_a_moment_is_tried_again_on_the_spot(app: App) -> None:
-    handle = handler(TimeoutError(), AutoReconnect(), None)
+    handle = handler(TimeoutError(), AWAY, None)
     add_agent(app, app.topics.feed, Feed, handle)
     assert await app.run(feed_event()) == 1
     assert handle.seen == [FEED] * 3
@@ -195,7 +196,7 @@ async def test_a_fault_that_does_not_pass_in_a_moment_goes_through_the_tiers_and
     assert len(handle.seen) == 4 * 3
 
 
-@pytest.mark.parametrize("kind", [AutoReconnect, ValueError, PermanentFault])
+@pytest.mark.parametrize("kind", [PassingFault, ValueError, PermanentFault])
 async def test_dead_letters_keep_the_text_inside(app: App, kind: type[Exception]) -> None:
     """What a viewer may read later is a fixed text, whatever the fault says of hosts and commands."""
     add_agent(app, app.topics.feed, Feed, handler(kind("mongo-0.internal:27017 is away")))
@@ -257,7 +258,11 @@ async def test_an_error_that_cannot_be_written_as_utf_8_loses_no_message(app: Ap
     assert list(app.topics.taken) == ["bulk.DLQ"]
 
 
-@pytest.mark.parametrize("refusal", [TimeoutError(), KafkaConnectionError(), ValueError("whatever")], ids=repr)
+@pytest.mark.parametrize(
+    "refusal",
+    [TimeoutError(), NO_LEADER, ValueError("whatever")],
+    ids=repr,
+)
 @pytest.mark.parametrize(
     ("value", "fault", "where"),
     [(b"\xff", None, "poison"), (FEED.encode(), PermanentFault(), "dead"), (FEED.encode(), TimeoutError(), "retry")],
@@ -347,14 +352,18 @@ async def test_an_outage_gives_nothing_up(app: App) -> None:
     """While something is away a message waits in the first retry topic, however often, and nothing is counted."""
     app.dependencies.away = ["MongoDB"]
     app.context.settings.retry_inline_seconds = 0.01
-    add_agent(app, app.topics.chunks, Chunk, handler(AutoReconnect()))
+    add_agent(app, app.topics.chunks, Chunk, handler(AWAY))
     way = await fail_again_and_again(app, event(CHUNK.encode(), topic="bulk"), 20)
     assert {name for name, _, _ in way} == {"bulk.retry.1"}
     assert {(told.attempt, Chunk.decode(value).attempt) for _, told, value in way} == {(0, 0)}
     assert [told.retry_count for _, told, _ in way] == list(range(1, 21))
 
 
-@pytest.mark.parametrize("error", [ProducerSendError("no leader"), ReadOnlyError(), OutOfMemoryError()], ids=repr)
+@pytest.mark.parametrize(
+    "error",
+    [NO_LEADER, FULL],
+    ids=repr,
+)
 async def test_an_error_that_means_away_counts_nothing(app: App, error: Exception) -> None:
     app.context.settings.retry_inline_seconds = 0.01
     add_agent(app, app.topics.chunks, Chunk, handler(error))
@@ -363,14 +372,14 @@ async def test_an_error_that_means_away_counts_nothing(app: App, error: Exceptio
 
 
 async def test_a_chunk_carries_how_often_it_failed(app: App) -> None:
-    add_agent(app, app.topics.chunks, Chunk, handler(AutoReconnect()))
+    add_agent(app, app.topics.chunks, Chunk, handler(AWAY))
     way = await fail_again_and_again(app, event(CHUNK.encode(), topic="bulk"), 4)
     assert [(told.attempt, Chunk.decode(value).attempt) for _, told, value in way] == [(n, n) for n in (1, 2, 3, 4)]
     assert way[-1][0] == "bulk.DLQ"
 
 
 async def test_what_failed_before_an_outage_is_still_counted_after_it(app: App) -> None:
-    add_agent(app, app.topics.chunks, Chunk, handler(AutoReconnect()))
+    add_agent(app, app.topics.chunks, Chunk, handler(AWAY))
     app.context.settings.retry_inline_seconds = 0.01
     message = event(CHUNK.encode(), topic="bulk")
     seen = []

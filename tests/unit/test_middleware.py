@@ -7,11 +7,8 @@ from typing import Any
 import orjson
 import pytest
 from aiohttp import web
-from aiokafka.errors import KafkaConnectionError
-from bson.errors import InvalidDocument
-from pymongo.errors import ServerSelectionTimeoutError
-from redis.exceptions import ConnectionError as RedisConnectionError
 
+from app.domain.faults import Dependency, PassingFault, PermanentFault
 from tests.support.requests import request_to
 from web.errors.catalogue import TIMED_OUT
 from web.middleware.errors import errors_to_json
@@ -30,10 +27,10 @@ async def answer_to(fault: Exception) -> tuple[int, dict[str, Any]]:
 @pytest.mark.parametrize(
     ("fault", "dependency"),
     [
-        (ServerSelectionTimeoutError("mongo-0.internal"), "database"),
-        (RedisConnectionError("redis-0.internal"), "cache"),
+        (PassingFault("mongo-0.internal", Dependency.DATABASE), "database"),
+        (PassingFault("redis-0.internal", Dependency.CACHE), "cache"),
         (OSError("/mnt/internal"), "storage"),
-        (KafkaConnectionError("kafka-0.internal"), "broker"),
+        (PassingFault("kafka-0.internal", Dependency.BROKER), "broker"),
     ],
 )
 async def test_a_503_says_which_kind_of_thing_is_away(fault: Exception, dependency: str) -> None:
@@ -43,7 +40,7 @@ async def test_a_503_says_which_kind_of_thing_is_away(fault: Exception, dependen
     assert "internal" not in str(body)
 
 
-@pytest.mark.parametrize("fault", [InvalidDocument("internal"), KeyError("internal")])
+@pytest.mark.parametrize("fault", [PermanentFault("internal"), KeyError("internal")])
 async def test_a_fault_of_ours_is_no_503(fault: Exception) -> None:
     status, body = await answer_to(fault)
     assert (status, body["code"], body["error"]) == (

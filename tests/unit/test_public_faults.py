@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import pytest
-from aiokafka.errors import KafkaConnectionError
-from botocore.exceptions import EndpointConnectionError
-from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
-from redis.exceptions import ReadOnlyError
 
-from agents.faults import PermanentFault
 from app.adapters.redis.rate_limits import RateLimitsUnavailable
 from app.adapters.storage.base import ObjectMissing
-from app.domain.public_faults import INTERNAL, REFUSED, Dependency, dependency_of, public_text
+from app.domain.faults import Conflict, Dependency, PassingFault, PermanentFault
+from app.domain.public_faults import INTERNAL, REFUSED, dependency_of, public_text
 
 INSIDE = "mongo-0.internal:27017"
 
 FAULTS: list[tuple[BaseException, Dependency | None]] = [
-    (ServerSelectionTimeoutError(INSIDE), Dependency.DATABASE),
-    (OperationFailure(INSIDE, 112), Dependency.DATABASE),
-    (ReadOnlyError(INSIDE), Dependency.CACHE),
+    (PassingFault(INSIDE, Dependency.DATABASE), Dependency.DATABASE),
+    (Conflict(INSIDE, Dependency.DATABASE), Dependency.DATABASE),
+    (PermanentFault(INSIDE, Dependency.CACHE), Dependency.CACHE),
     (RateLimitsUnavailable(INSIDE), None),
-    (EndpointConnectionError(endpoint_url=INSIDE), Dependency.STORAGE),
     (ObjectMissing(INSIDE), Dependency.STORAGE),
     (PermissionError(13, INSIDE), Dependency.STORAGE),
-    (KafkaConnectionError(INSIDE), Dependency.BROKER),
+    (PassingFault(INSIDE, Dependency.BROKER, away=True), Dependency.BROKER),
     (TimeoutError(INSIDE), None),
     (PermanentFault(INSIDE), None),
     (KeyError(INSIDE), None),
-    (ExceptionGroup(INSIDE, [TimeoutError(INSIDE), ReadOnlyError(INSIDE)]), Dependency.CACHE),
+    (ExceptionGroup(INSIDE, [TimeoutError(INSIDE), PassingFault(INSIDE, Dependency.CACHE)]), Dependency.CACHE),
 ]
 
 

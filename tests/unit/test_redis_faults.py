@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from redis._parsers.base import BaseParser
-from redis.exceptions import ConnectionError, DataError, RedisError, TimeoutError
+from redis.exceptions import ConnectionError, DataError, TimeoutError
 
 from agents.faults import is_transient, means_away
+from app.adapters.redis.client import REDIS
 
 STATES = [
     "OOM command not allowed when used memory > 'maxmemory'.",
@@ -37,11 +38,9 @@ MISTAKES = [
 ]
 
 
-def told(line: str) -> RedisError:
-    """The exception that the client makes of an error of the server."""
-    error = BaseParser.parse_error(line)
-    assert isinstance(error, RedisError)
-    return error
+def told(line: str) -> Exception:
+    """What becomes of an error of the server."""
+    return REDIS.fault_of(BaseParser.parse_error(line))
 
 
 @pytest.mark.parametrize("line", STATES)
@@ -62,6 +61,6 @@ def test_our_own_mistake_does_not_pass(line: str) -> None:
 
 
 def test_a_broken_connection_passes() -> None:
-    assert is_transient(ConnectionError("gone"))
-    assert is_transient(TimeoutError("slow"))
-    assert not is_transient(DataError("not a value"))
+    assert is_transient(REDIS.fault_of(ConnectionError("gone")))
+    assert is_transient(REDIS.fault_of(TimeoutError("slow")))
+    assert not is_transient(REDIS.fault_of(DataError("not a value")))

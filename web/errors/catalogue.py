@@ -20,9 +20,9 @@ from app.domain.csv.spans import SpanScanner, TooManyRowsError
 from app.domain.csv.text import other_text, refuse_reason
 from app.domain.dead_letters import Obstacle
 from app.domain.entities import ENTITIES, read_header
+from app.domain.faults import Dependency
 from app.domain.idempotency import check_key
 from app.domain.nearest import suggestion
-from app.domain.public_faults import Dependency
 from app.domain.schedules import check_schedule, parse_schedule
 from app.services.authentication import INVALID_KEY, what_to_send
 from web import headers

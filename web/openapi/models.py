@@ -13,8 +13,8 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import SkipJsonSchema
 
 from app.domain.actions import Status
+from app.domain.faults import Dependency
 from app.domain.outcomes import RowStatus
-from app.domain.public_faults import Dependency
 
 _ID = "6b04d285235ca65e4442eb33"
 

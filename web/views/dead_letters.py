@@ -9,8 +9,8 @@ from aiohttp import web
 from pydantic import Field
 
 from app.domain.access import DEFAULT_ACCOUNT, Role
+from app.domain.faults import Dependency
 from app.domain.printable import as_utf8
-from app.domain.public_faults import Dependency
 from app.services.replays import find_obstacle, start_replay
 from web.errors.catalogue import (
     ALREADY_REPLAYED,

@@ -17,6 +17,7 @@ from app.adapters.mongo.actions import Actions
 from app.adapters.mongo.admissions import Admissions
 from app.adapters.mongo.api_keys import ApiKeys
 from app.adapters.mongo.dead_letters import DeadLetters
+from app.adapters.mongo.faults import MONGO
 from app.adapters.mongo.ledger import Ledger
 from app.adapters.mongo.records import Records
 from app.adapters.mongo.storage_register import StorageRegister
@@ -30,6 +31,7 @@ OPERATION_TIMEOUT = 16.0
 _SERVER_SHARE = 0.85
 
 
+@MONGO.at_border
 class Store:
     """The database: one client, one object per concern."""
 
@@ -72,7 +74,7 @@ class Store:
         """Return when the server answers.
 
         Raises:
-            pymongo.errors.PyMongoError: it does not.
+            app.domain.faults.PassingFault: it does not.
         """
         await self._database.command("ping")
 
@@ -80,7 +82,7 @@ class Store:
         """Return when the server takes writes; a ping is answered without a primary, and by a full disk.
 
         Raises:
-            pymongo.errors.PyMongoError: it does not.
+            app.domain.faults.PassingFault: it does not.
         """
         probe = {"_id": "write", "at": datetime.now(UTC)}
         if not (await self._probes.replace_one({"_id": probe["_id"]}, probe)).matched_count:

@@ -9,9 +9,11 @@ from typing import Any
 from pymongo import DESCENDING, IndexModel, ReturnDocument
 from pymongo.errors import DuplicateKeyError, ServerSelectionTimeoutError
 
+from app.adapters.mongo.faults import MONGO
 from app.adapters.mongo.queries import older_than
 from app.adapters.mongo.writes import journaled
 from app.domain.actions import ENDED, Action, Status, sources_of
+from app.domain.faults import Dependency, PassingFault
 from app.domain.idempotency import KEY_LIFETIME
 from app.domain.outcomes import Counts
 from app.domain.stalls import Reissue
@@ -25,10 +27,11 @@ _WITHOUT_COLUMNS = {"columns": 0, "fields": 0, "ignoredColumns": 0}
 _ATTEMPTS = 5
 
 
-class NotInserted(ServerSelectionTimeoutError):
+class NotInserted(PassingFault):
     """The database is away, and has never got the new action: it is not there."""
 
 
+@MONGO.at_border
 class Actions:
     """The collection of actions."""
 
@@ -60,7 +63,7 @@ class Actions:
 
         Raises:
             NotInserted: the database is away, and the action is not there.
-            pymongo.errors.DuplicateKeyError: there is an action of that id.
+            Conflict: there is an action of that id.
         """
         document, key = action.to_document(), action.idempotency_key
         for attempt in range(_ATTEMPTS):
@@ -71,7 +74,7 @@ class Actions:
                 # Behind a first attempt nobody knows: the driver may have sent that twice.
                 if attempt:
                     raise
-                raise NotInserted(str(error)) from error
+                raise NotInserted(str(error), Dependency.DATABASE) from error
             except DuplicateKeyError:
                 if key is None or attempt == _ATTEMPTS - 1:
                     raise

@@ -17,6 +17,8 @@ from uuid import uuid4
 
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
+from app.adapters.mongo.faults import MONGO
+
 log = logging.getLogger(__name__)
 
 #: Longest turn, and after how long without a change it is another's who must be dead, seconds.
@@ -38,12 +40,13 @@ class Admissions:
 
         Raises:
             TimeoutError: there was no turn within 20 seconds, or it took too long.
-            pymongo.errors.PyMongoError: the database is away.
+            PassingFault: the database is away.
         """
         holder = uuid4().hex
         try:
             async with asyncio.timeout(_PATIENCE):
-                await self._take(account_id, holder)
+                with MONGO.faults():
+                    await self._take(account_id, holder)
             async with asyncio.timeout(TURN):
                 yield
         finally:

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from app.adapters.mongo.faults import MONGO
 from app.domain.access import Role
 from app.domain.api_keys import ApiKey
 
 
+@MONGO.at_border
 class ApiKeys:
     """The collection of keys; the way of a request reads it by ``_id`` alone."""
 
@@ -20,7 +22,7 @@ class ApiKeys:
         """Store a new key.
 
         Raises:
-            pymongo.errors.DuplicateKeyError: it is there already.
+            app.domain.faults.Conflict: it is there already.
         """
         await self._collection.insert_one(
             {

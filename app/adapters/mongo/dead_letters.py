@@ -9,11 +9,13 @@ from typing import Any
 from pymongo import DESCENDING, IndexModel, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
+from app.adapters.mongo.faults import MONGO
 from app.adapters.mongo.queries import older_than
 from app.adapters.mongo.writes import insert_or_replace
 from app.domain.dead_letters import DeadLetter, Kind, Obstacle, State
 
 
+@MONGO.at_border
 class DeadLetters:
     """The collection ``dead_letters``; ``lookAt`` says when a replay is reviewed."""
 

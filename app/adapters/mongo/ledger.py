@@ -14,6 +14,7 @@ from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
+from app.adapters.mongo.faults import MONGO
 from app.domain.outcomes import ChunkOutcome, Counts
 from app.domain.stalls import Opening
 
@@ -31,6 +32,7 @@ class Entry:
     dead: bool = False
 
 
+@MONGO.at_border
 class Ledger:
     """The outcomes of chunks, and who has begun them."""
 

@@ -10,6 +10,7 @@ from typing import Any
 from pymongo.errors import ConnectionFailure, PyMongoError, WriteConcernError
 
 from app.adapters.mongo.errors import DUPLICATE_KEY, StatementFault, means_away, reason_of_refusal
+from app.adapters.mongo.faults import MONGO
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +31,11 @@ class Written:
 
     created: set[int] = field(default_factory=set)
     refused: dict[int, str] = field(default_factory=dict)
-    failed: dict[int, PyMongoError] = field(default_factory=dict)
+    failed: dict[int, Exception] = field(default_factory=dict)
     count: int = 0
 
 
+@MONGO.at_border
 class Records:
     """Bulk writes and reads by ``_id``.
 
@@ -61,7 +63,7 @@ class Records:
             isolate: Cut what fails in halves, until the statements that cause it stand alone.
 
         Raises:
-            pymongo.errors.PyMongoError: the server could not be reached, its answer is not trustworthy, or, without
+            app.domain.faults.PassingFault: the server could not be reached, its answer is not trustworthy, or, without
                 ``isolate``, statements have failed for a reason that is not their document's.
         """
         written = Written()
@@ -84,7 +86,7 @@ class Records:
                 waiting += [again[middle:], again[:middle]]
             else:
                 log.warning("%s: a statement fails alone: %r", collection, fault)
-                written.failed[again[0]] = fault
+                written.failed[again[0]] = MONGO.fault_of(fault)
                 if not written.count and len(written.failed) >= _MAX_ALONE:
                     raise fault
         return written

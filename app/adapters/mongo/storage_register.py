@@ -7,6 +7,7 @@ from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
+from app.adapters.mongo.faults import MONGO
 from app.adapters.mongo.writes import insert_or_replace
 from app.adapters.storage.identity import StorageIdentity
 
@@ -15,6 +16,7 @@ _ID = "storage"
 _KNOWN_KEYS = 3
 
 
+@MONGO.at_border
 class StorageRegister:
     """The document ``storage`` of the collection ``installation``; see
     :class:`~app.adapters.storage.identity.IdentityRegister`."""

@@ -26,6 +26,8 @@ import orjson
 from redis.asyncio import Redis
 from xxhash import xxh3_128_digest
 
+from app.adapters.redis.client import REDIS
+
 #: Redis packs hashes of up to 128 entries (hash-max-listpack-entries); buckets fill unevenly.
 _VALUES_PER_BUCKET = 64
 _BUCKETS_PER_COMMAND = 1000
@@ -155,6 +157,7 @@ class ClaimsReleased(Exception):
     """The claims of the action are not to be had: it has ended, or they are being rebuilt."""
 
 
+@REDIS.at_border
 class Claims:
     """Claims of rows on the records they are to write.
 
@@ -195,7 +198,7 @@ class Claims:
 
         Raises:
             ClaimsReleased: they are in another state.
-            redis.exceptions.RedisError: Redis cannot be reached; asking again is safe.
+            app.domain.faults.DependencyFault: Redis cannot be reached; asking again is safe.
         """
         if not rows:
             return {}

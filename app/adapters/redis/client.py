@@ -24,6 +24,9 @@ from redis.exceptions import (
     TryAgainError,
 )
 
+from app.adapters.translation import Translation
+from app.domain.faults import Dependency, PassingFault, PermanentFault
+
 log = logging.getLogger(__name__)
 
 #: First words of errors that tell of the state of the server. The client has a class for some of them.
@@ -72,7 +75,7 @@ def open_redis(uri: str) -> Redis:
     )
 
 
-def means_away(error: BaseException) -> bool:
+def means_away(error: RedisError) -> bool:
     """Tell whether an error speaks of the state of the server: full, loading, a replica, without a quorum."""
     if isinstance(error, _AWAY):
         return True
@@ -83,11 +86,21 @@ def means_away(error: BaseException) -> bool:
     return text.startswith(_STATES) or any(f"-{state} " in text for state in _STATES)
 
 
-def passes(error: RedisError) -> bool:
-    """Tell whether what failed may work later; it may not where the command itself is wrong."""
+def _is_mistake(error: RedisError) -> bool:
+    """Tell whether the command itself is wrong, so that it will never do."""
     if isinstance(error, NoScriptError | ClusterCrossSlotError | DataError):
-        return False
-    return means_away(error) or not (isinstance(error, ResponseError) and str(error).startswith(_MISTAKES))
+        return True
+    return isinstance(error, ResponseError) and str(error).startswith(_MISTAKES)
+
+
+def _fault_of(error: RedisError) -> PassingFault | PermanentFault:
+    away = means_away(error)
+    if not away and _is_mistake(error):
+        return PermanentFault(str(error), Dependency.CACHE)
+    return PassingFault(str(error), Dependency.CACHE, away=away)
+
+
+REDIS = Translation(RedisError, fault_of=_fault_of)
 
 
 async def refuse_unfit(redis: Redis) -> None:

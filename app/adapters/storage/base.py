@@ -6,9 +6,14 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from app.domain.faults import Dependency, PermanentFault
 
-class ObjectMissing(LookupError):
+
+class ObjectMissing(PermanentFault, LookupError):
     """There is no object of that key: asking again will not help."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message, Dependency.STORAGE)
 
 
 class OutOfSpace(OSError):
