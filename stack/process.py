@@ -30,7 +30,8 @@ if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
 if os.getppid() != parent:  # it died before we asked
     sys.exit(1)
-for name in ("SIGPIPE", "SIGXFSZ", "SIGINT"):  # Python ignores or handles these; programs expect the default
+# Python ignores or handles these, or a shell that runs it in the background; programs expect the default
+for name in ("SIGPIPE", "SIGXFSZ", "SIGINT", "SIGQUIT"):
     signal.signal(getattr(signal, name), signal.SIG_DFL)
 try:
     os.execvp(argv[0], argv)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 #: Stands where a secret was.
@@ -14,9 +14,13 @@ _SHORTEST = 4
 
 _VALUE = r"[^\s\"'&,;)}\]>]+"
 
-_PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
-    # scheme://user:password@host, also where the password has an @ or a / in it
-    (re.compile(r"://[^\s\"'<>@]*(?:@[^\s\"'<>@/?]*)*@"), f"://{HIDDEN}@"),
+_PATTERNS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    # scheme://user:password@host, also where the password has an @ or a / in it. What has no @ is matched as well, as a
+    # whole: otherwise each :// in it would be tried to its end.
+    (
+        re.compile(r"://[^\s\"'<>@]*+((?:@[^\s\"'<>@/?]*)*@)?"),
+        lambda found: f"://{HIDDEN}@" if found[1] else found[0],
+    ),
     # RFC 7617, RFC 6750
     (re.compile(r"\b((?i:bearer|basic)\s+)(?=\S*[0-9A-Z._~+/=-])[A-Za-z0-9._~+/=-]{6,}"), rf"\1{HIDDEN}"),
     # RFC 7515: header and payload are JSON objects, so both begin with {" in base64

@@ -50,5 +50,5 @@ def test_a_replay_that_cannot_work_is_refused(
     letter = _put(shared_environment, **changes)
     answer = worker.client.post(f"/dead-letters/{letter}/replay")
     assert error_of(answer) == (409, obstacle.name, obstacle.value)
-    shown = [one for one in worker.client.get("/dead-letters").json() if one["id"] == letter]
+    shown = [one for one in worker.dead_letters() if one["id"] == letter]
     assert [one["status"] for one in shown] == ["DEAD"]

@@ -266,7 +266,7 @@ def _summary(soak: Soak, uploads: Uploads, recoveries: dict[str, list[float]]) -
         for action_id, (sample, expected) in uploads.made.items():
             account.take(soak, action_id, sample, expected, contacts)
     wrong = len(account.findings)
-    letters = soak.workers[0].client.get("/dead-letters", params={"limit": 100}).json()
+    letters = soak.workers[0].dead_letters()
     account.findings += [f"dead letter: {letter}" for letter in letters]
     try:
         assert_verified(soak.environment, timeout=3600)

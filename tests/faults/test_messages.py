@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -54,7 +55,7 @@ def test_a_chunk_that_always_fails_becomes_a_dead_letter_and_its_replay_corrects
     assert ended["processedCount"] == ended["totalCount"] == scene.expected.total
     assert ended["successCount"] + ended["failureCount"] + ended["skippedCount"] == ended["totalCount"]
     assert_verified(scene.environment, action)
-    letters = sick.client.get("/dead-letters", params={"actionId": action}).json()
+    letters = sick.dead_letters(actionId=action)
     assert [(letter["index"], letter["rowCount"], letter["status"]) for letter in letters] == [(3, 500, "DEAD")]
     assert letters[0]["retryCount"] == (4 if transient else 1)
     assert "injected" not in letters[0]["error"], "what a fault says is for the log"
@@ -96,8 +97,8 @@ def test_garbage_and_unknown_actions_are_kept_as_dead_letters_and_disturb_nothin
     assert worker.running
 
 
-def _letters(worker: Worker, least: int) -> list[dict[str, object]]:
-    letters = worker.client.get("/dead-letters", params={"limit": 100}).json()
+def _letters(worker: Worker, least: int) -> list[dict[str, Any]]:
+    letters = worker.dead_letters()
     return letters if len(letters) >= least else []
 
 

@@ -17,18 +17,18 @@ def test_a_replay_survives_all_who_run_it(make_scene: MakeScene) -> None:
     sick = scene.worker(inject={"fail_chunk": {"index": 2}})
     action = sick.submit(scene.file)
     assert sick.wait_ended(action)["failureCount"] >= 500
-    [letter] = sick.client.get("/dead-letters", params={"actionId": action}).json()
+    [letter] = sick.dead_letters(actionId=action)
     sick.kill()
     doomed = scene.worker(inject={"kill": {"point": "replaying", "nth": 1}})
     with pytest.raises(httpx.TransportError):
         doomed.client.post(f"/dead-letters/{letter['id']}/replay")
     for point in ("closed", "recounted"):
         doomed = scene.worker(inject={"kill": {"point": point, "nth": 1}}, wait=False)
-        wait_for(lambda doomed=doomed: not doomed.running, "the worker is dead", timeout=60)
+        doomed.wait_dead()
     healthy = scene.worker()
 
     def done() -> bool:
-        [letter] = healthy.client.get("/dead-letters", params={"actionId": action}).json()
+        [letter] = healthy.dead_letters(actionId=action)
         return bool(letter["status"] == "DONE")
 
     wait_for(done, "the replay is done")

@@ -35,4 +35,4 @@ def test_a_file_outlasts_an_outage(make_durable_scene: MakeScene, what: str, sec
     with scene.away(what):
         time.sleep(seconds)  # the length of the outage, not a synchronisation
     scene.assert_exact(worker, action)
-    assert worker.client.get("/dead-letters").json() == []
+    assert worker.dead_letters() == []

@@ -26,7 +26,7 @@ def test_the_only_worker_dies_and_the_file_is_finished_by_its_successor(
     scene = make_scene(seed=nth)
     doomed = scene.worker(inject={"kill": {"point": point, "nth": nth}})
     action = doomed.submit(scene.file)
-    wait_for(lambda: not doomed.running, "the worker is dead", timeout=60)
+    doomed.wait_dead()
     scene.struck()
     successor = scene.worker()
     scene.assert_exact(successor, action)
@@ -72,7 +72,7 @@ def test_a_worker_is_not_ready_before_its_tables_are_recovered(make_scene: MakeS
     scene = make_scene()
     doomed = scene.worker(inject={"kill": {"point": "counting", "nth": 40}})
     action = doomed.submit(scene.file)
-    wait_for(lambda: not doomed.running, "the worker is dead", timeout=60)
+    doomed.wait_dead()
     gate = scene.directory / "gate"
     gate.mkdir()
     successor = scene.worker(inject={"hold_recovery": {"gate": str(gate)}}, wait=False)

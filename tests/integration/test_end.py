@@ -59,14 +59,6 @@ async def lose(bench: Bench, job: Job, before: Action, *chunks: int) -> None:
         await bench.database["chunk_outcomes"].delete_one({"_id": job.chunk_ids[index]})
 
 
-async def turn(bench: Bench, context: AppContext) -> None:
-    """One turn of the clean-up, at a time when everything is due."""
-    await bench.database["bulk_operations"].update_many(
-        {"cleanupAt": {"$exists": True}}, {"$set": {"cleanupAt": LONG_AGO}}
-    )
-    await clean_up(context)
-
-
 # Claims
 
 
@@ -79,10 +71,10 @@ async def test_claims_outlive_the_end(bench: Bench, context: AppContext) -> None
     assert claims
     await clean_up(context)
     assert await bench.redis.keys(f"dedupe:{job.action_id}:*") == claims, "its time has not come"
-    await turn(bench, context)
+    await bench.clean_up(context)
     assert await bench.redis.keys(f"dedupe:{job.action_id}:*") == []
     assert (await action_of(bench, job)).cleanup_at is not None, "it is looked at once more"
-    await turn(bench, context)
+    await bench.clean_up(context)
     assert (await action_of(bench, job)).cleanup_at is None
     await assert_exact(bench, job)
 
@@ -106,13 +98,13 @@ async def test_an_end_that_was_lost_later(bench: Bench, context: AppContext, ord
     before = await action_of(bench, job)
     await bench.run(*job.chunks)
     await complete_if_done(context, job.action_id, 3)
-    await turn(bench, context)
+    await bench.clean_up(context)
     await lose(bench, job, before, *order)
     await bench.run(job.chunks[2])
     assert await bench.store.ledger.entry(job.chunk_ids[2]) is None
     await bench.database["bulk_operations"].update_one({"_id": job.action_id}, {"$set": {"updatedAt": LONG_AGO}})
     await review_stalled(context)
-    await turn(bench, context)
+    await bench.clean_up(context)
     assert [feed.indexes for feed in feeds_sent(bench)] == [(1, 2)]
     await bench.run(*(job.chunks[index] for index in order))
     await complete_if_done(context, job.action_id, 3)
@@ -200,7 +192,7 @@ async def test_a_late_result_that_is_lost_is_counted(bench: Bench, context: AppC
     """The clean-up compares once more, and has the table forget the action."""
     job = await failed_in_hand(bench, context, table)
     bench.topics.results.sent.clear()
-    await turn(bench, context)
+    await bench.clean_up(context)
     action = await action_of(bench, job)
     assert action.counts.processed == 4
     assert [text async for text in verify(bench.store, bench.storage, action)] == []

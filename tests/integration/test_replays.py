@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from agents.cleanup import clean_up
 from agents.dead_letters import keep_poison, store_dead_letter
 from agents.processor import process
 from agents.progress import count
@@ -21,7 +20,6 @@ from app.services.completion import complete_if_done
 from app.services.replays import NO_OUTCOME, find_obstacle, start_replay
 from app.services.verification import verify
 from tests.support.bench import Bench, Job
-from tests.support.clocks import LONG_AGO
 from tests.support.fakes import MemoryProgress, event
 
 #: Chunks of two rows. The second chunk, which is given up, has a row of its own, a duplicate of a row of the first
@@ -69,13 +67,6 @@ async def letter(bench: Bench, job: Job) -> DeadLetter:
     return found
 
 
-async def turn(bench: Bench, context: AppContext) -> None:
-    """One turn of the clean-up, at a time when everything is due."""
-    for collection, name in (("bulk_operations", "cleanupAt"), ("dead_letters", "lookAt")):
-        await bench.database[collection].update_many({name: {"$exists": True}}, {"$set": {name: LONG_AGO}})
-    await clean_up(context)
-
-
 async def deliver(bench: Bench, context: AppContext) -> int:
     """Run the chunks that were sent; how many."""
     sent = [Chunk.decode(message.value) for message in bench.topics.chunks.sent]
@@ -105,7 +96,7 @@ async def test_a_replay_is_done(bench: Bench, context: AppContext) -> None:
     job = await half_dead(bench, context)
     assert await start_replay(context, await letter(bench, job))
     assert not await start_replay(context, await letter(bench, job))
-    await turn(bench, context)
+    await bench.clean_up(context)
     assert await deliver(bench, context) == 1
     [recount] = [result for result in bench.topics.results.results if result.index is None][-1:]
     await count(recount, context)
@@ -117,9 +108,9 @@ async def test_a_replay_that_was_never_sent(bench: Bench, context: AppContext) -
     job = await half_dead(bench, context)
     assert await bench.store.dead_letters.claim_replay(job.chunk_ids[1], datetime.now(UTC))
     for _ in range(2):
-        await turn(bench, context)
+        await bench.clean_up(context)
         await deliver(bench, context)
-    await turn(bench, context)
+    await bench.clean_up(context)
     await assert_done(bench, job)
 
 
@@ -127,10 +118,10 @@ async def test_a_replay_without_its_recount(bench: Bench, context: AppContext) -
     """Whoever ran the chunk died between the entry and the recount: nobody is told."""
     job = await half_dead(bench, context)
     await start_replay(context, await letter(bench, job))
-    await turn(bench, context)
+    await bench.clean_up(context)
     await deliver(bench, context)
     bench.topics.results.sent.clear()
-    await turn(bench, context)
+    await bench.clean_up(context)
     await assert_done(bench, job)
 
 
@@ -138,11 +129,11 @@ async def test_a_replay_that_was_recounted_only(bench: Bench, context: AppContex
     """Whoever recounted died before the letter was marked."""
     job = await half_dead(bench, context)
     await start_replay(context, await letter(bench, job))
-    await turn(bench, context)
+    await bench.clean_up(context)
     await deliver(bench, context)
     await complete_if_done(context, job.action_id, 3)
     assert (await letter(bench, job)).status == "REPLAYED"
-    await turn(bench, context)
+    await bench.clean_up(context)
     await assert_done(bench, job)
 
 
@@ -150,14 +141,14 @@ async def test_a_chunk_that_dies_again_is_dead_again(bench: Bench, context: AppC
     """With the reason; and its next replay finds what it needs."""
     job = await half_dead(bench, context)
     await start_replay(context, await letter(bench, job))
-    await turn(bench, context)
+    await bench.clean_up(context)
     bench.topics.chunks.sent.clear()
     await give_up(bench, job.chunks[1].model_copy(update={"replay": True}), offset=6)
     dead = await letter(bench, job)
     assert (dead.status, dead.error) == ("DEAD", "it was never to be")
     assert await start_replay(context, dead)
     assert await deliver(bench, context) == 1
-    await turn(bench, context)
+    await bench.clean_up(context)
     await assert_done(bench, job)
 
 
@@ -169,7 +160,7 @@ async def test_a_death_that_is_told_twice(bench: Bench, context: AppContext) -> 
     await complete_if_done(context, job.action_id, 3)
     await start_replay(context, await letter(bench, job))
     for _ in range(2):
-        await turn(bench, context)
+        await bench.clean_up(context)
         await deliver(bench, context)
     await store_dead_letter(death, bench.context)
     await assert_done(bench, job)
@@ -183,7 +174,7 @@ async def test_a_replay_that_nobody_runs_is_dead_again(bench: Bench, context: Ap
     await start_replay(context, await letter(bench, job))
     sent = 0
     for _ in range(30):
-        await turn(bench, context)
+        await bench.clean_up(context)
         sent += len(bench.topics.chunks.sent)
         bench.topics.chunks.sent.clear()
     dead = await letter(bench, job)
@@ -196,7 +187,7 @@ async def test_a_replay_that_nobody_runs_is_dead_again(bench: Bench, context: Ap
 async def test_nothing_is_kept_in_redis(bench: Bench, context: AppContext) -> None:
     """Of an action with a dead chunk no claim is left, and the duplicates of the chunk are stored."""
     job = await half_dead(bench, context)
-    await turn(bench, context)
+    await bench.clean_up(context)
     assert await bench.redis.keys(f"dedupe:{job.action_id}:*") == []
     assert await bench.redis.zscore("dedupe:expiry", f"dedupe:{job.action_id}") is None
     assert await bench.store.ledger.owners(job.chunk_ids[1]) == {3: 1, 4: 5}
@@ -213,7 +204,7 @@ async def test_an_old_letter_is_replayed_exactly(bench: Bench, context: AppConte
         await bench.redis.delete(f"dedupe:{job.action_id}")
     await start_replay(context, await letter(bench, job))
     for _ in range(2):
-        await turn(bench, context)
+        await bench.clean_up(context)
         await deliver(bench, context)
     await assert_done(bench, job)
     assert await bench.redis.keys(f"dedupe:{job.action_id}:*") == []
@@ -224,7 +215,7 @@ async def test_a_chunk_without_a_file_says_so(bench: Bench, context: AppContext)
     job = await half_dead(bench, context)
     await bench.storage.delete(f"{job.action_id}/upload.csv")
     assert await start_replay(context, await letter(bench, job))
-    await turn(bench, context)
+    await bench.clean_up(context)
     dead = await letter(bench, job)
     assert (dead.status, dead.error) == ("DEAD", Obstacle.CHUNK_UNREADABLE)
     assert await find_obstacle(context, dead) == Obstacle.CHUNK_UNREADABLE
@@ -238,7 +229,7 @@ async def test_a_chunk_of_a_failed_action_says_so(bench: Bench, context: AppCont
     assert await find_obstacle(context, dead) is None
     await start_replay(context, dead)
     await bench.store.actions.transition(job.action_id, Status.FAILED)
-    await turn(bench, context)
+    await bench.clean_up(context)
     dead = await letter(bench, job)
     assert (dead.status, dead.error) == ("DEAD", Obstacle.ACTION_OVER)
     assert await find_obstacle(context, dead) == Obstacle.ACTION_OVER
@@ -275,6 +266,6 @@ async def test_a_message_is_done_when_it_is_sent(bench: Bench, context: AppConte
     assert dead.status == "DEAD"
     # Whoever marked it died before it sent it.
     assert await bench.store.dead_letters.claim_replay(dead.id, datetime.now(UTC))
-    await turn(bench, context)
+    await bench.clean_up(context)
     [dead] = await bench.store.dead_letters.page([None], 10)
     assert (dead.status, [sent.value for sent in bench.topics.feed.sent]) == ("DONE", [value])

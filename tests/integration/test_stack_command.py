@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import redis
 
 from stack import Stack
 from tests.support.paths import ROOT
+from tests.support.waiting import wait_for
 
 
 class Launcher:
@@ -40,7 +40,7 @@ class Launcher:
         return self._output.read_text()
 
     def says(self, text: str) -> None:
-        until(lambda: text in self.output or self.process.poll() is not None)
+        wait_for(lambda: text in self.output or self.process.poll() is not None, f"it says {text!r}")
         assert text in self.output, self.output
 
     def ends(self) -> int:
@@ -65,13 +65,6 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
     for launcher in started:
         launcher.process.kill()
         launcher.process.wait()
-
-
-def until(condition: Callable[[], object], within: float = 40.0) -> None:
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def gone(process: psutil.Process) -> bool:
@@ -127,11 +120,11 @@ def test_kill_9_of_the_launcher_leaves_no_child_and_the_next_start_works(launch:
     arguments = ("--port-base", "auto", "--services", "mongo,redis")
     launcher = launch(*arguments, "--", "sh", "-c", "echo command $$; exec sleep 600")
     launcher.says("command ")
-    until(lambda: launcher.output.partition("command ")[2].endswith("\n"))
+    wait_for(lambda: launcher.output.partition("command ")[2].endswith("\n"), "the command has said all")
     command = psutil.Process(int(launcher.output.partition("command ")[2]))
     children = [launcher.service("mongo"), launcher.service("redis"), command]
     launcher.process.kill()
-    until(lambda: all(gone(child) for child in children))
+    wait_for(lambda: all(gone(child) for child in children), "no child is left")
     assert launch(*arguments, "--", "true").ends() == 0
 
 

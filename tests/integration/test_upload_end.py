@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import pytest
 from aiohttp import FormData, web
@@ -14,6 +12,9 @@ from pymongo.errors import AutoReconnect, OperationFailure, ServerSelectionTimeo
 
 from app.domain.actions import Action
 from tests.support.bench import Bench
+from tests.support.files import CONTACTS
+from tests.support.forms import REQUIRED
+from tests.support.namespaces import storage_of
 from web.upload.handler import receive
 
 KEY = {"Idempotency-Key": "once"}
@@ -35,14 +36,14 @@ async def client(bench: Bench) -> AsyncIterator[TestClient[web.Request, web.Appl
 
 
 async def upload(client: TestClient[web.Request, web.Application]) -> tuple[int, dict[str, Any]]:
-    form = FormData({"actionType": "BULK_UPDATE", "entityType": "Contact"})
-    form.add_field("file", b"id,name,email,status\n1,Ada,ada@example.com,active\n", filename="upload.csv")
+    form = FormData(REQUIRED)
+    form.add_field("file", CONTACTS, filename="upload.csv")
     async with client.post("/", data=form, headers=KEY) as answer:
         return answer.status, await answer.json()
 
 
 def stored(bench: Bench) -> set[str]:
-    directory = Path(unquote(urlsplit(bench.settings.storage_uri).path))
+    directory = storage_of({"STORAGE_URI": bench.settings.storage_uri})
     return {path.parent.name for path in directory.rglob("*/*") if path.is_file()}
 
 

@@ -13,13 +13,12 @@ from aiohttp.test_utils import TestClient, TestServer
 from app.adapters.storage import LocalStorage, OutOfSpace
 from app.adapters.storage.identity import MARKER
 from tests.support.bench import Bench
+from tests.support.files import CONTACTS, HEADER, ROW
+from tests.support.forms import REQUIRED
 from web.errors.problem import ApiError
 from web.upload.handler import receive
 
 Client = TestClient[web.Request, web.Application]
-HEADER = b"id,name,email,status\n"
-ROW = b"1,Ada,ada@example.com,active\n"
-GOOD = HEADER + ROW
 
 
 @pytest.fixture
@@ -43,8 +42,8 @@ def limit(bench: Bench, **limits: int) -> None:
     bench.context = bench.platform_with(settings=bench.settings.model_copy(update=limits))
 
 
-async def upload(client: Client, content: Any = GOOD, account: str = "acme", **fields: str) -> tuple[int, str]:
-    form = FormData({"actionType": "BULK_UPDATE", "entityType": "Contact", **fields})
+async def upload(client: Client, content: Any = CONTACTS, account: str = "acme", **fields: str) -> tuple[int, str]:
+    form = FormData({**REQUIRED, **fields})
     form.add_field("file", content, filename="upload.csv")
     async with client.post("/", data=form, headers={"accountid": account}) as answer:
         return answer.status, (await answer.json()).get("code", "")
@@ -64,7 +63,7 @@ async def test_so_many_rows(bench: Bench, client: Client) -> None:
 async def test_rows_are_counted_again_with_a_late_delimiter(bench: Bench, client: Client) -> None:
     """With the delimiter that comes behind the file, quotes end elsewhere and so do rows."""
     limit(bench, max_rows=3)
-    form = FormData({"actionType": "BULK_UPDATE", "entityType": "Contact"})
+    form = FormData(REQUIRED)
     form.add_field("file", (HEADER + ROW * 3).replace(b",", b";"), filename="upload.csv")
     form.add_field("delimiter", ";")
     async with client.post("/", data=form) as answer:

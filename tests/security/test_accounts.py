@@ -16,14 +16,14 @@ import pytest
 
 from app.domain.access import Role
 from tests.support.assertions import error_of
+from tests.support.files import HEADER
+from tests.support.forms import REQUIRED
 from tests.support.issuer import token
 from tests.support.secured import Guarded
 from tests.support.waiting import wait_for
 from tests.support.workers import Worker
 from web.routes import ROUTES
 
-HEADER = b"id,name,email,status\n"
-FORM = {"actionType": "BULK_UPDATE", "entityType": "Contact"}
 UNKNOWN = "0" * 24
 
 
@@ -45,7 +45,7 @@ class House:
     def submit(self, account: str, rows: bytes, **fields: str) -> str:
         answer = self.worker.client.post(
             "/bulk-actions",
-            data={**FORM, **fields},
+            data={**REQUIRED, **fields},
             files={"file": ("upload.csv", HEADER + rows, "text/csv")},
             headers=self.headers(account),
         )

@@ -12,12 +12,12 @@ import httpx
 import pytest
 
 from tests.support.assertions import error_of
+from tests.support.files import HEADER
+from tests.support.forms import REQUIRED
 from tests.support.secured import Limited
 from tests.support.workers import Worker
 
-FORM = {"actionType": "BULK_UPDATE", "entityType": "Contact"}
 LATER = {"scheduledAt": "2100-01-01T00:00:00Z"}
-HEADER = b"id,name,email,status\n"
 FILE = HEADER + b"k1,Ada,ada@example.com,active\n"
 
 
@@ -30,7 +30,7 @@ def upload(
 ) -> httpx.Response:
     return httpx.post(
         f"http://127.0.0.1:{worker.port}/bulk-actions",
-        data={**FORM, **fields},
+        data={**REQUIRED, **fields},
         files={"file": (name, content, "text/csv")},
         headers=headers,
         timeout=60,
@@ -227,7 +227,7 @@ GOOD_KEYS: list[bytes] = [
 def body_of(content: bytes) -> bytes:
     parts = [
         b'--x\r\nContent-Disposition: form-data; name="' + name.encode() + b'"\r\n\r\n' + value.encode() + b"\r\n"
-        for name, value in FORM.items()
+        for name, value in REQUIRED.items()
     ]
     file = b'--x\r\nContent-Disposition: form-data; name="file"; filename="u.csv"\r\n\r\n' + content + b"\r\n"
     return b"".join(parts) + file + b"--x--\r\n"

@@ -20,13 +20,14 @@ import pytest
 from app.domain.access import Role
 from app.domain.api_keys import fingerprint, new_key
 from tests.support.assertions import error_of
+from tests.support.files import CONTACTS
+from tests.support.forms import REQUIRED
 from tests.support.issuer import AUDIENCE, ISSUER, SECRET, claims, encoded, forged, rsa_signer, token
 from tests.support.secured import KEY_CACHE, Guarded
 from tests.support.waiting import wait_for
 
 HS256 = {"alg": "HS256", "typ": "JWT"}
-GOOD = b"id,name,email,status\n1,Ada,ada@example.com,active\n"
-FORM = {"actionType": "BULK_UPDATE", "entityType": "Contact", "scheduledAt": "2100-01-01T00:00:00Z"}
+FORM = {**REQUIRED, "scheduledAt": "2100-01-01T00:00:00Z"}
 CHALLENGE = r'Bearer realm="bulk-operations"(, error="invalid_token")?, ApiKey realm="bulk-operations"'
 
 Headers = list[tuple[str, str | bytes]]
@@ -40,7 +41,7 @@ def ask(guarded: Guarded, headers: Headers, method: str = "GET", path: str = "/b
 def upload(guarded: Guarded, headers: Headers) -> httpx.Response:
     raw = [(name.encode(), value.encode() if isinstance(value, str) else value) for name, value in headers]
     return guarded.worker.client.post(
-        "/bulk-actions", data=FORM, files={"file": ("upload.csv", GOOD, "text/csv")}, headers=raw
+        "/bulk-actions", data=FORM, files={"file": ("upload.csv", CONTACTS, "text/csv")}, headers=raw
     )
 
 

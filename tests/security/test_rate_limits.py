@@ -15,12 +15,11 @@ import httpx
 import pytest
 
 from tests.support.assertions import error_of
+from tests.support.files import CONTACTS
+from tests.support.forms import REQUIRED
 from tests.support.secured import READS, TIERS, UPLOADS, WINDOW, Guarded, Limited
 from tests.support.waiting import wait_for
 from tests.support.workers import Worker
-
-FORM = {"actionType": "BULK_UPDATE", "entityType": "Contact"}
-FILE = b"id,name,email,status\nr1,Ada,ada@example.com,active\n"
 
 
 def account() -> dict[str, str]:
@@ -28,9 +27,9 @@ def account() -> dict[str, str]:
     return {"accountid": f"rate-{uuid.uuid4().hex[:12]}"}
 
 
-def upload(worker: Worker, headers: dict[str, str], content: bytes = FILE) -> httpx.Response:
+def upload(worker: Worker, headers: dict[str, str], content: bytes = CONTACTS) -> httpx.Response:
     files = {"file": ("upload.csv", content, "text/csv")}
-    return worker.client.post("/bulk-actions", data=FORM, files=files, headers=headers)
+    return worker.client.post("/bulk-actions", data=REQUIRED, files=files, headers=headers)
 
 
 def knock(worker: Worker, headers: dict[str, str]) -> httpx.Response:
@@ -208,7 +207,7 @@ def test_a_refused_upload_is_not_read(limited: Limited) -> None:
 def test_a_client_that_is_still_sending_gets_the_answer_and_no_reset(limited: Limited) -> None:
     headers = exhaust(limited)
     before = limited.stored()
-    refused(upload(limited.lenient, headers, FILE + b"r2,Bob,bob@example.com,active\n" * 500_000))
+    refused(upload(limited.lenient, headers, CONTACTS + b"r2,Bob,bob@example.com,active\n" * 500_000))
     assert limited.stored() == before
 
 

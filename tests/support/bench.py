@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from motor.motor_asyncio import AsyncIOMotorClient
 
+from agents.cleanup import clean_up
 from agents.processor import process
 from app.adapters.mongo import Store
 from app.adapters.redis.rate_limits import RateLimits
@@ -24,6 +25,7 @@ from app.services.completion import complete_if_done
 from app.services.dependencies import Dependencies
 from app.services.progress_reporter import Reporter
 from app.settings import Settings
+from tests.support.clocks import LONG_AGO
 from tests.support.factories import make_action
 from tests.support.fakes import RecordingTopics
 from tests.support.files import COLUMNS, contacts_csv
@@ -163,6 +165,12 @@ class Bench:
         await self.run(*job.chunks)
         assert (await complete_if_done(self.context, job.action_id, len(job.chunks))).progress.complete
         return job
+
+    async def clean_up(self, context: AppContext) -> None:
+        """One turn of the clean-up, at a time when everything is due."""
+        for collection, name in (("bulk_operations", "cleanupAt"), ("dead_letters", "lookAt")):
+            await self.database[collection].update_many({name: {"$exists": True}}, {"$set": {name: LONG_AGO}})
+        await clean_up(context)
 
     async def outcomes(self, job: Job) -> list[ChunkOutcome]:
         found = await self.store.ledger.outcomes(job.chunk_ids)

@@ -14,6 +14,7 @@ import httpx
 
 from app.domain.actions import ENDED
 from stack.addresses import free_port
+from tests.support.forms import REQUIRED
 from tests.support.waiting import wait_for
 
 
@@ -89,6 +90,10 @@ class Worker:
     def running(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
+    def wait_dead(self, timeout: float = 60.0) -> None:
+        """Wait until the worker has ended by itself, or by a fault that was built in."""
+        wait_for(lambda: not self.running, "the worker is dead", timeout=timeout)
+
     def kill(self) -> None:
         """SIGKILL; dead when it returns."""
         if self.process is not None:
@@ -117,7 +122,7 @@ class Worker:
     # What a client does
 
     def upload(self, file: Path | bytes, **fields: str) -> httpx.Response:
-        form = {"actionType": "BULK_UPDATE", "entityType": "Contact", **fields}
+        form = {**REQUIRED, **fields}
         if isinstance(file, bytes):
             return self.client.post("/bulk-actions", data=form, files={"file": ("upload.csv", file, "text/csv")})
         with file.open("rb") as stream:
@@ -164,6 +169,12 @@ class Worker:
             return wait_for(ended, f"action {action_id} ended", timeout=timeout)
         except AssertionError as error:
             raise AssertionError(f"{error}; it is {seen}\n{self.tail()}") from None
+
+    def dead_letters(self, **query: str) -> list[dict[str, Any]]:
+        """The newest dead letters, up to one hundred."""
+        answer = self.client.get("/dead-letters", params={"limit": "100", **query})
+        assert answer.status_code == 200, answer.text
+        return list(answer.json())
 
     def records(self, action_id: str, **query: str) -> list[dict[str, Any]]:
         """Every page of the row outcomes."""

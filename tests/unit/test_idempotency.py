@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.idempotency import check_key, request_digest, scoped
-
-FORM = {"actionType": "BULK_UPDATE", "entityType": "Contact"}
+from tests.support.forms import REQUIRED
 
 
 @pytest.mark.parametrize(
@@ -39,16 +38,16 @@ def test_no_two_accounts_have_the_same_stored_key() -> None:
 
 
 def test_the_order_of_the_fields_makes_no_other_request() -> None:
-    assert request_digest(FORM, "u.csv", "0") == request_digest(dict(reversed(FORM.items())), "u.csv", "0")
+    assert request_digest(REQUIRED, "u.csv", "0") == request_digest(dict(reversed(REQUIRED.items())), "u.csv", "0")
 
 
 def test_every_field_the_name_and_the_content_make_another_request() -> None:
     digests = {
-        request_digest(FORM, "u.csv", "0"),
-        request_digest({**FORM, "scheduledAt": "2030-01-01T00:00"}, "u.csv", "0"),
-        request_digest({**FORM, "entityType": "Lead"}, "u.csv", "0"),
-        request_digest(FORM, "v.csv", "0"),
-        request_digest(FORM, "u.csv", "1"),
+        request_digest(REQUIRED, "u.csv", "0"),
+        request_digest({**REQUIRED, "scheduledAt": "2030-01-01T00:00"}, "u.csv", "0"),
+        request_digest({**REQUIRED, "entityType": "Lead"}, "u.csv", "0"),
+        request_digest(REQUIRED, "v.csv", "0"),
+        request_digest(REQUIRED, "u.csv", "1"),
     }
     assert len(digests) == 5
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections import defaultdict
 
+import pytest
+
 from tests.support.paths import ROOT
 from tests.support.scheduler import scope_of
 
@@ -16,6 +18,7 @@ def test_a_file_stays_together_and_fault_tests_do_not() -> None:
     assert scope_of("tests/faults/test_a.py::test_b[1]") != scope_of("tests/faults/test_a.py::test_b[2]")
 
 
+@pytest.mark.slow
 def test_the_tests_of_a_file_run_in_one_process() -> None:
     """Asked of pytest itself, because how it spreads tests has changed between versions without a word."""
     files = ("tests/unit/test_routes.py", "tests/unit/test_entities.py", "tests/unit/test_outcomes.py")
