@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 
 from agents.faults import is_transient
 from app.context import AppContext
+from app.observability.dependencies import unavailable
 from app.services.cleanup import clean_up_action
-from app.services.dependencies import unavailable
 from app.services.replays import continue_replay
 
 log = logging.getLogger(__name__)

@@ -157,10 +157,9 @@ async def _with_retries(handle: Handler[M], message: M, context: AppContext) -> 
     """Handle a message; try again while what fails is expected to pass.
 
     While something is away that goes on for RETRY_INLINE_SECONDS: nothing else could be done either. While everything
-    answers,
-    the fault is this message's, and its place belongs to others.
+    answers, the fault is this message's, and its place belongs to others.
     """
-    dependencies, moment = context.dependencies, context.settings.retry_inline_seconds
+    dependencies, longest = context.dependencies, context.settings.retry_inline_seconds
     began = dependencies.now()
     while True:
         turn = dependencies.now()
@@ -168,7 +167,7 @@ async def _with_retries(handle: Handler[M], message: M, context: AppContext) -> 
             async for attempt in stamina.retry_context(
                 on=is_transient,
                 attempts=None,
-                timeout=min(moment, _WHILE_ALL_ANSWER),
+                timeout=min(longest, _WHILE_ALL_ANSWER),
                 wait_initial=0.1,
                 wait_max=0.5,
             ):
@@ -176,7 +175,7 @@ async def _with_retries(handle: Handler[M], message: M, context: AppContext) -> 
                     await handle(message, context)
             return
         except Exception as error:
-            if not is_transient(error) or dependencies.now() - began >= moment:
+            if not is_transient(error) or dependencies.now() - began >= longest:
                 raise
             if not means_away(error) and await dependencies.all_answered(turn):
                 raise

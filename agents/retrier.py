@@ -13,7 +13,7 @@ from typing import Any
 from agents.faults import PermanentFault
 from app.context import AppContext
 from app.kafka.retry_headers import RetryHeaders
-from app.services.dependencies import unavailable
+from app.observability.dependencies import unavailable
 
 #: How often a message that is due looks whether everything answers again, seconds.
 _LOOK = 1.0

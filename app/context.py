@@ -6,17 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self
 
+from app.adapters.authentication import Authenticator, open_authenticator
 from app.adapters.mongo import Store
+from app.adapters.progress_reporter import Reporter
 from app.adapters.redis.claims import Claims
 from app.adapters.redis.rate_limits import RateLimits
 from app.adapters.redis.snapshots import Snapshots
 from app.adapters.redis.store import RedisStore
 from app.adapters.storage import IdentifiedStorage, open_storage
+from app.domain.open_uploads import OpenUploads
 from app.kafka.topics import Topics
-from app.services.authentication import Authenticator, open_authenticator
-from app.services.dependencies import Dependencies
-from app.services.open_uploads import OpenUploads
-from app.services.progress_reporter import Reporter
+from app.observability.dependencies import Dependencies
 from app.settings import Settings
 from tables.progress import ProgressTable
 

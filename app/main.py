@@ -24,7 +24,7 @@ from agents.processor import process
 from agents.progress import count
 from agents.retrier import redeliver
 from app.context import AppContext
-from app.kafka.consumer import RepairedTransport
+from app.kafka.consumer import RepairedApp
 from app.kafka.messages import Chunk, ChunkResult, Feed
 from app.kafka.security import client_options
 from app.kafka.topics import Topics
@@ -35,24 +35,18 @@ from app.settings import Settings
 from tables.progress import ProgressTable
 from web import routes
 from web.middleware.chain import middlewares
-from web.server import ApiWeb
+from web.server import ServesApi
 
 log = logging.getLogger(__name__)
 
 
-class BulkApp(faust.App):  # type: ignore[misc]
-    """The Faust app with its platform, which is open from before the first service starts to after the last."""
+class BulkApp(ServesApi, RepairedApp):
+    """The Faust app with its context, which is open from before the first service starts to after the last."""
 
     context: AppContext
     channels: Topics
     progress_table: ProgressTable
     settings: Settings
-
-    def _new_transport(self) -> RepairedTransport:
-        return RepairedTransport(self.conf.broker_consumer, self)
-
-    def _new_web(self) -> ApiWeb:
-        return ApiWeb(self)
 
     async def on_first_start(self) -> None:
         """Make sure of the port and the directory, which Faust would only fail on with a traceback."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.services.authentication import ACCOUNT_HEADER, KEY_HEADER
+from app.adapters.authentication import ACCOUNT_HEADER, KEY_HEADER
 
 ACCOUNT = ACCOUNT_HEADER
 API_KEY = KEY_HEADER

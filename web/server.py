@@ -107,3 +107,10 @@ class ApiWeb(Web):  # type: ignore[misc]
         # Bound to its view, which the middlewares ask for the operation.
         bound: Handler = handler.__call__
         return bound
+
+
+class ServesApi:
+    """Makes a Faust app serve through :class:`ApiWeb`."""
+
+    def _new_web(self) -> ApiWeb:
+        return ApiWeb(self)

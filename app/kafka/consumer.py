@@ -40,6 +40,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+import faust
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 
@@ -195,3 +196,10 @@ class RepairedTransport(driver.Transport):  # type: ignore[misc]
     """The aiokafka transport with the repaired consumer."""
 
     Consumer = RepairedConsumer
+
+
+class RepairedApp(faust.App):  # type: ignore[misc]
+    """A Faust app that consumes through the repaired transport."""
+
+    def _new_transport(self) -> RepairedTransport:
+        return RepairedTransport(self.conf.broker_consumer, self)

@@ -47,7 +47,9 @@ async def recount(context: AppContext, action_id: str, chunk_count: int) -> Ledg
     return summary
 
 
-async def end(context: AppContext, action_id: str, status: Status, summary: LedgerSummary, **changes: Any) -> bool:
+async def end_action(
+    context: AppContext, action_id: str, status: Status, summary: LedgerSummary, **changes: Any
+) -> bool:
     """End an action with the counters of its ledger; False when it has ended already.
 
     It is durable before anything else is: from then on no row may claim. What its end leaves to do is done later
@@ -93,6 +95,6 @@ async def complete_if_done(context: AppContext, action_id: str, chunk_count: int
     To complete an action again changes nothing, except after a replayed chunk, whose new counts it takes over.
     """
     summary = await summarize_ledger(context, action_id, chunk_count)
-    if summary.progress.complete and not await end(context, action_id, Status.COMPLETED, summary):
+    if summary.progress.complete and not await end_action(context, action_id, Status.COMPLETED, summary):
         await context.store.actions.correct_counts(action_id, summary.progress.counts, summary.version)
     return summary

@@ -48,7 +48,7 @@ async def reserve_quota(context: AppContext, action: Action, insertion: Insertio
     actions = context.store.actions
     if not _any(limits):
         return _same(await _insert(context, action, insertion), action)
-    async with context.store.admissions.account_lock(action.account_id):
+    async with context.store.account_locks.account_lock(action.account_id):
         key = action.idempotency_key
         standing = None if key is None else await actions.find_by_idempotency_key(key)
         if standing is None:

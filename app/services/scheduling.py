@@ -11,8 +11,8 @@ from app.domain.progress import Progress
 from app.domain.stalls import StallReview, pause, review
 from app.kafka.messages import ChunkResult, Feed, chunk_id
 from app.kafka.topics import SEND_TIMEOUT
-from app.services.completion import complete_if_done, end
-from app.services.dependencies import unavailable
+from app.observability.dependencies import unavailable
+from app.services.completion import complete_if_done, end_action
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ async def _review(context: AppContext, action: Action) -> None:
             f"No progress in {settings.action_max_stalls} attempts: "
             f"{action.chunk_count - done} of {action.chunk_count} chunks have no result."
         )
-        await end(context, action.id, Status.FAILED, summary, error=reason)
+        await end_action(context, action.id, Status.FAILED, summary, error=reason)
         await results.send(recount)
         return
     if found.send:

@@ -24,7 +24,7 @@ from pydantic_settings import (
 )
 
 from app.domain.account_limits import AccountLimits, limits_of, parse_tiers
-from app.kafka import security as kafka_security
+from app.settings import kafka_security
 from app.settings.names import mistyped, unknown_names
 from app.settings.secret_files import SecretFileError, SecretFiles
 

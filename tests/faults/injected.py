@@ -24,6 +24,7 @@ from app.adapters.mongo.dead_letters import DeadLetters
 from app.adapters.mongo.ledger import Ledger
 from app.adapters.mongo.records import Records
 from app.adapters.storage import local
+from app.kafka import consumer
 from app.kafka.messages import Chunk
 from app.kafka.topics import Channel
 from app.settings import get_settings
@@ -148,7 +149,7 @@ def slow_writes(seconds: float) -> None:
 
 def no_repair() -> None:
     """Consume as Faust comes, without the repair of its delivery."""
-    main.RepairedTransport = driver.Transport  # type: ignore[misc]
+    consumer.RepairedTransport = driver.Transport  # type: ignore[misc]
 
 
 def hold_recovery(gate: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.adapters.mongo.admissions import Admissions
+from app.adapters.mongo.account_locks import AccountLocks
 from app.context import AppContext
 from app.domain.account_limits import StorageFull, TooManyActive
 from app.domain.actions import Action, Status
@@ -95,19 +95,19 @@ async def test_an_account_without_limits_waits_for_nobody(bench: Bench) -> None:
 
 
 async def test_the_turn_of_one_account_does_not_hold_up_another(bench: Bench) -> None:
-    turns = bench.store.admissions
+    turns = bench.store.account_locks
     async with turns.account_lock("a"):
         await asyncio.wait_for(_have(turns, "b"), 2)
 
 
-async def _have(turns: Admissions, account: str) -> float:
+async def _have(turns: AccountLocks, account: str) -> float:
     began = time.monotonic()
     async with turns.account_lock(account):
         return time.monotonic() - began
 
 
 async def test_the_turn_of_a_dead_worker_is_taken_once_it_must_be_over(bench: Bench) -> None:
-    turns = Admissions(bench.database["admissions"], dead_after=0.5)
+    turns = AccountLocks(bench.database["admissions"], dead_after=0.5)
     await bench.database["admissions"].insert_one({"_id": ACCOUNT, "holder": "a worker that was killed"})
     waits = await asyncio.gather(*(_have(turns, ACCOUNT) for _ in range(5)))
     assert min(waits) >= 0.5
@@ -125,7 +125,7 @@ async def test_a_turn_is_given_back_whatever_happens_in_it(bench: Bench) -> None
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await _have(bench.store.admissions, ACCOUNT) < 2
+    assert await _have(bench.store.account_locks, ACCOUNT) < 2
 
 
 # Idempotency keys

@@ -12,12 +12,12 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from app.adapters.authentication import ApiKeyCache
 from app.adapters.mongo import Store
 from app.cli.commands import cli
 from app.domain.access import Role
 from app.domain.api_keys import ApiKey, KeyState, fingerprint, is_key, new_key
 from app.domain.faults import Conflict
-from app.services.authentication import ApiKeyCache
 from app.settings import Settings
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -13,7 +13,7 @@ from app.domain.actions import Action, Status
 from app.domain.outcomes import Counts
 from app.domain.progress import Progress
 from app.kafka.messages import ChunkResult
-from app.services.completion import complete_if_done, end, recount, summarize_ledger
+from app.services.completion import complete_if_done, end_action, recount, summarize_ledger
 from app.services.scheduling import review_stalled
 from app.services.verification import verify
 from tests.integration.test_dispatcher import action_of, chunks_sent, feeds_sent
@@ -138,7 +138,7 @@ async def test_older_counters_change_nothing(bench: Bench, context: AppContext) 
     await bench.run(job.chunks[0])
     old = await summarize_ledger(context, job.action_id, 3)
     await bench.run(job.chunks[1])
-    await end(context, job.action_id, Status.FAILED, await summarize_ledger(context, job.action_id, 3))
+    await end_action(context, job.action_id, Status.FAILED, await summarize_ledger(context, job.action_id, 3))
     await bench.run(job.chunks[2])
     await recount(context, job.action_id, 3)
     newest = await action_of(bench, job)
@@ -149,7 +149,7 @@ async def test_older_counters_change_nothing(bench: Bench, context: AppContext) 
 async def test_recounts_at_once_agree_with_the_ledger(bench: Bench, context: AppContext) -> None:
     """Many recounts, while chunks of a failed action come late."""
     job = await bench.submit(*[f"{n},N,{n}@x.example,active" for n in range(40)], chunk_rows=2)
-    await end(context, job.action_id, Status.FAILED, await summarize_ledger(context, job.action_id, 20))
+    await end_action(context, job.action_id, Status.FAILED, await summarize_ledger(context, job.action_id, 20))
     await bench.claims.reopen(job.action_id)
     await bench.redis.delete(f"dedupe:{job.action_id}")
 
@@ -169,7 +169,7 @@ async def failed_in_hand(bench: Bench, context: AppContext, table: MemoryProgres
     await bench.run(job.chunks[0])
     fold = await summarize_ledger(context, job.action_id, 3)
     table.set(job.action_id, fold.progress)
-    assert await end(context, job.action_id, Status.FAILED, fold)
+    assert await end_action(context, job.action_id, Status.FAILED, fold)
     await bench.claims.reopen(job.action_id)
     await bench.run(job.chunks[1])
     return job

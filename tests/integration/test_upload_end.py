@@ -98,7 +98,7 @@ async def test_the_end_of_a_turn_takes_no_file_away(
         raise ServerSelectionTimeoutError("no server")
 
     with monkeypatch.context() as patch:
-        patch.setattr(limited.store.admissions, "_collection", Failing(limited.database["admissions"], away))
+        patch.setattr(limited.store.account_locks, "_collection", Failing(limited.database["admissions"], away))
         status, made = await upload(client)
     assert (status, made["replayed"]) == (201, False)
     assert stored(limited) == {made["id"]}

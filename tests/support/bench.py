@@ -11,7 +11,9 @@ from motor.motor_asyncio import AsyncIOMotorClient
 
 from agents.cleanup import clean_up
 from agents.processor import process
+from app.adapters.authentication import AnonymousAuthenticator
 from app.adapters.mongo import Store
+from app.adapters.progress_reporter import Reporter
 from app.adapters.redis.rate_limits import RateLimits
 from app.adapters.redis.store import RedisStore
 from app.adapters.storage import open_storage
@@ -20,10 +22,8 @@ from app.domain.actions import Action, Status, new_action_id
 from app.domain.csv.spans import SpanScanner
 from app.domain.outcomes import ChunkOutcome, Counts
 from app.kafka.messages import ByteRange, Chunk, Source, chunk_id
-from app.services.authentication import AnonymousAuthenticator
+from app.observability.dependencies import Dependencies
 from app.services.completion import complete_if_done
-from app.services.dependencies import Dependencies
-from app.services.progress_reporter import Reporter
 from app.settings import Settings
 from tests.support.clocks import LONG_AGO
 from tests.support.factories import make_action

@@ -9,10 +9,10 @@ import pytest
 from multidict import CIMultiDict
 from pydantic import SecretStr
 
+from app.adapters.authentication import AnonymousAuthenticator, ApiKeyCache, Credentials, open_authenticator
 from app.adapters.identity import TokenVerifier
 from app.domain.access import InvalidToken, MissingCredential, Principal, Role, Unauthenticated
 from app.domain.api_keys import new_key
-from app.services.authentication import AnonymousAuthenticator, ApiKeyCache, Credentials, open_authenticator
 from app.settings import Settings
 from tests.support.issuer import AUDIENCE, ISSUER, SECRET, token
 from tests.support.requests import request_to

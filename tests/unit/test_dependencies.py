@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from app.services import dependencies
-from app.services.dependencies import Dependencies, unavailable
+from app.observability import dependencies
+from app.observability.dependencies import Dependencies, unavailable
 from tests.support.clocks import ManualClock
 
 

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from app.services.dependencies import Dependencies
+from app.observability.dependencies import Dependencies
 from web.views.health import ReadyView
 
 

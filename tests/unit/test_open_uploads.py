@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from app.services.open_uploads import OpenUploads, TooManyOpen
+from app.domain.open_uploads import OpenUploads, TooManyOpen
 
 
 def test_an_account_has_its_places() -> None:

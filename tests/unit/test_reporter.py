@@ -6,11 +6,11 @@ from typing import Any, cast
 
 import pytest
 
+from app.adapters import progress_reporter as reporter
+from app.adapters.progress_reporter import Reporter
 from app.domain.live_counters import LiveCounters
 from app.domain.outcomes import Counts
 from app.domain.speed import Rate
-from app.services import progress_reporter as reporter
-from app.services.progress_reporter import Reporter
 
 
 class Sink:

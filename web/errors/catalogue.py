@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from app.adapters.authentication import INVALID_KEY, what_to_send
 from app.domain.access import Role, check_account
 from app.domain.account_limits import StorageFull, TooManyActive
 from app.domain.actions import Status
@@ -24,7 +25,6 @@ from app.domain.faults import Dependency
 from app.domain.idempotency import check_key
 from app.domain.nearest import suggestion
 from app.domain.schedules import check_schedule, parse_schedule
-from app.services.authentication import INVALID_KEY, what_to_send
 from web import headers
 from web.errors.problem import Problem
 from web.openapi.models import Away, TooManyRequests

@@ -14,8 +14,8 @@ from app.adapters.storage import OutOfSpace
 from app.context import AppContext
 from app.domain.account_limits import StorageFull, TooManyActive
 from app.domain.idempotency import KeyReused, check_key, scoped
+from app.domain.open_uploads import TooManyOpen
 from app.observability.metrics import ACCOUNT_LIMITED
-from app.services.open_uploads import TooManyOpen
 from app.services.quotas import check_room
 from web import headers
 from web.errors.catalogue import (

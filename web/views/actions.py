@@ -18,7 +18,7 @@ from app.domain.printable import as_utf8
 from app.domain.speed import Rate
 from app.domain.timestamps import iso_utc
 from app.observability.logs import event
-from app.services.progress_reporter import with_live_counters
+from app.services.live_progress import with_live_counters
 from web import headers as names
 from web.conditional import CONDITIONAL, UNCHANGED, conditional_json
 from web.errors.catalogue import (

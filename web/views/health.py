@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from app.services.dependencies import unavailable
+from app.observability.dependencies import unavailable
 from web.openapi.models import Health, Readiness
 from web.openapi.operations import OPEN, Answer, operation
 from web.views.base import ApiView, json_response

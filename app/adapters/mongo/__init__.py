@@ -13,8 +13,8 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import ReadPreference
 from pymongo.read_concern import ReadConcern
 
+from app.adapters.mongo.account_locks import AccountLocks
 from app.adapters.mongo.actions import Actions
-from app.adapters.mongo.admissions import Admissions
 from app.adapters.mongo.api_keys import ApiKeys
 from app.adapters.mongo.dead_letters import DeadLetters
 from app.adapters.mongo.faults import MONGO
@@ -23,7 +23,7 @@ from app.adapters.mongo.records import Records
 from app.adapters.mongo.storage_register import StorageRegister
 from app.adapters.mongo.writes import insert_or_replace
 
-__all__ = ["Actions", "Admissions", "ApiKeys", "DeadLetters", "Ledger", "Records", "StorageRegister", "Store"]
+__all__ = ["AccountLocks", "Actions", "ApiKeys", "DeadLetters", "Ledger", "Records", "StorageRegister", "Store"]
 
 #: Seconds to wait for an answer, where nothing else depends on it.
 OPERATION_TIMEOUT = 16.0
@@ -57,7 +57,7 @@ class Store:
         )
         self._database = database
         self.actions = Actions(database["bulk_operations"])
-        self.admissions = Admissions(database["admissions"])
+        self.account_locks = AccountLocks(database["admissions"])
         self.ledger = Ledger(database["chunk_outcomes"], database["chunk_openings"])
         self.records = Records(database, max_time=operation_timeout * _SERVER_SHARE)
         self.dead_letters = DeadLetters(database["dead_letters"])

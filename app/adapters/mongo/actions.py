@@ -168,9 +168,9 @@ class Actions:
             {"$set": {**counts.to_document(), "updatedAt": now, "progressAt": now}},
         )
 
-    async def any_progress_since(self, moment: datetime) -> bool:
-        """Tell whether any action has had new results, or has ended, since a moment."""
-        return await self._collection.find_one({"progressAt": {"$gte": moment}}, {"_id": 1}) is not None
+    async def any_progress_since(self, timestamp: datetime) -> bool:
+        """Tell whether any action has had new results, or has ended, since a time."""
+        return await self._collection.find_one({"progressAt": {"$gte": timestamp}}, {"_id": 1}) is not None
 
     async def correct_counts(self, action_id: str, counts: Counts, version: int) -> None:
         """Write the counters of an action that has ended, after a dead chunk was replayed or one came late.

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import replace
 
 from app.adapters.mongo import Actions
 from app.adapters.redis.snapshots import Snapshots
-from app.domain.actions import Action, Status
 from app.domain.live_counters import LiveCounters
 from app.domain.outcomes import Counts
 from app.domain.speed import Rate, Speed
@@ -86,15 +84,3 @@ class Reporter:
         if len(self._written) > _REMEMBERED:
             # An action that another worker counts now is never forgotten by its end.
             del self._written[next(iter(self._written))]
-
-
-async def with_live_counters(snapshots: Snapshots, action: Action) -> tuple[Action, Rate | None]:
-    """Return an action with the live counters where those are ahead of its document, and how fast it is if known."""
-    if action.ended or action.status == Status.SCHEDULED:
-        return action, None
-    live = await snapshots.get(action.id)
-    if live is None:
-        return action, None
-    if live.counts.processed > action.counts.processed:
-        action = replace(action, counts=live.counts)
-    return action, live.rate

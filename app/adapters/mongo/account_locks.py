@@ -1,7 +1,7 @@
-"""Turns: while one upload of an account is counted and stored, no other is, on no worker.
+"""Locks of accounts: while one upload of an account is counted and stored, no other is, on no worker.
 
-A turn is a document under the account's id, there as long as somebody has the turn. What a killed worker left is taken
-away by whoever has seen it unchanged for longer than a turn can last; that needs no common clock.
+A lock is a document under the account's id, there as long as somebody holds it. What a killed worker left is taken
+away by whoever has seen it unchanged for longer than a lock can be held; that needs no common clock.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from app.adapters.mongo.faults import MONGO
 
 log = logging.getLogger(__name__)
 
-#: Longest turn, and after how long without a change it is another's who must be dead, seconds.
-TURN, DEAD_AFTER = 3.0, 6.0
-#: Longest wait for a turn, seconds.
-_PATIENCE = 20.0
+#: Longest that a lock is held, and after how long without a change its holder must be dead, seconds.
+HELD_AT_MOST, DEAD_AFTER = 3.0, 6.0
+#: Longest wait for a lock, seconds.
+_TIMEOUT = 20.0
 
 
-class Admissions:
-    """The collection of turns; read and written by ``_id`` alone, but to take one away from a dead worker."""
+class AccountLocks:
+    """The collection of locks; read and written by ``_id`` alone, but to take one away from a dead worker."""
 
     def __init__(self, collection: Any, *, dead_after: float = DEAD_AFTER) -> None:
         self._collection = collection
@@ -36,30 +36,30 @@ class Admissions:
 
     @contextlib.asynccontextmanager
     async def account_lock(self, account_id: str) -> AsyncIterator[None]:
-        """Wait until nobody else has the account's turn, and have it; for TURN seconds at most.
+        """Wait for the lock of an account, and hold it; for HELD_AT_MOST seconds at most.
 
         Raises:
-            TimeoutError: there was no turn within 20 seconds, or it took too long.
+            TimeoutError: there was no lock within 20 seconds, or it was held too long.
             PassingFault: the database is away.
         """
         holder = uuid4().hex
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_TIMEOUT):
                 with MONGO.faults():
-                    await self._take(account_id, holder)
-            async with asyncio.timeout(TURN):
+                    await self._acquire(account_id, holder)
+            async with asyncio.timeout(HELD_AT_MOST):
                 yield
         finally:
-            await asyncio.shield(self._give_back(account_id, holder))
+            await asyncio.shield(self._release(account_id, holder))
 
-    async def _give_back(self, account_id: str, holder: str) -> None:
+    async def _release(self, account_id: str, holder: str) -> None:
         try:
             await self._collection.delete_one({"_id": account_id, "holder": holder})
         except PyMongoError as error:
-            # What was done in the turn is done. Whoever comes next takes the turn away, as from a dead worker.
-            log.warning("the turn of the account %s could not be given back: %r", account_id, error)
+            # What was done under the lock is done. Whoever comes next takes it away, as from a dead worker.
+            log.warning("the lock of the account %s could not be released: %r", account_id, error)
 
-    async def _take(self, account_id: str, holder: str) -> None:
+    async def _acquire(self, account_id: str, holder: str) -> None:
         seen, since = "", 0.0
         while True:
             try:
