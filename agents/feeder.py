@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from agents.faults import PermanentFault
 from app.context import AppContext
@@ -23,9 +22,7 @@ async def feed(message: Feed, context: AppContext) -> None:
     if action is None:
         raise PermanentFault(f"no action {action_id}")
     if action.status == Status.QUEUED:
-        moved = await context.store.actions.transition(
-            action_id, Status.PROCESSING, startedAt=datetime.now(UTC), announcement=message.announcement
-        )
+        moved = await context.store.actions.start(action_id, message.announcement)
         if moved:
             log.info(event("action started", action=action_id, account=moved.account_id, rows=moved.total_count))
         action = moved or await context.store.actions.get(action_id) or action

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from app.domain.actions import Action
+from app.domain.actions import Action, initial_status
 from app.domain.dead_letters import DeadLetter
 from app.domain.outcomes import RowOutcome
 from app.domain.speed import Rate
@@ -68,7 +68,7 @@ def accepted_to_response(action: Action) -> dict[str, Any]:
     when = "queued for processing" if scheduled is None else f"scheduled for {scheduled}"
     return {
         "actionId": action.id,
-        "status": action.initial_status,
+        "status": initial_status(action.scheduled_at),
         "message": f"Success! Your bulk action has been {when}.",
         "totalCount": action.total_count,
         "scheduledAt": scheduled,

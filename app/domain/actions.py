@@ -58,6 +58,11 @@ def is_action_id(text: str) -> bool:
     return _ACTION_ID.fullmatch(text) is not None
 
 
+def initial_status(scheduled_at: datetime | None) -> Status:
+    """Return the status in which an action is made."""
+    return Status.QUEUED if scheduled_at is None else Status.SCHEDULED
+
+
 def new_action_id() -> str:
     """Return an id that nobody else has; ids of later seconds are greater."""
     return f"{int(time.time()):08x}{secrets.token_hex(8)}"
@@ -180,11 +185,6 @@ class Action:
     def ended(self) -> bool:
         """Whether nothing follows its status."""
         return self.status in ENDED
-
-    @property
-    def initial_status(self) -> Status:
-        """The status in which it was made."""
-        return Status.QUEUED if self.scheduled_at is None else Status.SCHEDULED
 
     @property
     def aborted(self) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from app.context import AppContext
 from app.domain.actions import Action, Status
@@ -48,7 +47,7 @@ async def recount(context: AppContext, action_id: str, chunk_count: int) -> Ledg
 
 
 async def end_action(
-    context: AppContext, action_id: str, status: Status, summary: LedgerSummary, **changes: Any
+    context: AppContext, action_id: str, status: Status, summary: LedgerSummary, *, error: str | None = None
 ) -> bool:
     """End an action with the counters of its ledger; False when it has ended already.
 
@@ -57,13 +56,13 @@ async def end_action(
     """
     context.reporter.forget(action_id)
     release = timedelta(seconds=context.settings.claims_release_after)
-    moved = await context.store.actions.transition(
+    moved = await context.store.actions.end(
         action_id,
         status,
-        **summary.progress.counts.to_document(),
-        countsVersion=summary.version,
-        cleanupAt=datetime.now(UTC) + release,
-        **changes,
+        summary.progress.counts,
+        summary.version,
+        cleanup_at=datetime.now(UTC) + release,
+        error=error,
     )
     if moved is not None:
         log.log(logging.INFO if status == Status.COMPLETED else logging.ERROR, _ended(moved))

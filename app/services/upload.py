@@ -17,7 +17,7 @@ from typing import NamedTuple
 from app.adapters.storage import StorageWriter
 from app.context import AppContext
 from app.domain import upload_keys
-from app.domain.actions import Action, Status, StoredFile, new_action_id
+from app.domain.actions import Action, StoredFile, initial_status, new_action_id
 from app.domain.csv.spans import Scan
 from app.domain.entities import Columns, Entity
 from app.observability.metrics import REPLAYS
@@ -120,7 +120,7 @@ class Upload:
             account_id=self._account_id,
             action_type=order.action_type,
             entity_type=order.entity.name,
-            status=Status.QUEUED if order.scheduled_at is None else Status.SCHEDULED,
+            status=initial_status(order.scheduled_at),
             created_at=now,
             updated_at=now,
             scheduled_at=order.scheduled_at,

@@ -154,6 +154,26 @@ class Actions:
         )
         return _action(moved)
 
+    async def start(self, action_id: str, announcement: str | None) -> Action | None:
+        """Begin a queued action, in answer to an announcement; returns as :meth:`transition`."""
+        return await self.transition(
+            action_id, Status.PROCESSING, startedAt=datetime.now(UTC), announcement=announcement
+        )
+
+    async def end(
+        self,
+        action_id: str,
+        status: Status,
+        counts: Counts,
+        version: int,
+        *,
+        cleanup_at: datetime,
+        error: str | None = None,
+    ) -> Action | None:
+        """End an action with counters of a version, and ask for its clean-up; returns as :meth:`transition`."""
+        changes = {**counts.to_document(), "countsVersion": version, "cleanupAt": cleanup_at}
+        return await self.transition(action_id, status, **changes, **({} if error is None else {"error": error}))
+
     async def stored_counters(self, action_id: str) -> dict[str, int]:
         """Return the counters of an action by their names, each as it is stored."""
         names = dict.fromkeys(Counts().to_document(), 1)
@@ -191,9 +211,10 @@ class Actions:
         found = await self._find({"cleanupAt": {"$lte": now}}, limit)
         return [action for action in found if await self._claim_cleanup(action, now + lease)]
 
-    async def schedule_cleanup(self, action_id: str, at: datetime, **changes: Any) -> None:
-        """Ask for a clean-up at a time."""
-        await self._collection.update_one({"_id": action_id}, {"$set": {"cleanupAt": at, **changes}})
+    async def schedule_cleanup(self, action_id: str, at: datetime, *, recounted: bool = False) -> None:
+        """Ask for a clean-up at a time; ``recounted``: the counters were recounted after the end."""
+        changes = {"cleanupAt": at, "recounted": True} if recounted else {"cleanupAt": at}
+        await self._collection.update_one({"_id": action_id}, {"$set": changes})
 
     async def finish_cleanup(self, action_id: str) -> None:
         """Note that nothing is left to be cleaned up."""
@@ -238,9 +259,9 @@ class Actions:
         An action is claimed by moving its ``updatedAt``, so that it counts as changed.
         """
         found = await self._find({"status": status, "updatedAt": {"$lte": since}}, limit)
-        return [action for action in found if await self._touch(action)]
+        return [action for action in found if await self._claim(action)]
 
-    async def _touch(self, action: Action) -> bool:
+    async def _claim(self, action: Action) -> bool:
         result = await self._collection.update_one(
             {"_id": action.id, "updatedAt": action.updated_at}, {"$set": {"updatedAt": datetime.now(UTC)}}
         )
