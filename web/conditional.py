@@ -39,7 +39,7 @@ def tag_of(body: bytes) -> str:
 
 
 def is_known(request: web.Request, tag: str) -> bool:
-    """Tell whether the client says that it has what the tag stands for."""
+    """Return whether the client has what the tag stands for."""
     return any(known.value in (tag, "*") for known in request.if_none_match or ())
 
 

@@ -95,7 +95,7 @@ class ApiRunner(web.AppRunner):
 class ApiWeb(Web):  # type: ignore[misc]
     """Faust's web server, with headers and errors of our own on every answer, whose handlers say which view's they are.
 
-    Faust wraps a view into a function, behind which nobody sees it (``_wrap_into_asyncdef`` is not public).
+    Faust wraps a view into a function that hides it (``_wrap_into_asyncdef`` is not public).
     """
 
     def __init__(self, app: Any, **options: Any) -> None:

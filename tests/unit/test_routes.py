@@ -10,8 +10,9 @@ from app.domain.access import Role
 from app.settings import Settings
 from tests.support.paths import ROOT
 from tests.support.requests import request_to
+from web.requested import needed_role
 from web.routes import ROUTES, Route
-from web.views.base import ApiView, needed_role
+from web.views.base import ApiView
 from web.views.health import HealthView
 from web.views.metrics import MetricsView
 

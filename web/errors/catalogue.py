@@ -58,7 +58,7 @@ UNKNOWN_PARAMETER = Problem(
     {"name": "sort", "suggestion": suggestion("sort", ["limit", "status", "cursor"])},
 )
 
-#: What needs a service that is away may be tried again so many seconds later.
+#: Seconds after which a request that needs an unavailable service may be sent again.
 _LATER = {"Retry-After": "5"}
 
 DEPENDENCY_AWAY = Problem(
@@ -70,7 +70,7 @@ DEPENDENCY_AWAY = Problem(
     extra={"dependency": "dependency"},
     body=Away,
 )
-#: Nobody knows which of them.
+#: Which dependency it was is not known.
 TIMED_OUT = DEPENDENCY_AWAY.worded(_UNEXPECTED)
 
 # Who may

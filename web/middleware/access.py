@@ -1,4 +1,4 @@
-"""Who may pass: the credential of a request, and the role that its operation needs."""
+"""Access control: the credential of a request, and the role that its operation needs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from web.errors.catalogue import (
 )
 from web.errors.problem import ApiError
 from web.request_state import PRINCIPAL, REQUEST_ID
-from web.views.base import is_served, needed_role
+from web.requested import is_served, needed_role
 
 log = logging.getLogger(__name__)
 

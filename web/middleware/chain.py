@@ -31,6 +31,6 @@ def middlewares(context: Callable[[], AppContext]) -> list[Middleware]:
         origin_control(context),
         access_control(context),
         rate_limits(context),
-        # Tells what an operation takes, so it stands behind access control.
+        # Its answer shows which parameters an operation has, so it stands behind access control.
         no_parameters,
     ]

@@ -34,9 +34,9 @@ async def errors_to_json(request: web.Request, handler: Handler) -> web.StreamRe
 
 
 def _of_fault(request: web.Request, error: Exception) -> ApiError:
-    """Return what a client is told of a fault that is not the request's; the log says more."""
+    """Return the error for a fault that is not the request's; the log has the details."""
     if (dependency := dependency_of(error)) is not None:
-        log.warning("request %s: the %s is away: %r", request[REQUEST_ID], dependency, error)
+        log.warning("request %s: the %s is unavailable: %r", request[REQUEST_ID], dependency, error)
         return DEPENDENCY_AWAY(dependency=dependency)
     if isinstance(error, TimeoutError):
         log.warning("request %s: timed out: %r", request[REQUEST_ID], error)
@@ -46,7 +46,7 @@ def _of_fault(request: web.Request, error: Exception) -> ApiError:
 
 
 def of_http(error: web.HTTPException) -> ApiError:
-    """Return what aiohttp says about a request (no such path, no such method, ...) in the form of all errors."""
+    """Return an error of aiohttp (no such path, no such method, ...) in the form of all errors."""
     code = error.reason.upper().replace(" ", "_")
     made = Problem(error.status, code, "{reason}")(reason=error.reason)
     if "Allow" in error.headers:

@@ -1,8 +1,8 @@
-"""From where a request comes: what a browser sends for the page of somebody else is refused.
+"""The origin of a request: what a browser sends for a page of another site is refused.
 
 A worker that is open to its machine or network trusts whoever reaches it, and every browser there does, whatever page
 it shows. Such a page can have forms posted to any address, and can read what is answered to a name of its own that it
-lets point to that address (DNS rebinding). Browsers say where a request comes from; no page can change what they say.
+lets point to that address (DNS rebinding). Browsers send the origin of a request in headers that no page can change.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from app.context import AppContext
 from app.settings import Settings
 from web.errors.catalogue import CROSS_SITE, UNKNOWN_HOST
 from web.request_state import REQUEST_ID
-from web.views.base import declared_role, is_served
+from web.requested import declared_role, is_served
 
 log = logging.getLogger(__name__)
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-#: What a browser says of a request that its user or a page of this very server has made.
+#: ``Sec-Fetch-Site`` of a request that the user or a page of this very server has made.
 _OWN = frozenset({"same-origin", "none"})
 
 
@@ -35,7 +35,7 @@ def origin_control(context: Callable[[], AppContext]) -> Middleware:
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not is_served(request):
             return await handler(request)
-        # What is open to everybody tells nothing that is worth it, and is asked for by names that nobody lists.
+        # What is open to everybody has nothing to protect, and is requested by names that nobody lists.
         if declared_role(request) is not None and not host_is_known(request.headers.get("Host"), context().settings):
             log.info("request %s: refused: unknown host", request[REQUEST_ID])
             raise UNKNOWN_HOST()
@@ -48,7 +48,7 @@ def origin_control(context: Callable[[], AppContext]) -> Middleware:
 
 
 def host_is_known(host: str | None, settings: Settings) -> bool:
-    """Tell whether a request may call this server by the name in its header ``Host``.
+    """Return whether a request may call this server by the name in its header ``Host``.
 
     An address always may, because a page cannot have one of its own point somewhere else; this machine's own names may,
     and those of the settings. Where a credential is asked for, which no browser adds by itself, and the settings name
@@ -77,7 +77,7 @@ def _is_host(text: str) -> bool:
 def _is_cross_site(request: web.Request) -> bool:
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
-        # Another port of this machine is the same site, and a server of somebody else.
+        # Another port of this machine is the same site, and another server.
         return site not in _OWN
     origin = request.headers.get("Origin")
     # Older browsers. Other clients send neither, unless they want to.

@@ -1,4 +1,4 @@
-"""A query where none is read is a mistake that nobody would notice."""
+"""Query parameters where none are read: most likely a mistake, which would go unnoticed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from web.inputs import NoParameters
-from web.views.base import requested_operation
+from web.requested import requested_operation
 
 
 @web.middleware

@@ -1,4 +1,4 @@
-"""How much may pass: the middleware behind access control, which counts the requests of each account."""
+"""Rate limits: the requests of each account are counted behind access control."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from web import headers
 from web.errors.catalogue import COUNTED, RATE_LIMITS_UNAVAILABLE
 from web.errors.catalogue import RATE_LIMITED as TOO_MANY_REQUESTS
 from web.request_state import PRINCIPAL, RATE_LIMIT_HEADERS
-from web.views.base import requested_operation
+from web.requested import requested_operation
 
 
 @web.middleware
 async def rate_limit_headers(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Say in every answer to a counted request, be it an error, what is left."""
+    """Add what is left of the limit to every answer to a counted request, errors included."""
     response = await handler(request)
     if not response.prepared:
         response.headers.update(request.get(RATE_LIMIT_HEADERS, {}))
@@ -72,7 +72,7 @@ def _kind(request: web.Request) -> str:
 
 
 def _is_anonymous(request: web.Request, auth_mode: str) -> bool:
-    """Tell whether the request speaks for no account in particular."""
+    """Return whether the request names no account."""
     return auth_mode == "none" and headers.ACCOUNT not in request.headers
 
 

@@ -17,7 +17,7 @@ _USABLE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 @web.middleware
 async def request_ids(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give the request an id, the client's own if it sent a usable one, and say it in the answer."""
+    """Give the request an id, the client's own if it sent a usable one, and return it in a header."""
     sent = request.headers.get(headers.REQUEST_ID, "")
     request[REQUEST_ID] = sent if _USABLE.fullmatch(sent) else new_id()
     response = await handler(request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-#: What a browser may do with an answer: nothing but show it to who asked for it. A view may say otherwise.
+#: What a browser may do with an answer: nothing but show it to its user. A view may set another value.
 PROTECTIVE = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -18,7 +18,7 @@ SERVER = "bulk-operations"
 
 
 def protect(response: web.StreamResponse) -> None:
-    """Add the headers that the response does not have of its own. (HSTS is the affair of the end of TLS.)"""
+    """Add the headers that the response does not have of its own. (HSTS is set where TLS ends.)"""
     for name, value in PROTECTIVE.items():
         response.headers.setdefault(name, value)
     response.headers["Server"] = SERVER

@@ -1,4 +1,4 @@
-"""The form of an upload while it arrives: its fields, its file, and what is wrong with either, in whatever order."""
+"""Reading the form of an upload: its fields, its file, and what is wrong with either, in whatever order they come."""
 
 from __future__ import annotations
 

@@ -33,14 +33,14 @@ class UploadSink:
         self._limit = settings.max_upload_bytes
         self._scanner = scanner_of(settings, delimiter)
         self._pending = bytearray()
-        self._arrived = 0
+        self._received = 0
         self._declared_gzip = declared_gzip
         self._max_ratio = settings.max_gzip_ratio
         self._gunzip: Gunzip | None = None
         self._unpacked = bytearray()
 
     async def write(self, block: bytes) -> None:
-        """Add what has arrived.
+        """Add a block.
 
         Raises:
             ApiError: the content is not CSV, or the file is too large.
@@ -52,7 +52,7 @@ class UploadSink:
             await self._flush()
 
     async def finish(self) -> None:
-        """Say that nothing more comes; ``scan`` is what the scanner found. Raises as :meth:`write`."""
+        """Complete the file; ``scan`` is what the scanner found. Raises as :meth:`write`."""
         await self._flush()
         if self._gunzip is not None:
             self._gunzip.finish()
@@ -61,13 +61,13 @@ class UploadSink:
 
     async def _flush(self) -> None:
         block, self._pending = bytes(self._pending), bytearray()
-        if not self._arrived and block:
+        if not self._received and block:
             self._gunzip = self._unpacker(block)
-        self._arrived += len(block)
+        self._received += len(block)
         if self._gunzip is None:
             await self._keep(block)
             return
-        if self._arrived > self._limit:
+        if self._received > self._limit:
             raise FILE_TOO_LARGE(limit=self._limit)
         pieces = self._gunzip.feed(block)
         while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
@@ -77,7 +77,7 @@ class UploadSink:
                 await self._keep(block)
 
     def _unpacker(self, start: bytes) -> Gunzip | None:
-        """Return what unpacks the file, if it is packed. Its content says that, whatever its name is."""
+        """Return what unpacks the file, if it is packed. Its content decides, whatever its name is."""
         if start.startswith(MAGIC):
             return Gunzip(max_ratio=self._max_ratio, piece=BLOCK)
         if self._declared_gzip:
@@ -113,7 +113,7 @@ def scanner_of(settings: Settings, delimiter: str) -> SpanScanner:
 
 
 def is_gzip(part: BodyPartReader) -> bool:
-    """Tell whether the file part is declared to be gzip.
+    """Return whether the file part is declared to be gzip.
 
     Raises:
         ApiError: it is encoded in another way.

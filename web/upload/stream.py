@@ -1,6 +1,6 @@
-"""The body of an upload while it arrives: limits on time, and on what of it is no file.
+"""The body of an upload as a stream with limits: on time, and on the size of what is not the file.
 
-A worker gives a client time, but not for ever: who sends nothing, or a byte now and then, is told so and let go.
+A client that sends nothing, or a byte now and then, gets an error, so that it does not hold the connection for ever.
 Only the time for which the worker waits for the client counts as the client's, not that of a slow storage.
 """
 
@@ -39,7 +39,7 @@ class UploadStream:
         return MultipartReader(headers, content, max_field_size=_MAX_HEADER, max_headers=_MAX_HEADERS)
 
     def count_as_file(self, size: int) -> None:
-        """Say that so many bytes of what was read are the file's, which has a limit of its own."""
+        """Count so many bytes of what was read as the file's, which has a limit of its own."""
         self._envelope -= size
 
     async def read(self, n: int = -1) -> bytes:
@@ -64,7 +64,7 @@ class UploadStream:
         self._content.unread_data(data)
 
     def at_eof(self) -> bool:
-        """Tell whether all was read."""
+        """Return whether all was read."""
         return self._content.at_eof()
 
     def _counted(self, data: bytes) -> bytes:

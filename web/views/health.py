@@ -14,7 +14,7 @@ from web.views.base import ApiView, json_response
 #: What the answer calls the dependencies (``app.context``).
 _NAMES = {"mongodb": "MongoDB", "redis": "Redis", "storage": "the storage", "kafka": "Kafka"}
 
-#: A proxy in front says by this for whom it asks. What is behind it is for those who are there themselves.
+#: A proxy adds it. The state of single dependencies is for those who are in the network themselves.
 _FORWARDED = "X-Forwarded-For"
 
 
