@@ -9,25 +9,19 @@ from aiohttp import BodyPartReader, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from app.adapters.storage import StorageWriter
-from app.domain.csv.gunzip import GzipError, GzipTooDense
-from app.domain.csv.spans import CsvError, TooManyRowsError
 from app.domain.file_names import clean_file_name
 from app.domain.printable import as_utf8
 from app.settings import Settings
 from web.errors.catalogue import (
-    BROKEN_GZIP,
     BROKEN_MULTIPART,
     FIELD_NOT_UTF8,
     FIELD_TOO_LONG,
     FILE,
     FILE_IS_TEXT,
     FILE_REQUIRED,
-    GZIP_TOO_DENSE,
-    INVALID_CSV,
     NESTED_MULTIPART,
     TOO_MANY_FILES,
     TOO_MANY_PARTS,
-    TOO_MANY_ROWS,
 )
 from web.errors.problem import ApiError, refusal
 from web.upload.fields import UploadForm
@@ -121,14 +115,6 @@ async def _faults_of(step: Awaitable[None]) -> list[ApiError]:
     """
     try:
         await step
-    except TooManyRowsError as error:
-        raise TOO_MANY_ROWS(reason=error) from None
-    except CsvError as error:
-        return [INVALID_CSV(reason=error)]
-    except GzipTooDense as error:
-        raise GZIP_TOO_DENSE(reason=error) from None
-    except GzipError as error:
-        return [BROKEN_GZIP(reason=error)]
     except ApiError as error:
         if error.status != 400:
             raise

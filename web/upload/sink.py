@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from aiohttp import BodyPartReader
 
 from app.adapters.storage import StorageWriter
-from app.domain.csv.gunzip import MAGIC, Gunzip
-from app.domain.csv.spans import Scan, SpanScanner
+from app.domain.csv.gunzip import MAGIC, Gunzip, GzipError, GzipTooDense
+from app.domain.csv.spans import CsvError, Scan, SpanScanner, TooManyRowsError
 from app.domain.csv.text import refuse_reason
 from app.settings import Settings
-from web.errors.catalogue import FILE_TOO_LARGE, NOT_GZIP, NOT_TEXT, UNSUPPORTED_FILE_ENCODING
+from web.errors.catalogue import (
+    BROKEN_GZIP,
+    FILE_TOO_LARGE,
+    GZIP_TOO_DENSE,
+    INVALID_CSV,
+    NOT_GZIP,
+    NOT_TEXT,
+    TOO_MANY_ROWS,
+    UNSUPPORTED_FILE_ENCODING,
+)
 
 #: Blocks are gathered to this size before they are scanned, hashed and written, bytes.
 BLOCK = 256 * 1024
@@ -43,21 +54,21 @@ class UploadSink:
         """Add a block.
 
         Raises:
-            ApiError: the content is not CSV, or the file is too large.
-            CsvError: a field or a record is too large.
-            GzipError: it is packed, and cannot be unpacked.
+            ApiError: 400, the content is not CSV, or not what it is declared to be; 413, the file is too large.
         """
         self._pending += block
         if len(self._pending) >= BLOCK:
-            await self._flush()
+            with file_errors():
+                await self._flush()
 
     async def finish(self) -> None:
         """Complete the file; ``scan`` is what the scanner found. Raises as :meth:`write`."""
-        await self._flush()
-        if self._gunzip is not None:
-            self._gunzip.finish()
-            await self._keep(bytes(self._unpacked))
-        self.scan = await asyncio.to_thread(self._scanner.finish)
+        with file_errors():
+            await self._flush()
+            if self._gunzip is not None:
+                self._gunzip.finish()
+                await self._keep(bytes(self._unpacked))
+            self.scan = await asyncio.to_thread(self._scanner.finish)
 
     async def _flush(self) -> None:
         block, self._pending = bytes(self._pending), bytearray()
@@ -98,6 +109,21 @@ class UploadSink:
     def _digest_and_scan(self, block: bytes) -> None:
         self.digest.update(block)
         self._scanner.feed(block)
+
+
+@contextmanager
+def file_errors() -> Iterator[None]:
+    """Raise what the domain says of a file as errors of the API."""
+    try:
+        yield
+    except TooManyRowsError as error:
+        raise TOO_MANY_ROWS(reason=error) from None
+    except CsvError as error:
+        raise INVALID_CSV(reason=error) from None
+    except GzipTooDense as error:
+        raise GZIP_TOO_DENSE(reason=error) from None
+    except GzipError as error:
+        raise BROKEN_GZIP(reason=error) from None
 
 
 def scanner_of(settings: Settings, delimiter: str) -> SpanScanner:

@@ -41,7 +41,7 @@ from web.representations import (
 from web.request_state import REQUEST_ID
 from web.upload.fields import UploadForm
 from web.upload.handler import PROBLEMS, receive
-from web.upload.limits import UploadHeaders, read_key_of_query
+from web.upload.idempotency import UploadHeaders, read_key_of_query
 from web.views.base import ApiView, json_response
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,96 @@
+"""Checks of an upload when all of it has been read: its fields, and its file by what the fields say it is."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from app.context import AppContext
+from app.domain.csv.column_mapping import MappingError
+from app.domain.csv.spans import Scan
+from app.domain.csv.text import other_text
+from app.domain.entities import Columns, read_header
+from app.domain.schedules import check_schedule
+from app.settings import Settings
+from web.errors.catalogue import EMPTY_FILE, INVALID_HEADER, INVALID_MAPPING, NO_ROWS, NOT_CSV, SCHEDULE_TOO_FAR
+from web.errors.problem import ApiError, refusal
+from web.upload.fields import UploadForm
+from web.upload.form import UploadedForm
+from web.upload.sink import UploadSink, file_errors, scanner_of
+
+#: A stored file is scanned again in blocks of this size, bytes: each is a request to the storage.
+_STORED_BLOCK = 8 * 1024**2
+
+
+class CheckedUpload(NamedTuple):
+    """An upload that is known to be good: its fields, its stored file, the records of that and its header."""
+
+    fields: UploadForm
+    file: UploadSink
+    scan: Scan
+    columns: Columns
+
+
+async def check_upload(form: UploadedForm, context: AppContext, storage_key: str) -> CheckedUpload:
+    """Check the fields and the stored file.
+
+    Raises:
+        ApiError: 400, with all that is wrong with them.
+    """
+    settings = context.settings
+    fields, wrong = UploadForm.check(form.fields)
+    if fields is not None:
+        wrong += _check_schedule(fields, settings)
+    if form.file is None or form.faults:
+        raise refusal(form.faults + wrong)
+    scan = form.file.scan
+    if fields is not None and not wrong and fields.delimiter != scan.delimiter and not scan.declared:
+        # The field came after the file: records may end elsewhere than was assumed.
+        scan = await _scan_stored(context, storage_key, form.file.size, fields.delimiter)
+    columns, found = _check_file(scan, fields or UploadForm.sound_part(form.fields, wrong), settings.max_columns)
+    if fields is None or columns is None or wrong or found:
+        raise refusal(wrong + found)
+    return CheckedUpload(fields, form.file, scan, columns)
+
+
+def _check_schedule(fields: UploadForm, settings: Settings) -> list[ApiError]:
+    try:
+        check_schedule(fields.scheduled_at, datetime.now(UTC), settings.schedule_max_days)
+    except ValueError as error:
+        return [SCHEDULE_TOO_FAR(reason=error)]
+    return []
+
+
+def _check_file(scan: Scan, fields: UploadForm | None, max_columns: int) -> tuple[Columns | None, list[ApiError]]:
+    """Return the columns of a file, and what is wrong with it as far as the form says what it should be."""
+    if scan.header is None:
+        return None, [EMPTY_FILE()]
+    columns, faults = None, []
+    if fields is not None:
+        columns, wrong = read_header(
+            fields.entity, scan.header, _delimiter_of(scan, fields), fields.mapping, max_columns=max_columns
+        )
+        if wrong and (kind := other_text(scan.header)):
+            return None, [NOT_CSV(kind=kind)]
+        faults = [
+            (INVALID_MAPPING if isinstance(error, MappingError) else INVALID_HEADER)(reason=error) for error in wrong
+        ]
+    if not scan.row_count:
+        faults.append(NO_ROWS())
+    return columns, faults
+
+
+def _delimiter_of(scan: Scan, fields: UploadForm) -> str:
+    # Where something else is wrong, the file was not read again with the delimiter that came after it.
+    return scan.delimiter if scan.declared else fields.delimiter
+
+
+async def _scan_stored(context: AppContext, key: str, size: int, delimiter: str) -> Scan:
+    """Find the records of a stored file."""
+    scanner = scanner_of(context.settings, delimiter)
+    with file_errors():
+        for start in range(0, size, _STORED_BLOCK):
+            block = await context.storage.read(key, start, min(start + _STORED_BLOCK, size))
+            await asyncio.to_thread(scanner.feed, block)
+        return scanner.finish()
