@@ -36,10 +36,10 @@ async def errors_to_json(request: web.Request, handler: Handler) -> web.StreamRe
 def _of_fault(request: web.Request, error: Exception) -> ApiError:
     """Return the error for a fault that is not the request's; the log has the details."""
     if (dependency := dependency_of(error)) is not None:
-        log.warning("request %s: the %s is unavailable: %r", request[REQUEST_ID], dependency, error)
+        log.warning("request %s: the %s is away: %r", request[REQUEST_ID], dependency, error)
         return DEPENDENCY_AWAY(dependency=dependency)
     if isinstance(error, TimeoutError):
-        log.warning("request %s: timed out: %r", request[REQUEST_ID], error)
+        log.warning("request %s: something is away: %r", request[REQUEST_ID], error)
         return TIMED_OUT()
     log.exception("request %s: %s %s failed", request[REQUEST_ID], request.method, request.path)
     return INTERNAL()
