@@ -133,6 +133,35 @@ async def test_nothing_is_missing_in_a_storage_that_vanished(place: Any, storage
         await storage.read(OTHER)
 
 
+async def test_a_storage_that_comes_back_during_a_read(place: Any, register: MemoryRegister) -> None:
+    """What it did not have while it was away is read again, and not taken for missing."""
+    storage = place.open(register)
+    await storage.prepare()
+    await storage.put(KEY, DATA)
+    raw, away = storage._storage, True
+
+    class Returning:
+        """The storage, which comes back as soon as it has said that an object is missing."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(raw, name)
+
+        async def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+            nonlocal away
+            try:
+                return await raw.read(key, start, end)
+            except ObjectMissing:
+                if away:
+                    away = False
+                    place.come_back()
+                raise
+
+    storage._storage = Returning()
+    place.vanish()
+    assert await storage.read(KEY) == DATA
+    await storage.close()
+
+
 async def test_nothing_gets_into_a_storage_that_vanished(place: Any, storage: IdentifiedStorage) -> None:
     """Neither a new object, nor one that was begun before, nor a look, leaves anything in the place."""
     writing = storage.writer(KEY)

@@ -114,6 +114,11 @@ class IdentifiedStorage:
             return await self._storage.read(key, start, end)
         except ObjectMissing:
             await self._verify()
+        # It may have been away then and be back now. Only what is missing between two looks at the marker is missing.
+        try:
+            return await self._storage.read(key, start, end)
+        except ObjectMissing:
+            await self._verify()
             raise
 
     async def delete(self, key: str) -> None:
