@@ -206,8 +206,13 @@ def test_a_worker_is_killed_in_the_middle_and_no_get_fails_and_every_row_is_exac
 def test_all_workers_get_requests(cluster: Cluster) -> None:
     for _ in range(30):
         assert cluster.through.client.get("/bulk-actions", params={"limit": 1}).status_code == 200
-    log = cluster.gateway.log.read_text()
-    assert all(f"127.0.0.1:{worker.port}" in log for worker in cluster.workers)
+    ports = [f"127.0.0.1:{worker.port}" for worker in cluster.workers]
+
+    def all_named() -> bool:
+        log = cluster.gateway.log.read_text()
+        return all(port in log for port in ports)
+
+    wait_for(all_named, "a line of each worker in the log")
 
 
 # Answers
@@ -229,7 +234,8 @@ def test_request_ids_pass_through_to_the_worker_and_back(cluster: Cluster) -> No
     assert refused.headers.get_list("X-Request-ID") == ["my-request.1"]
     named = get("/health-of-nobody", headers={"X-Request-ID": "not a usable name"})
     assert re.fullmatch(r"[0-9a-f]{32}", named.headers["X-Request-ID"])
-    assert named.headers["X-Request-ID"] in cluster.gateway.log.read_text()
+    # The gateway writes its log line after the answer.
+    wait_for(lambda: named.headers["X-Request-ID"] in cluster.gateway.log.read_text(), "its line in the log")
 
 
 def test_the_answers_of_workers_and_of_the_gateway_have_the_same_protective_headers_once(cluster: Cluster) -> None:
