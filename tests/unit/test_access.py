@@ -25,7 +25,8 @@ def test_an_account_is_a_short_word(account: str) -> None:
     "account",
     ["", "x" * 65, "a b", "a:b", "a/b", "a\n", "ä", "a\0", "$ne", "a,b", "\udcff", "٣", None, 7, True, ["a"], {"a": 1}],
 )
-def test_what_is_no_account_is_refused_in_words(account: Any) -> None:
+def test_bad_account_is_refused(account: Any) -> None:
+    """An account that is not valid is refused, and the message says why."""
     with pytest.raises(ValueError, match="must be 1 to 64 letters, digits or"):
         check_account(account)
 
@@ -46,7 +47,8 @@ def principal(**claims: Any) -> Principal:
         ([None, 1, {}, [], "viewer"], Role.VIEWER),
     ],
 )
-def test_the_highest_role_of_a_token_counts(groups: Any, role: Role) -> None:
+def test_highest_role_counts(groups: Any, role: Role) -> None:
+    """The highest role of a token counts."""
     made = principal(org="acme", groups=groups, sub="somebody")
     assert (made.account_id, made.role) == ("acme", role)
 
@@ -54,12 +56,14 @@ def test_the_highest_role_of_a_token_counts(groups: Any, role: Role) -> None:
 @pytest.mark.parametrize(
     "groups", [None, "", "Admin", "ADMIN", "root", "admin ", 2, True, [], ["staff"], [["admin"]], {}]
 )
-def test_a_token_without_a_role_of_ours_is_no_credential(groups: Any) -> None:
+def test_token_without_role(groups: Any) -> None:
+    """A token without one of our roles is no credential."""
     with pytest.raises(InvalidToken, match="claim groups names none of the roles viewer, operator, admin"):
         principal(org="acme", groups=groups)
 
 
 @pytest.mark.parametrize("org", [None, "", "a:b", 7, ["acme"], "x" * 65])
-def test_a_token_without_an_account_is_no_credential(org: Any) -> None:
+def test_token_without_account(org: Any) -> None:
+    """A token without an account is no credential."""
     with pytest.raises(InvalidToken, match="claim org must be 1 to 64"):
         principal(org=org, groups="admin")

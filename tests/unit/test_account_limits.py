@@ -23,7 +23,8 @@ COMMON = AccountLimits(uploads=5, reads=600)
         {"default": {"uploads": 0}, "a.b_c@d-e": {"reads": 1}},
     ],
 )
-def test_tiers_are_read_as_they_are_written_and_read_again(tiers: dict[str, Any]) -> None:
+def test_tiers_round_trip(tiers: dict[str, Any]) -> None:
+    """Tiers are read as they are written, and read again."""
     assert parse_tiers(json.dumps(tiers)) == parse_tiers(tiers) == tiers
 
 
@@ -50,7 +51,8 @@ def test_tiers_are_read_as_they_are_written_and_read_again(tiers: dict[str, Any]
         ("[" * 100_000, "is nested too deeply|is not JSON"),
     ],
 )
-def test_what_is_no_tiers_is_refused_with_the_reason(text: str, reason: str) -> None:
+def test_bad_tiers_are_refused(text: str, reason: str) -> None:
+    """What is not a valid set of tiers is refused with the reason."""
     with pytest.raises(ValueError, match=f"^(has |names |must |is ).*|{reason}") as refused:
         parse_tiers(text)
     assert refused.match(reason)
@@ -58,7 +60,8 @@ def test_what_is_no_tiers_is_refused_with_the_reason(text: str, reason: str) -> 
 
 
 @given(st.text() | st.recursive(st.none() | st.integers() | st.text(), st.lists, max_leaves=5).map(json.dumps))
-def test_whatever_is_written_is_tiers_or_refused(text: str) -> None:
+def test_any_text_is_tiers_or_refused(text: str) -> None:
+    """Whatever is written is read as tiers or refused."""
     try:
         parse_tiers(text)
     except ValueError as error:
@@ -74,10 +77,12 @@ def test_whatever_is_written_is_tiers_or_refused(text: str) -> None:
         ("default", AccountLimits(uploads=5, reads=50)),
     ],
 )
-def test_a_tier_changes_what_it_names_and_nothing_else(account: str, limits: AccountLimits) -> None:
+def test_tier_overrides_what_it_names(account: str, limits: AccountLimits) -> None:
+    """A tier changes the limits that it names, and nothing else."""
     tiers = {"acme": {"uploads": 100}, "free": {"uploads": 0, "reads": 1}, "default": {"reads": 50}}
     assert limits_of(account, COMMON, tiers) == limits
 
 
-def test_without_tiers_everybody_has_the_common_limits() -> None:
+def test_no_tiers_means_common_limits() -> None:
+    """Without tiers everybody has the common limits."""
     assert limits_of("acme", COMMON, {}) == COMMON

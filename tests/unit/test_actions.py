@@ -16,7 +16,8 @@ ACTION_ID = "0123456789abcdef01234567"
 # Statuses
 
 
-def test_the_statuses_are_the_documented_ones() -> None:
+def test_statuses_are_as_documented() -> None:
+    """The statuses are the documented ones."""
     assert set(Status) == {"SCHEDULED", "QUEUED", "PROCESSING", "PAUSED", "COMPLETED", "FAILED", "CANCELLED"}
     assert set(TRANSITIONS) == set(Status)
 
@@ -38,25 +39,29 @@ def after(status: Status) -> set[Status]:
     return found
 
 
-def test_every_status_is_reached_from_the_two_in_which_actions_are_made() -> None:
+def test_every_status_is_reachable() -> None:
+    """Every status is reached from the two in which actions are made."""
     assert {Status.SCHEDULED} | after(Status.SCHEDULED) == set(Status)
     assert {Status.QUEUED} | after(Status.QUEUED) == set(Status) - {Status.SCHEDULED}
 
 
 @pytest.mark.parametrize("status", sorted(set(Status) - ENDED))
-def test_every_action_can_come_to_an_end_and_be_cancelled(status: Status) -> None:
+def test_every_action_can_end(status: Status) -> None:
+    """Every action can come to an end, and can be cancelled."""
     assert Status.COMPLETED in after(status)
     assert Status.CANCELLED in TRANSITIONS[status]
 
 
-def test_nothing_becomes_scheduled_or_queued_again_and_no_step_leads_nowhere() -> None:
+def test_statuses_never_go_back() -> None:
+    """Nothing becomes scheduled or queued again, and every step leads somewhere."""
     assert sources_of(Status.SCHEDULED) == []
     assert sources_of(Status.QUEUED) == [Status.SCHEDULED]
     assert all(status not in following for status, following in TRANSITIONS.items())
 
 
 @pytest.mark.parametrize("target", list(Status))
-def test_sources_are_the_transitions_read_backwards(target: Status) -> None:
+def test_sources_mirror_transitions(target: Status) -> None:
+    """Sources are the transitions read backwards."""
     assert sources_of(target) == [status for status in Status if target in TRANSITIONS[status]]
 
 
@@ -77,11 +82,13 @@ def test_bulk_update_can_be_asked_for() -> None:
         ("", False),
     ],
 )
-def test_an_action_id_is_24_lower_case_hexadecimal_digits(text: str, good: bool) -> None:
+def test_action_id_format(text: str, good: bool) -> None:
+    """An action id is 24 lower-case hexadecimal digits."""
     assert is_action_id(text) is good
 
 
-def test_new_ids_are_action_ids_and_differ() -> None:
+def test_new_ids_are_valid_and_differ() -> None:
+    """New ids are valid action ids and differ from each other."""
     made = [new_action_id() for _ in range(1000)]
     assert all(map(is_action_id, made))
     assert len(set(made)) == len(made)
@@ -89,7 +96,8 @@ def test_new_ids_are_action_ids_and_differ() -> None:
 
 @pytest.mark.parametrize("target", list(Status))
 @pytest.mark.parametrize("status", list(Status))
-def test_an_action_knows_what_it_may_become(status: Status, target: Status) -> None:
+def test_action_knows_its_next_statuses(status: Status, target: Status) -> None:
+    """An action knows what it may become."""
     assert make_action(status=status).may_become(target) == (target in TRANSITIONS[status])
 
 

@@ -21,7 +21,8 @@ def test_keys_are_long_and_never_the_same() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "bulk_", "x" * 48, "bulk_" + "x" * 42, "bulk_" + "x" * 44, "BULK_" + "x" * 43])
-def test_what_has_not_the_form_of_a_key_is_not_looked_for(text: str) -> None:
+def test_malformed_key_is_not_looked_up(text: str) -> None:
+    """What does not have the form of a key is not looked for in the database."""
     assert not is_key(text)
 
 
@@ -31,7 +32,8 @@ def test_odd_characters_are_in_no_key(odd: str) -> None:
     assert not is_key("bulk_" + "x" * 43 + odd)
 
 
-def test_a_fingerprint_tells_nothing_of_its_key_and_is_always_the_same() -> None:
+def test_fingerprint_is_stable_and_opaque() -> None:
+    """A fingerprint tells nothing of its key, and is always the same."""
     key = new_key()
     assert fingerprint(key) == fingerprint(key) != fingerprint(new_key())
     assert len(fingerprint(key)) == 64
@@ -50,13 +52,13 @@ def test_a_fingerprint_tells_nothing_of_its_key_and_is_always_the_same() -> None
         (NOW - timedelta(days=1), NOW - timedelta(days=1), KeyState.REVOKED),
     ],
 )
-def test_a_key_is_active_until_it_expires_or_is_revoked(
-    expires: datetime | None, revoked: datetime | None, state: KeyState
-) -> None:
+def test_key_ends_by_expiry_or_revocation(expires: datetime | None, revoked: datetime | None, state: KeyState) -> None:
+    """A key is active until it expires or is revoked."""
     assert replace(KEY, expires_at=expires, revoked_at=revoked).state(NOW) == state
 
 
-def test_the_holder_of_a_key_acts_for_its_account_with_its_role() -> None:
+def test_key_has_account_and_role() -> None:
+    """The holder of a key acts for its account with its role."""
     assert (KEY.principal.account_id, KEY.principal.role) == ("acme", Role.OPERATOR)
     assert KEY.id in KEY.principal.name
 
@@ -72,14 +74,16 @@ def test_the_holder_of_a_key_acts_for_its_account_with_its_role() -> None:
         ("2030-01-31T09:00:00+02:00", datetime(2030, 1, 31, 7, tzinfo=UTC)),
     ],
 )
-def test_an_expiry_is_a_duration_or_a_moment(text: str, moment: datetime) -> None:
+def test_expiry_is_duration_or_moment(text: str, moment: datetime) -> None:
+    """An expiry is a duration or a moment."""
     assert parse_expiry(text, NOW) == moment
 
 
 @pytest.mark.parametrize(
     "text", ["", "soon", "90", "d", "-1d", "1.5d", "٣d", "999999999d", "2030-13-01", "9d ", "90d\n"]
 )
-def test_what_is_no_expiry_is_refused_with_examples(text: str) -> None:
+def test_bad_expiry_is_refused(text: str) -> None:
+    """What is not an expiry is refused with examples."""
     with pytest.raises(ValueError, match="must be 90d, 12h or a moment such as"):
         parse_expiry(text, NOW)
 
@@ -91,6 +95,7 @@ def test_an_expiry_in_the_past_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
-def test_a_moment_beyond_all_calendars_is_refused(text: str) -> None:
+def test_expiry_beyond_calendar_is_refused(text: str) -> None:
+    """A moment beyond what a calendar can hold is refused."""
     with pytest.raises(ValueError, match="must be 90d"):
         parse_expiry(text, NOW)

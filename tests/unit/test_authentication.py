@@ -36,22 +36,26 @@ async def authenticate(*headers: tuple[str, str], **changes: Any) -> Principal:
 
 
 @pytest.mark.parametrize("name", ["accountid", "AccountId", "ACCOUNTID"])
-async def test_an_open_door_takes_the_account_of_the_header(name: str) -> None:
+async def test_open_api_uses_account_header(name: str) -> None:
+    """Without authentication the account is that of the header."""
     principal = await AnonymousAuthenticator().principal(CIMultiDict({name: "acme"}))
     assert (principal.account_id, principal.role) == ("acme", Role.ADMIN)
 
 
-async def test_an_open_door_without_a_header_is_the_default_account() -> None:
+async def test_open_api_has_default_account() -> None:
+    """Without authentication and without a header the account is the default one."""
     assert (await AnonymousAuthenticator().principal(CIMultiDict())).account_id == "default"
 
 
 @pytest.mark.parametrize("values", [[""], ["a:b"], ["a", "a"], ["a", "b"], ["x" * 65]])
-async def test_an_open_door_takes_no_account_that_cannot_be(values: list[str]) -> None:
+async def test_open_api_refuses_bad_account(values: list[str]) -> None:
+    """Without authentication an account that is not valid is refused all the same."""
     with pytest.raises(ValueError, match="must be"):
         await AnonymousAuthenticator().principal(CIMultiDict([("accountid", value) for value in values]))
 
 
-def test_the_door_is_open_when_nothing_is_configured() -> None:
+def test_api_is_open_by_default() -> None:
+    """The API is open when nothing is configured."""
     assert isinstance(open_authenticator(Settings(_env_file=None), NO_DATABASE), AnonymousAuthenticator)
 
 
@@ -59,17 +63,20 @@ def test_the_door_is_open_when_nothing_is_configured() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer  "])
-async def test_a_token_is_taken_whatever_the_case_of_its_scheme(scheme: str) -> None:
+async def test_token_scheme_ignores_case(scheme: str) -> None:
+    """A token is accepted whatever the case of its scheme."""
     principal = await authenticate(("authorization", f"{scheme} {token(account='acme', role='operator')}"))
     assert (principal.account_id, principal.role) == ("acme", Role.OPERATOR)
 
 
-async def test_the_account_is_the_credentials_whatever_the_header_says() -> None:
+async def test_account_is_the_credentials() -> None:
+    """The account is that of the credential, whatever the header says."""
     principal = await authenticate(("Authorization", f"Bearer {token(account='acme')}"), ("accountid", "other"))
     assert principal.account_id == "acme"
 
 
-async def test_the_claims_have_the_names_of_the_settings() -> None:
+async def test_claim_names_follow_settings() -> None:
+    """The claims have the names of the settings."""
     sent = token(account="wrong", role="admin", org="acme", groups=["staff", "viewer"])
     principal = await authenticate(
         ("Authorization", f"Bearer {sent}"), jwt_account_claim="org", jwt_role_claim="groups"
@@ -89,12 +96,14 @@ async def test_the_claims_have_the_names_of_the_settings() -> None:
         [("Cookie", f"token={token()}")],
     ],
 )
-async def test_a_request_without_a_credential_is_asked_for_one(headers: list[tuple[str, str]]) -> None:
+async def test_missing_credential_is_asked_for(headers: list[tuple[str, str]]) -> None:
+    """A request without a credential is asked for one."""
     with pytest.raises(MissingCredential, match=r"X-API-Key.*Authorization"):
         await authenticate(*headers)
 
 
-async def test_another_scheme_beside_a_token_is_a_gateways_affair() -> None:
+async def test_other_scheme_beside_token() -> None:
+    """Another scheme beside a token is the gateway's business, and is passed over."""
     principal = await authenticate(("Authorization", "Basic YTpi"), ("Authorization", f"Bearer {token()}"))
     assert principal.account_id == "acme"
 
@@ -116,24 +125,28 @@ async def test_two_credentials_are_one_too_many(headers: list[tuple[str, str]]) 
     "key",
     ["", "x", "bulk_", '{"$ne": null}', pytest.param(f"{new_key()}, {new_key()}", id="two keys"), "\udcff" * 48],
 )
-async def test_what_is_no_key_is_refused_without_asking_the_database(key: str) -> None:
+async def test_malformed_key_skips_database(key: str) -> None:
+    """What is no key is refused without asking the database."""
     with pytest.raises(Unauthenticated, match="The API key is not valid"):
         await authenticate(("X-API-Key", key))
 
 
-async def test_tokens_are_refused_where_none_are_configured() -> None:
+async def test_tokens_need_configuration() -> None:
+    """Tokens are refused where none are configured."""
     credentials = Credentials(ApiKeyCache(NO_DATABASE, lifetime=5), None, "account", "role")
     with pytest.raises(InvalidToken, match="not taken here"):
         await credentials.principal(CIMultiDict({"Authorization": f"Bearer {token()}"}))
 
 
-async def test_keys_alone_are_enough_of_a_configuration() -> None:
+async def test_keys_alone_are_enough() -> None:
+    """Keys alone are enough of a configuration."""
     made = open_authenticator(Settings(_env_file=None, auth_mode="required"), NO_DATABASE)
     assert isinstance(made, Credentials)
     assert made.tokens is None
 
 
-def test_issuer_audience_and_leeway_are_those_of_the_settings() -> None:
+def test_token_checks_follow_settings() -> None:
+    """Issuer, audience and leeway are those of the settings."""
     made = open_authenticator(settings(jwt_audience="others", jwt_leeway=7), NO_DATABASE)
     assert isinstance(made, Credentials)
     assert isinstance(made.tokens, TokenVerifier)
@@ -154,8 +167,11 @@ async def challenge(auth: Any) -> ApiError:
 
 
 @pytest.mark.parametrize("tokens", [True, False])
-async def test_only_what_is_switched_on_is_offered(tokens: bool) -> None:
-    """Who is told to send a token where none are taken looks for the mistake in the wrong place."""
+async def test_challenge_offers_enabled_schemes(tokens: bool) -> None:
+    """Only what is switched on is offered.
+
+    Who is told to send a token where none are taken looks for the mistake in the wrong place.
+    """
     configured = settings() if tokens else Settings(_env_file=None, auth_mode="required")
     told = await challenge(open_authenticator(configured, NO_DATABASE))
     assert ("bearer token" in told.message) is tokens

@@ -113,7 +113,8 @@ def test_mongoimport_not_on_the_path(monkeypatch: pytest.MonkeyPatch, capsys: py
 
 
 @pytest.mark.parametrize(("kind", "changed"), [("the same again", 0), ("one row in ten changed", 10)])
-def test_scenario_differs_from_the_one_before(kind: str, changed: int) -> None:
+def test_scenarios_differ(kind: str, changed: int) -> None:
+    """A scenario differs from the one before it."""
     before, after = (scenario_rows(name) for name in ("new", kind))
     assert sum(one != other for one, other in zip(before, after, strict=True)) == changed
 

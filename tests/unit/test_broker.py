@@ -52,19 +52,22 @@ async def create(*names: str, others: Sequence[str] = ()) -> None:
     await create_topics(["broker:9092"], names, partitions=3, replication=1, others=others, timeout=0.05)
 
 
-async def test_a_partition_without_leader_is_named() -> None:
+async def test_leaderless_partition_is_named() -> None:
+    """A partition without leader is named."""
     Admin.looks = [{"a": [1, 1, 1], "b": [1, -1, -1]}]
     with pytest.raises(PartitionsWithoutLeader, match=r"^no leader for b partition 1, 2$"):
         await create("a", "b")
     assert Admin.closed == 1
 
 
-async def test_a_leader_that_is_elected_in_time_is_enough() -> None:
+async def test_late_leader_is_enough() -> None:
+    """A leader that is elected in time is enough."""
     Admin.looks = [{"a": [1, -1, 1]}, {"a": [1, -1, 1]}, {"a": [1, 2, 1]}]
     await create("a")
 
 
-async def test_topics_of_others_need_leaders_if_they_exist() -> None:
+async def test_foreign_topics_need_leaders() -> None:
+    """Topics of others need leaders if they exist."""
     Admin.looks = [{"a": [1, 1, 1], "changelog": [-1]}]
     await create("a", others=["elsewhere"])
     with pytest.raises(PartitionsWithoutLeader, match=r"^no leader for changelog partition 0$"):

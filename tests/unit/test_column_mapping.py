@@ -19,7 +19,8 @@ HEADER = b"Nr,Kunde,Mail,Zustand,Notiz"
 MAPPING = {"Nr": "id", "Kunde": "name", "Mail": "email", "Zustand": "status"}
 
 
-def test_a_mapping_is_an_object_of_columns_to_fields_or_null() -> None:
+def test_mapping_format() -> None:
+    """A mapping is an object of columns to fields or null."""
     assert parse_mapping(' {"Nr": "id", "Notiz": null} ') == {"Nr": "id", "Notiz": None}
     assert parse_mapping("{}") == {}
 
@@ -49,20 +50,23 @@ def test_a_mapping_is_an_object_of_columns_to_fields_or_null() -> None:
         ('{"a": "id", "a": "id"}', 'column "a" twice'),
     ],
 )
-def test_what_is_no_mapping_is_refused_and_why_is_said(text: str, words: str) -> None:
+def test_bad_mapping_is_refused(text: str, words: str) -> None:
+    """What is not a mapping is refused, and the message says why."""
     with pytest.raises(MappingError, match=words):
         parse_mapping(text)
 
 
 @given(st.text(max_size=60))
-def test_text_of_any_kind_is_a_mapping_or_refused(text: str) -> None:
+def test_any_text_is_mapping_or_refused(text: str) -> None:
+    """Text of any kind is a mapping or refused."""
     try:
         parse_mapping(text)
     except MappingError as refused:
         assert len(str(refused)) < 300
 
 
-def test_a_mapped_header_has_a_field_for_each_column() -> None:
+def test_mapped_header_has_all_fields() -> None:
+    """A mapped header has a field for each column."""
     columns = check_header(CONTACT, HEADER, ",", MAPPING)
     assert columns == Columns(("Nr", "Kunde", "Mail", "Zustand", "Notiz"), ("id", "name", "email", "status", ""))
     assert columns.positions(CONTACT) == (0, 1, 2, 3)
@@ -70,12 +74,14 @@ def test_a_mapped_header_has_a_field_for_each_column() -> None:
     assert columns.labels(CONTACT) == ("Nr", "Kunde", "Mail", "Zustand")
 
 
-def test_names_of_a_mapping_match_whatever_their_case_and_blanks() -> None:
+def test_mapping_ignores_case_and_blanks() -> None:
+    """Names of a mapping match whatever their case and the blanks around them."""
     columns = check_header(CONTACT, b"ID, kunde ,email,status", ",", {" KUNDE ": " Name "})
     assert columns.fields == ("id", "name", "email", "status")
 
 
-def test_columns_that_the_mapping_does_not_name_keep_their_own_name() -> None:
+def test_unmapped_columns_keep_names() -> None:
+    """Columns that the mapping does not name keep their own name."""
     columns = check_header(CONTACT, b"id,name,private,email,status", ",", {"email": None, "private": "email"})
     assert columns.positions(CONTACT) == (0, 1, 2, 4)
     assert columns.ignored(CONTACT) == ["email"]
@@ -98,33 +104,36 @@ def test_fields_can_change_places() -> None:
         (HEADER, {**MAPPING, "x" * 5000: "id"}, "column x+…, which the file does not have"),
     ],
 )
-def test_a_mapping_that_does_not_fit_is_refused_with_the_names(
-    header: bytes, mapping: dict[str, str | None], words: str
-) -> None:
+def test_misfit_mapping_is_refused(header: bytes, mapping: dict[str, str | None], words: str) -> None:
+    """A mapping that does not fit the header is refused with the names."""
     with pytest.raises(MappingError, match=words):
         check_header(CONTACT, header, ",", mapping)
 
 
-def test_a_field_for_which_the_mapping_leaves_no_column_is_missed() -> None:
+def test_unmapped_field_is_missed() -> None:
+    """A field for which the mapping leaves no column is reported as missing."""
     with pytest.raises(HeaderError, match="With this mapping no column is left for: email"):
         check_header(CONTACT, b"id,name,email,status", ",", {"email": None})
 
 
 @pytest.mark.parametrize("rows", [b"1,A,nope,active,x\n", b'1,A,"nope",active,x\n'])
-def test_a_row_is_told_about_its_own_column(rows: bytes) -> None:
+def test_error_names_own_column(rows: bytes) -> None:
+    """The error of a row names the column of the uploader's own file."""
     checked = check_chunk(CONTACT, check_header(CONTACT, HEADER, ",", MAPPING), rows, ",", 1)
     [failure] = checked.failures
     assert (failure.column, failure.code) == ("Mail", "INVALID_EMAIL")
     assert failure.message == 'Mail is not an email address: "nope"'
 
 
-def test_a_row_with_an_open_quote_is_told_about_its_own_column() -> None:
+def test_open_quote_names_own_column() -> None:
+    """The error of a row with an open quote names the column of the uploader's own file."""
     columns = check_header(CONTACT, HEADER, ",", MAPPING)
     [failure] = check_chunk(CONTACT, columns, b'1,A,"open', ",", 1).failures
     assert (failure.column, failure.code) == ("Mail", "UNTERMINATED_QUOTE")
 
 
-def test_a_column_with_an_endless_name_makes_no_endless_messages() -> None:
+def test_long_column_name_is_shortened() -> None:
+    """A column with an endless name makes no endless messages."""
     name = "M\x01" * 9000
     mapping = {"Nr": "id", "Kunde": "name", name: "email", "Zustand": "status"}
     columns = check_header(CONTACT, HEADER.replace(b"Mail", name.encode()), ",", mapping)
@@ -135,7 +144,9 @@ def test_a_column_with_an_endless_name_makes_no_endless_messages() -> None:
     assert len(failure.message) <= 200
 
 
-def test_an_action_shows_what_its_columns_became() -> None:
+def test_action_shows_its_mapping() -> None:
+    """An action shows what its columns became."""
+
     def mapping(**fields: Any) -> Any:
         return action_to_response(make_action(columns=["Nr", "Notiz"], **fields))["mapping"]
 
@@ -144,8 +155,11 @@ def test_an_action_shows_what_its_columns_became() -> None:
     assert mapping() is None
 
 
-def test_a_mapping_of_every_column_is_looked_up_not_searched_for() -> None:
-    """So many comparisons of names as there are columns, a few times over: 1,000 columns took a million."""
+def test_mapping_is_looked_up() -> None:
+    """A mapping of every column is looked up, not searched for.
+
+    So many comparisons of names as there are columns, a few times over: 1,000 columns took a million.
+    """
     compared = 0
 
     class Name(str):
@@ -164,7 +178,8 @@ def test_a_mapping_of_every_column_is_looked_up_not_searched_for() -> None:
     assert compared < 10_000
 
 
-def test_a_header_has_so_many_columns_and_no_more() -> None:
+def test_too_many_columns() -> None:
+    """A header may have so many columns and no more."""
     header = ",".join(["id", "name", "email", "status", *(f"c{number}" for number in range(496))]).encode()
     assert check_header(CONTACT, header, ",").width == 500
     with pytest.raises(HeaderError, match="has 501 columns, and may have 500"):

@@ -119,18 +119,18 @@ def check_against_reader(data: bytes, result: Scan, delimiter: str) -> None:
 @given(FILES, CUTS, DELIMITERS, st.integers(1, 5), st.sampled_from([1, 4, 30, 4096]), SIZES)
 @example(b'a\r\n"b\r\n"\r\n', [2, 5, 9], ",", 1, 1, {"_SMALL": 0})
 @example(b'\xef\xbb\xbf"a""', [1, 2], ",", 1, 1, {"_SMALL": 0})
-def test_spans_hold_exactly_the_rows_that_csv_reader_yields(
+def test_spans_match_csv_reader(
     data: bytes, cuts: list[int], delimiter: str, chunk_rows: int, chunk_bytes: int, sizes: dict[str, int]
 ) -> None:
+    """Spans hold exactly the rows that csv.reader yields."""
     with patched(sizes):
         result = scan(data, cuts, delimiter=delimiter, chunk_rows=chunk_rows, chunk_bytes=chunk_bytes)
     check_against_reader(data, result, delimiter)
 
 
 @given(ANY_BYTES, CUTS, DELIMITERS, SIZES)
-def test_spans_of_any_bytes_hold_what_csv_reader_yields(
-    data: bytes, cuts: list[int], delimiter: str, sizes: dict[str, int]
-) -> None:
+def test_spans_of_any_bytes(data: bytes, cuts: list[int], delimiter: str, sizes: dict[str, int]) -> None:
+    """Spans of any bytes hold what csv.reader yields."""
     with patched(sizes):
         check_against_reader(data, scan(data, cuts, delimiter=delimiter, chunk_rows=2), delimiter)
 
@@ -145,7 +145,7 @@ def test_spans_of_any_bytes_hold_what_csv_reader_yields(
     SIZES,
 )
 @example(b"h\na\n\n\n\n\nabcdef\n", [1], 2, 3, 1, 1, {"_SMALL": 0})
-def test_result_and_error_do_not_depend_on_how_the_file_is_cut_into_blocks(
+def test_blocks_do_not_matter(
     data: bytes,
     cuts: list[int],
     max_field: int,
@@ -154,6 +154,8 @@ def test_result_and_error_do_not_depend_on_how_the_file_is_cut_into_blocks(
     chunk_bytes: int,
     sizes: dict[str, int],
 ) -> None:
+    """Result and error do not depend on how the file is cut into blocks."""
+
     def outcome(cuts: Iterable[int]) -> Scan | tuple[type[CsvError], str]:
         try:
             return scan(
@@ -174,9 +176,8 @@ def test_result_and_error_do_not_depend_on_how_the_file_is_cut_into_blocks(
 
 
 @given(FILES, st.integers(1, 5), st.integers(1, 40))
-def test_a_chunk_closes_after_chunk_rows_or_with_the_row_that_reaches_chunk_bytes(
-    data: bytes, chunk_rows: int, chunk_bytes: int
-) -> None:
+def test_chunk_closes_at_a_limit(data: bytes, chunk_rows: int, chunk_bytes: int) -> None:
+    """A chunk closes after CHUNK_ROWS, or with the row that reaches CHUNK_BYTES."""
     result = scan(data, chunk_rows=chunk_rows, chunk_bytes=chunk_bytes)
     spans = spans_of(result)
     rows = spans_of(scan(data, chunk_rows=1))  # every row on its own, with the blank lines before it
@@ -196,12 +197,14 @@ def long_quoted_rows(end: bytes) -> bytes:
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
 @pytest.mark.parametrize("block", [1000, 65_536, 1 << 20])
-def test_files_of_many_windows_agree_with_csv_reader(end: bytes, block: int) -> None:
+def test_many_windows_match_csv_reader(end: bytes, block: int) -> None:
+    """Files of many windows agree with csv.reader."""
     data = long_quoted_rows(end)
     check_against_reader(data, scan(data, range(block, len(data), block)), ",")
 
 
-def test_the_fast_way_goes_on_behind_a_stray_quote() -> None:
+def test_fast_path_survives_stray_quote() -> None:
+    """The fast path goes on behind a stray quote."""
     plain = b'%d,"Doe, J",a@example.com,active\n'
     stray = b'%d,5" nail,a@example.com,"active\n"\n'
     data = HEADER + b"".join((plain if i % 1000 else stray) % i for i in range(20_000))
@@ -248,16 +251,16 @@ EXAMPLES: list[tuple[str, bytes, bytes | None, list[bytes]]] = [
 @pytest.mark.parametrize(
     ("data", "header", "rows"), [case[1:] for case in EXAMPLES], ids=[case[0] for case in EXAMPLES]
 )
-def test_records_end_where_csv_reader_ends_them(
-    data: bytes, header: bytes | None, rows: list[bytes], split: str
-) -> None:
+def test_record_ends_match_csv_reader(data: bytes, header: bytes | None, rows: list[bytes], split: str) -> None:
+    """Records end where csv.reader ends them."""
     result = scan(data, range(len(data)) if split == "single bytes" else [], chunk_rows=1)
     assert result.header == header
     assert [data[span.start : span.end] for span in spans_of(result)] == rows
     check_against_reader(data, result, ",")
 
 
-def test_header_is_known_as_soon_as_it_is_complete() -> None:
+def test_header_is_known_early() -> None:
+    """Header is known as soon as it is complete."""
     scanner = SpanScanner()
     for i in range(len(HEADER)):
         assert scanner.header is None
@@ -266,7 +269,8 @@ def test_header_is_known_as_soon_as_it_is_complete() -> None:
 
 
 @pytest.mark.parametrize("delimiter", ["", ",,", '"', "\n", "\r", "\0", "é"])
-def test_impossible_delimiters_are_refused(delimiter: str) -> None:
+def test_bad_delimiters_are_refused(delimiter: str) -> None:
+    """Impossible delimiters are refused."""
     with pytest.raises(ValueError, match="delimiter"):
         SpanScanner(delimiter=delimiter)
 
@@ -280,24 +284,28 @@ def test_impossible_sizes_are_refused(option: str) -> None:
 # --- Limits ---
 
 
-def test_a_field_above_the_limit_is_named_by_its_row() -> None:
+def test_oversized_field_names_row() -> None:
+    """A field above the limit is named by its row."""
     with pytest.raises(FieldTooLargeError, match=r"^Row 2 has a field larger than 128 KiB\.$"):
         scan(HEADER + b"1,a,b,c\n2," + b"x" * 131_073 + b",b,c\n")
     assert scan(HEADER + b"1," + b"x" * 131_072 + b",b,c\n").row_count == 1
 
 
-def test_an_open_quote_is_suspected_when_a_quoted_field_is_too_large() -> None:
+def test_open_quote_is_suspected() -> None:
+    """An open quote is suspected when a quoted field is too large."""
     with pytest.raises(FieldTooLargeError, match=r"Row 2 .* 128 KiB; perhaps a quote is not closed in it\."):
         scan(HEADER + b'1,a,b,c\n2,"x,b,c\n' + b"3,a,b,c\n" * 50_000)
 
 
-def test_a_record_above_the_limit_is_named_by_the_row_where_it_starts() -> None:
+def test_oversized_record_names_row() -> None:
+    """A record above the limit is named by the row where it starts."""
     with pytest.raises(RecordTooLargeError, match=r"Row 2 is larger than 1 MiB; perhaps a quote"):
         scan(HEADER + b"1,a,b,c\n" + b"2," * 600_000)
     assert scan(HEADER + b"x".ljust(1 << 20, b",") + b"\n").row_count == 1
 
 
-def test_a_header_above_the_limit_is_named() -> None:
+def test_oversized_header_is_named() -> None:
+    """A header above the limit is named."""
     with pytest.raises(RecordTooLargeError, match="The header is larger than 1 MiB"):
         scan(b"h," * 600_000)
 
@@ -308,7 +316,8 @@ def test_endless_blank_lines_are_refused() -> None:
 
 
 @pytest.mark.parametrize("body", [b'"', b"x", b",", b"\n", b"\r", b'"a\n'])
-def test_memory_stays_bounded_whatever_is_fed(body: bytes) -> None:
+def test_memory_stays_bounded(body: bytes) -> None:
+    """Memory stays bounded whatever is fed."""
     block = body * (65_536 // len(body))
     scanner = SpanScanner()
     scanner.feed(HEADER)
@@ -353,7 +362,8 @@ def test_time_is_linear_on_hostile_files(body: bytes, block: int) -> None:
 # --- The index ---
 
 
-def test_a_window_of_the_stored_index_is_enough_to_know_its_spans() -> None:
+def test_index_window_is_enough() -> None:
+    """A window of the stored index is enough to know its spans."""
     result = scan(HEADER + b"".join(b"%d,a,b,c\n" % i for i in range(1000)), chunk_rows=7)
     stored = result.index.to_bytes()
     assert len(result.index) == 143
@@ -366,7 +376,8 @@ def test_a_window_of_the_stored_index_is_enough_to_know_its_spans() -> None:
     assert SpanIndex.spans_from_window(stored[begin:end]) == result.index.spans(140, 3)
 
 
-def test_a_chunk_that_is_not_there_is_refused() -> None:
+def test_unknown_chunk_is_refused() -> None:
+    """A chunk that is not there is refused."""
     index = scan(HEADER + b"1,a,b,c\n").index
     for i in (-1, 1):
         with pytest.raises(IndexError):
@@ -374,7 +385,8 @@ def test_a_chunk_that_is_not_there_is_refused() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"1234567"])
-def test_bytes_that_are_no_index_are_refused(data: bytes) -> None:
+def test_bad_index_is_refused(data: bytes) -> None:
+    """Bytes that are no index are refused."""
     with pytest.raises(ValueError, match="Not a span index"):
         SpanIndex.from_bytes(data)
 
@@ -401,18 +413,21 @@ LATIN = "id,name\n" + "".join(f"{i},Jürgen\n" for i in range(10))
         ("id,name\n1,a\n2,é".encode("latin-1"), "1 of its first 2 rows .* with row 2"),
     ],
 )
-def test_what_cannot_be_csv_is_refused_with_its_reason(sample: bytes, reason: str) -> None:
+def test_binary_file_is_refused(sample: bytes, reason: str) -> None:
+    """What cannot be CSV is refused with its reason."""
     found = refuse_reason(sample)
     assert found
     assert re.search(reason, found)
 
 
-def test_single_bad_bytes_do_not_refuse_a_file() -> None:
+def test_single_bad_bytes_are_accepted() -> None:
+    """Single bad bytes do not refuse a file."""
     assert refuse_reason(b"id,name\n1,a\n2,\xff\n3,c\n") is None
 
 
 @pytest.mark.parametrize("cut", range(12))
-def test_a_character_cut_off_by_the_end_of_the_sample_is_no_reason(cut: int) -> None:
+def test_cut_character_is_no_reason(cut: int) -> None:
+    """A character that the end of the sample cuts off is no reason to refuse a file."""
     row = "1,漢字🙂\n".encode()
     sample = (b"id,name\n" + row * SAMPLE_BYTES)[cut : SAMPLE_BYTES + cut]
     assert refuse_reason(b"id,name\n" + sample[8:]) is None
@@ -445,12 +460,14 @@ def test_utf8_text_is_never_refused(data: bytes, delimiter: str) -> None:
         (b"From: ada@example.com", "mail"),
     ],
 )
-def test_a_first_record_of_another_kind_of_text_is_recognised(header: bytes, kind: str) -> None:
+def test_other_formats_are_recognised(header: bytes, kind: str) -> None:
+    """A first record of another kind of text is recognised."""
     assert kind in (other_text(header) or "")
 
 
 @pytest.mark.parametrize("header", [b"", b"id,name", b"<5 years,id", b"[id],name", b"{x},id", b"From,To", b"a<b"])
-def test_a_header_is_not_taken_for_something_else(header: bytes) -> None:
+def test_header_is_no_other_format(header: bytes) -> None:
+    """A header is not taken for something else."""
     assert other_text(header) is None
 
 
@@ -465,15 +482,19 @@ BLANKS = st.lists(
 
 
 @given(BLANKS, CUTS, st.sampled_from(",; "), st.integers(1, 3), SIZES)
-def test_records_of_empty_fields_are_blank(
+def test_empty_records_are_blank(
     data: bytes, cuts: list[int], delimiter: str, chunk_rows: int, sizes: dict[str, int]
 ) -> None:
-    """Wherever they stand, the header before them or behind, and however the file arrives."""
+    """Records of empty fields are blank.
+
+    Wherever they stand, the header before them or behind, and however the file arrives.
+    """
     with patched(sizes):
         check_against_reader(data, scan(data, cuts, delimiter=delimiter, chunk_rows=chunk_rows), delimiter)
 
 
-def test_the_tail_of_a_spreadsheet_is_no_rows() -> None:
+def test_spreadsheet_tail_has_no_rows() -> None:
+    """The empty records at the end of a spreadsheet are not rows."""
     result = scan(b",,,\r\n" + HEADER + b"1,a,a@b.co,active\r\n" + b",,,\r\n" * 1000 + b",,,")
     assert (result.header, result.row_count) == (HEADER.strip(), 1)
 
@@ -487,10 +508,13 @@ def test_the_tail_of_a_spreadsheet_is_no_rows() -> None:
     CUTS,
     SIZES,
 )
-def test_a_first_line_decides_the_delimiter(
+def test_sep_line_sets_delimiter(
     mark: bytes, line: bytes, delimiter: str, end: bytes, table: str, cuts: list[int], sizes: dict[str, int]
 ) -> None:
-    """What follows it is scanned as the file would be without it, with that delimiter."""
+    """A first line decides the delimiter.
+
+    What follows it is scanned as the file would be without it, with that delimiter.
+    """
     start = mark + line % delimiter.encode() + end
     body = table.replace(",", delimiter).encode()
     with patched(sizes):
@@ -514,8 +538,11 @@ def test_another_first_line_is_a_record(start: bytes) -> None:
 
 @pytest.mark.parametrize("block", [1, 7, 100_000])
 @pytest.mark.parametrize("end", [b"\n", b""])
-def test_a_file_has_so_many_rows_and_no_more(block: int, end: bytes) -> None:
-    """Decided while it streams in: at the first block in which there are too many."""
+def test_too_many_rows(block: int, end: bytes) -> None:
+    """A file may have so many rows and no more.
+
+    Decided while it streams in: at the first block in which there are too many.
+    """
 
     def scan(rows: int) -> Scan:
         scanner = SpanScanner(max_rows=1000)

@@ -78,7 +78,8 @@ async def test_an_answer_can_be_asked_for_anew(clock: ManualClock, monkeypatch: 
     assert slept == [pytest.approx(0.6)]
 
 
-async def test_an_outage_in_between_is_remembered(clock: ManualClock) -> None:
+async def test_short_outage_is_remembered(clock: ManualClock) -> None:
+    """An outage in between is remembered."""
     service = Service()
     one = Dependencies({"Redis": service.probe}, clock=clock)
     began = one.now()

@@ -48,7 +48,8 @@ def test_every_element_is_closed() -> None:
     assert read(PAGE).open == []
 
 
-def test_nothing_in_it_is_loaded_run_or_sent() -> None:
+def test_page_is_static() -> None:
+    """Nothing in the page is loaded, run or sent."""
     reader = read(PAGE)
     assert not ACTIVE & set(reader.tags)
     assert not [name for name, _ in reader.attributes if name.startswith("on") or name in {"src", "style", "action"}]
@@ -59,14 +60,16 @@ def test_it_names_no_other_host() -> None:
     assert not re.search(r"(https?:)?//[a-z0-9]", PAGE, re.IGNORECASE)
 
 
-def test_every_link_leads_somewhere_in_the_page_or_to_the_document() -> None:
+def test_page_links_lead_somewhere() -> None:
+    """Every link leads somewhere in the page or to the document."""
     attributes = read(PAGE).attributes
     ids = [value for name, value in attributes if name == "id"]
     assert len(set(ids)) == len(ids)
     assert {value for name, value in attributes if name == "href"} <= {f"#{name}" for name in ids} | {"/openapi.json"}
 
 
-def test_its_policy_allows_its_own_style_and_nothing_else() -> None:
+def test_page_policy_is_minimal() -> None:
+    """Its policy allows its own style and nothing else."""
     [style] = re.findall(r"<style>(.*?)</style>", PAGE, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = content_security_policy()
@@ -74,7 +77,8 @@ def test_its_policy_allows_its_own_style_and_nothing_else() -> None:
     assert "unsafe" not in policy
 
 
-def test_it_shows_every_operation_with_all_its_answers() -> None:
+def test_page_shows_operations() -> None:
+    """It shows every operation with all its answers."""
     for path, method, operation in operations():
         section = PAGE.partition(f'<section id="{operation["operationId"]}">')[2].partition("</section>")[0]
         assert f"{method.upper()}</span> {path}" in section
@@ -82,14 +86,16 @@ def test_it_shows_every_operation_with_all_its_answers() -> None:
             assert f"<strong>{status}</strong>" in section
 
 
-def test_it_shows_every_schema_and_credential() -> None:
+def test_page_shows_schemas() -> None:
+    """It shows every schema and credential."""
     for name in DOCUMENT["components"]["schemas"]:
         assert f'id="schema-{name}"' in PAGE
     for name in DOCUMENT["components"]["securitySchemes"]:
         assert f"<code>{name}</code>" in PAGE
 
 
-def test_what_stands_in_the_document_is_text_and_never_markup() -> None:
+def test_page_escapes_text() -> None:
+    """What stands in the document is shown as text and never as markup."""
     document = {**DOCUMENT, "info": {**DOCUMENT["info"], "title": "<script>&", "description": "`<b>`"}}
     page = render(document)
     assert "<script>" not in page

@@ -98,7 +98,8 @@ def test_glossary_is_short_and_sorted() -> None:
         *("Outbox", "Watchdog", "Claim check", "Retry topic", "Changelog", "Mapping", "Snapshot", "Idempotency key"),
     ],
 )
-def test_glossary_has_the_terms_of_the_field(term: str) -> None:
+def test_glossary_has_common_terms(term: str) -> None:
+    """Glossary has the terms of the field."""
     assert term in glossary()
 
 
@@ -131,14 +132,16 @@ def shown_default(name: str) -> str | None:
 
 
 @pytest.mark.parametrize("names, defaults", SETTING_ROWS, ids=lambda cell: cell if cell.isupper() else "")
-def test_settings_have_the_default_that_is_shown(names: str, defaults: str) -> None:
+def test_settings_show_their_defaults(names: str, defaults: str) -> None:
+    """The settings have the defaults that the reference shows."""
     shown = re.findall("`([^`]+)`", defaults)
     expected = [shown_default(name) for name in re.findall("`([^`]+)`", names)]
     if len(shown) == len(expected) and None not in expected:
         assert shown == expected
 
 
-def test_production_sets_settings_that_exist() -> None:
+def test_production_settings_exist() -> None:
+    """The guide to production sets only settings that exist."""
     blocks = re.findall(
         r"^```sh\n(.*?)^```", (ROOT / "docs/how-to/production.md").read_text(), re.DOTALL | re.MULTILINE
     )
@@ -151,18 +154,21 @@ def test_workflow_runs_make_test() -> None:
     assert "make test" in [step.get("run") for step in STEPS]
 
 
-def test_workflow_pins_actions_by_major_version() -> None:
+def test_workflow_pins_actions() -> None:
+    """The workflow pins actions by their major version."""
     used = [step["uses"] for step in STEPS if "uses" in step]
     assert used
     assert all(re.fullmatch(r"actions/[a-z-]+@v\d+", action) for action in used)
 
 
-def test_workflow_has_no_secrets_and_few_rights() -> None:
+def test_workflow_has_few_rights() -> None:
+    """The workflow has no secrets and few rights."""
     assert "secrets." not in (ROOT / ".github/workflows/test.yml").read_text()
     assert WORKFLOW["permissions"] == {"contents": "read"}
 
 
-def test_workflow_has_the_python_and_java_that_are_asked_for() -> None:
+def test_workflow_has_required_versions() -> None:
+    """Workflow has the Python and Java that are asked for."""
     given = {step["uses"].partition("@")[0]: step.get("with", {}) for step in STEPS if "uses" in step}
     assert f">={given['actions/setup-python']['python-version']}" == PROJECT["requires-python"]
     assert f"Java {given['actions/setup-java']['java-version']}" in (ROOT / "README.md").read_text()

@@ -38,7 +38,8 @@ class Deal(TypedDict):
     code: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
-def test_a_contact_is_declared_with_its_columns_in_order() -> None:
+def test_contact_columns() -> None:
+    """A contact is declared with its columns in order."""
     assert CONTACT.columns == ("id", "name", "email", "status")
     assert (CONTACT.key, CONTACT.unique, CONTACT.collection) == ("id", "email", "contacts")
 
@@ -51,13 +52,15 @@ def test_a_new_entity_is_one_declaration() -> None:
 
 
 @pytest.mark.parametrize("options", [{"key": "id"}, {"key": "code", "unique": "email"}])
-def test_key_and_unique_field_must_be_fields_of_the_model(options: dict[str, str]) -> None:
+def test_key_fields_are_of_the_model(options: dict[str, str]) -> None:
+    """Key and unique field must be fields of the model."""
     with pytest.raises(ValueError, match="must be fields"):
         Entity(name="Deal", model=Deal, collection="deals", **options)
 
 
 @pytest.mark.parametrize("name", ["Contact", "contact", " CONTACT "])
-def test_entities_are_found_whatever_their_case(name: str) -> None:
+def test_entity_name_ignores_case(name: str) -> None:
+    """Entities are found whatever their case."""
     assert find_entity(name) is CONTACT
 
 
@@ -78,7 +81,8 @@ def test_an_unknown_entity_is_none() -> None:
         ("x" * 242 + "@example.com", "x" * 242 + "@example.com"),
     ],
 )
-def test_ordinary_addresses_are_accepted_and_lowered(given_text: str, normalised: str) -> None:
+def test_good_addresses_are_lowered(given_text: str, normalised: str) -> None:
+    """Ordinary addresses are accepted and put into lower case."""
     assert value("email", given_text) == normalised
 
 
@@ -116,7 +120,8 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["active", " Inactive", "PENDING", "archived "])
-def test_a_status_is_accepted_whatever_its_case(text: str) -> None:
+def test_status_ignores_case(text: str) -> None:
+    """A status is accepted whatever its case."""
     assert value("status", text) == text.strip().lower()
 
 
@@ -127,7 +132,8 @@ def test_any_other_status_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(("column", "limit"), [("id", 128), ("name", 256)])
-def test_texts_have_at_least_one_character_and_no_more_than_the_limit(column: str, limit: int) -> None:
+def test_text_length_is_limited(column: str, limit: int) -> None:
+    """Texts have at least one character and no more than the limit."""
     assert value(column, " é ") == "é"
     assert value(column, f" {'é' * limit} ") == "é" * limit
     for text in ("", "   ", "\u3000\t", "é" * (limit + 1)):
@@ -136,7 +142,8 @@ def test_texts_have_at_least_one_character_and_no_more_than_the_limit(column: st
 
 
 @given(st.sampled_from(CONTACT.columns), st.text(st.characters(exclude_categories=["Cs"])))
-def test_a_normalised_value_is_valid_and_stays_as_it_is(column: str, text: str) -> None:
+def test_normalising_is_idempotent(column: str, text: str) -> None:
+    """A normalised value is valid and stays as it is."""
     try:
         once = value(column, text)
     except ValidationError:
@@ -154,7 +161,8 @@ def test_an_id_has_no_control_characters(char: str) -> None:
 # --- Headers ---
 
 
-def test_columns_are_found_whatever_their_order_case_blanks_and_quotes() -> None:
+def test_columns_are_found_by_name() -> None:
+    """Columns are found whatever their order, case, blanks and quotes."""
     columns = check_header(CONTACT, b'Status;" E-Mail ";"EMAIL"; Id;"na""me"; name ', ";")
     assert columns == Columns(("Status", "E-Mail", "EMAIL", "Id", 'na"me', "name"))
     assert columns.width == 6
@@ -162,7 +170,8 @@ def test_columns_are_found_whatever_their_order_case_blanks_and_quotes() -> None
     assert columns.ignored(CONTACT) == ["E-Mail", 'na"me']
 
 
-def test_columns_survive_as_a_list_of_names() -> None:
+def test_columns_round_trip() -> None:
+    """Columns come back from the list of names as which they are sent."""
     columns = check_header(CONTACT, b"id,name,email,status,x", ",")
     assert Columns(tuple(json.loads(json.dumps(columns.names)))) == columns
 
@@ -183,27 +192,32 @@ def test_columns_survive_as_a_list_of_names() -> None:
         (b"id," * MAX_HEADER_BYTES, "larger than 32 KiB"),
     ],
 )
-def test_a_header_that_does_not_fit_is_refused_in_the_words_of_the_uploader(header: bytes, message: str) -> None:
+def test_misfit_header_is_refused(header: bytes, message: str) -> None:
+    """A header that does not fit is refused in the words of the uploader."""
     with pytest.raises(HeaderError, match=message):
         check_header(CONTACT, header, ",")
 
 
-def test_a_wrong_comma_is_noticed_when_another_delimiter_was_given() -> None:
+def test_wrong_delimiter_is_noticed() -> None:
+    """A header with commas is noticed when another delimiter was given."""
     with pytest.raises(HeaderError, match='use "," between'):
         check_header(CONTACT, b"id,name,email,status", ";")
 
 
-def test_ignored_columns_may_have_the_same_name() -> None:
+def test_ignored_columns_may_repeat() -> None:
+    """Ignored columns may have the same name."""
     assert check_header(CONTACT, b"id,name,email,status,,", ",").width == 6
 
 
-def test_a_header_from_a_message_that_lacks_a_column_is_refused() -> None:
+def test_message_header_lacks_column() -> None:
+    """A header from a message that lacks a column is refused."""
     with pytest.raises(HeaderError, match="Missing columns: status"):
         Columns(("id", "name", "email")).positions(CONTACT)
 
 
 @given(st.binary(max_size=60), st.sampled_from(",;|\t"))
-def test_any_header_is_taken_or_refused_with_a_message(header: bytes, delimiter: str) -> None:
+def test_any_header_is_taken_or_refused(header: bytes, delimiter: str) -> None:
+    """Any header is taken or refused with a message."""
     try:
         check_header(CONTACT, header, delimiter)
     except HeaderError as error:
@@ -211,7 +225,8 @@ def test_any_header_is_taken_or_refused_with_a_message(header: bytes, delimiter:
 
 
 @given(st.permutations(["id", "name", "email", "status", 'a "b"', "é\r\nf"]), st.sampled_from(["\n", "\r\n", "\r"]))
-def test_the_header_that_the_scanner_finds_is_read_whole(names: list[str], end: str) -> None:
+def test_scanned_header_is_read_whole(names: list[str], end: str) -> None:
+    """The header that the scanner finds is read whole."""
     record = ",".join('"' + name.replace('"', '""') + '"' for name in names)
     scanner = SpanScanner()
     scanner.feed(f"\ufeff{record}{end}1".encode())
@@ -231,7 +246,8 @@ def test_the_header_that_the_scanner_finds_is_read_whole(names: list[str], end: 
         (b"Nr;Kunde;Mail;Zustand".replace(b";", b","), "all"),
     ],
 )
-def test_a_refused_header_names_what_probably_fits(header: bytes, mapping: str) -> None:
+def test_header_error_suggests_columns(header: bytes, mapping: str) -> None:
+    """A refused header names what probably fits."""
     with pytest.raises(HeaderError, match="Probably this mapping fits: ") as error:
         check_header(CONTACT, header, ",")
     said = json.loads(str(error.value).partition("fits: ")[2].removesuffix("."))
@@ -241,12 +257,14 @@ def test_a_refused_header_names_what_probably_fits(header: bytes, mapping: str) 
     assert check_header(CONTACT, header, ",", parse_mapping(json.dumps(said))).positions(CONTACT)
 
 
-def test_a_header_that_nothing_fits_names_the_mapping() -> None:
+def test_header_error_names_mapping() -> None:
+    """A header that nothing fits names the mapping."""
     with pytest.raises(HeaderError, match="can be given by mapping, such as "):
         check_header(CONTACT, b"a,b,c,d", ",")
 
 
-def test_all_that_is_wrong_with_a_header_is_said() -> None:
+def test_all_header_faults_are_told() -> None:
+    """Everything that is wrong with a header is told."""
     columns, wrong = read_header(CONTACT, b"id,name,id,phone", ",")
     assert columns is None
     assert [str(error).partition(":")[0] for error in wrong] == ["Missing columns", "Columns named twice"]

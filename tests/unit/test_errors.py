@@ -135,6 +135,7 @@ def test_raised_with_its_parameters() -> None:
     assert [(name, given) for name, given in raised if given != set(CATALOGUE[name].example)] == []
 
 
-def test_unknown_parameter_is_a_fault_of_ours() -> None:
+def test_unknown_parameter_is_internal() -> None:
+    """An unknown parameter is an internal error."""
     with pytest.raises(KeyError):
         Problem(400, "X", "{a}")(b=1)

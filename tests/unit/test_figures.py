@@ -15,7 +15,8 @@ def process(**more: Any) -> Any:
     return SimpleNamespace(stash=pytest.Stash(), **more)
 
 
-def test_the_figures_of_all_processes_are_added_up() -> None:
+def test_figures_of_processes_add_up() -> None:
+    """The figures of all processes are added up."""
     controller = process()
     for number in (1, 2):
         worker = process(workeroutput={})
@@ -31,7 +32,8 @@ def test_the_figures_of_all_processes_are_added_up() -> None:
     assert figures(controller).answers == {"200": 3}
 
 
-def test_a_process_that_died_has_no_figures() -> None:
+def test_dead_process_has_no_figures() -> None:
+    """A process that died has no figures."""
     controller = process()
     pytest_testnodedown(SimpleNamespace(config=controller))
     assert figures(controller) == Figures()

@@ -39,12 +39,14 @@ NAMES = {
 
 
 @pytest.mark.parametrize(("sent", "shown"), NAMES.items(), ids=[ascii(name)[:30] for name in NAMES])
-def test_a_name_is_shown_without_what_is_no_name(sent: str, shown: str) -> None:
+def test_file_name_is_cleaned(sent: str, shown: str) -> None:
+    """A name is shown without what does not belong to a name."""
     assert clean_file_name(sent) == shown
 
 
 @given(st.text(st.characters(), max_size=400))
-def test_what_is_shown_is_short_visible_text_without_a_path_and_stays_so(sent: str) -> None:
+def test_file_name_is_safe(sent: str) -> None:
+    """What is shown is short, visible text without a path, and stays so."""
     shown = clean_file_name(sent)
     assert 0 < len(shown) <= 255
     assert not set("/\\\0\r\n") & set(shown)

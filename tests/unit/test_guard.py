@@ -139,7 +139,8 @@ def history(app: App, channel: str) -> list[RetryHeaders]:
 # Agents
 
 
-async def test_what_a_handler_can_do_is_done_once_and_goes_nowhere(app: App) -> None:
+async def test_event_is_handled_once(app: App) -> None:
+    """What a handler can do is done once and goes nowhere else."""
     handle = handler(None)
     add_agent(app, app.topics.feed, Feed, handle, concurrency=5)
     assert app.agents["handle"][:2] == (app.topics.feed.topic, 5)
@@ -148,7 +149,8 @@ async def test_what_a_handler_can_do_is_done_once_and_goes_nowhere(app: App) -> 
     assert app.topics.taken == {}
 
 
-async def test_a_fault_that_passes_in_a_moment_is_tried_again_on_the_spot(app: App) -> None:
+async def test_brief_fault_is_retried_in_place(app: App) -> None:
+    """A fault that passes in a moment is tried again on the spot."""
     handle = handler(TimeoutError(), AWAY, None)
     add_agent(app, app.topics.feed, Feed, handle)
     assert await app.run(feed_event()) == 1
@@ -157,7 +159,8 @@ async def test_a_fault_that_passes_in_a_moment_is_tried_again_on_the_spot(app: A
 
 
 @pytest.mark.parametrize("fault", PERMANENT, ids=repr)
-async def test_a_permanent_fault_goes_to_the_dead_letters_once_without_another_try(app: App, fault: Exception) -> None:
+async def test_permanent_fault_is_dead_lettered(app: App, fault: Exception) -> None:
+    """A permanent fault goes to the dead letters once without another try."""
     handle = handler(fault, None)
     add_agent(app, app.topics.feed, Feed, handle)
     sent = feed_event()
@@ -172,9 +175,8 @@ async def test_a_permanent_fault_goes_to_the_dead_letters_once_without_another_t
 
 
 @pytest.mark.parametrize("fault", TRANSIENT, ids=repr)
-async def test_a_fault_that_does_not_pass_in_a_moment_goes_through_the_tiers_and_then_to_the_dead_letters(
-    app: App, fault: Exception
-) -> None:
+async def test_lasting_fault_goes_through_tiers(app: App, fault: Exception) -> None:
+    """A fault that does not pass in a moment goes through the tiers, and then to the dead letters."""
     handle = handler(fault)
     add_agent(app, app.topics.feed, Feed, handle)
     message, way, first = feed_event(), [], None
@@ -197,8 +199,11 @@ async def test_a_fault_that_does_not_pass_in_a_moment_goes_through_the_tiers_and
 
 
 @pytest.mark.parametrize("kind", [PassingFault, ValueError, PermanentFault])
-async def test_dead_letters_keep_the_text_inside(app: App, kind: type[Exception]) -> None:
-    """What a viewer may read later is a fixed text, whatever the fault says of hosts and commands."""
+async def test_dead_letters_hide_the_fault(app: App, kind: type[Exception]) -> None:
+    """Dead letters keep the text inside.
+
+    What a viewer may read later is a fixed text, whatever the fault says of hosts and commands.
+    """
     add_agent(app, app.topics.feed, Feed, handler(kind("mongo-0.internal:27017 is away")))
     message = feed_event()
     for _ in range(4):
@@ -210,7 +215,8 @@ async def test_dead_letters_keep_the_text_inside(app: App, kind: type[Exception]
             channel.sent.clear()
 
 
-async def test_a_message_that_is_given_back_and_works_is_done(app: App) -> None:
+async def test_retried_message_is_done(app: App) -> None:
+    """A message that is given back and works is done."""
     handle = handler(TimeoutError(), TimeoutError(), TimeoutError(), None)
     add_agent(app, app.topics.feed, Feed, handle)
     await app.run(feed_event())
@@ -221,9 +227,8 @@ async def test_a_message_that_is_given_back_and_works_is_done(app: App) -> None:
 
 
 @pytest.mark.parametrize("value", [None, b"", b"\xff", b"{}", b'{"actionId": "7"}'])
-async def test_what_cannot_be_read_goes_to_the_poison_as_it_is_and_no_handler_sees_it(
-    app: App, value: bytes | None
-) -> None:
+async def test_unreadable_message_is_poison(app: App, value: bytes | None) -> None:
+    """What cannot be read goes to the poison as it is and no handler sees it."""
     handle = handler(None)
     add_agent(app, app.topics.feed, Feed, handle)
     assert await app.run(event(value, topic="bulk.feed"), feed_event()) == 2
@@ -237,7 +242,8 @@ async def test_what_cannot_be_read_goes_to_the_poison_as_it_is_and_no_handler_se
 
 
 @pytest.mark.parametrize("headers", [{"retry-count": b"x"}, [("origin-topic", b"\xff")], [("retry-count", None)]])
-async def test_a_history_that_cannot_be_read_begins_anew(app: App, headers: Any) -> None:
+async def test_unreadable_history_begins_anew(app: App, headers: Any) -> None:
+    """A history that cannot be read begins anew."""
     add_agent(app, app.topics.feed, Feed, handler(PermanentFault("wrong")))
     assert await app.run(feed_event(headers=headers)) == 1
     [told] = history(app, "bulk.DLQ")
@@ -245,14 +251,16 @@ async def test_a_history_that_cannot_be_read_begins_anew(app: App, headers: Any)
 
 
 @pytest.mark.parametrize("count", ["-1", "-2", "-100", "1000000"])
-async def test_a_history_with_a_count_that_cannot_be_loses_no_message(app: App, count: str) -> None:
+async def test_bad_count_loses_no_message(app: App, count: str) -> None:
+    """A history with an impossible count loses no message."""
     headers = {**RetryHeaders.after(feed_event(), "before").to_headers(), "retry-count": count.encode()}
     add_agent(app, app.topics.feed, Feed, handler(TimeoutError()))
     assert await app.run(feed_event(headers=headers)) == 1
     assert sum(len(sent) for sent in app.topics.taken.values()) == 1
 
 
-async def test_an_error_that_cannot_be_written_as_utf_8_loses_no_message(app: App) -> None:
+async def test_undecodable_error_loses_nothing(app: App) -> None:
+    """An error that cannot be written as UTF-8 loses no message."""
     add_agent(app, app.topics.feed, Feed, handler(PermanentFault("M\udcfcller")))
     assert await app.run(feed_event()) == 1
     assert list(app.topics.taken) == ["bulk.DLQ"]
@@ -267,9 +275,10 @@ async def test_an_error_that_cannot_be_written_as_utf_8_loses_no_message(app: Ap
     ("value", "fault", "where"),
     [(b"\xff", None, "poison"), (FEED.encode(), PermanentFault(), "dead"), (FEED.encode(), TimeoutError(), "retry")],
 )
-async def test_a_hand_over_is_repeated_until_the_broker_takes_it(
+async def test_hand_over_is_repeated(
     app: App, refusal: Exception, value: bytes, fault: Exception | None, where: str
 ) -> None:
+    """A hand-over is repeated until the broker takes it."""
     channel = app.topics.retries[0] if where == "retry" else getattr(app.topics, where)
     channel.faults += [refusal] * 20
     handle = handler(fault)
@@ -279,7 +288,8 @@ async def test_a_hand_over_is_repeated_until_the_broker_takes_it(
     assert {name: len(sent) for name, sent in app.topics.taken.items()} == {channel.name: 1}
 
 
-async def test_an_event_counts_as_done_only_when_the_broker_has_its_hand_over(app: App) -> None:
+async def test_event_is_done_after_hand_over(app: App) -> None:
+    """An event counts as done only when the broker has its hand-over."""
     gate = asyncio.Event()
     asked = asyncio.Event()
     send = app.topics.dead.send_raw
@@ -298,7 +308,8 @@ async def test_an_event_counts_as_done_only_when_the_broker_has_its_hand_over(ap
     assert await running == 1
 
 
-async def test_a_worker_that_stops_hands_nothing_over(app: App) -> None:
+async def test_stopping_worker_keeps_messages(app: App) -> None:
+    """A worker that stops hands nothing over."""
     begun = asyncio.Event()
 
     async def handle(message: Feed, context: Any) -> None:
@@ -364,21 +375,24 @@ async def test_an_outage_gives_nothing_up(app: App) -> None:
     [NO_LEADER, FULL],
     ids=repr,
 )
-async def test_an_error_that_means_away_counts_nothing(app: App, error: Exception) -> None:
+async def test_outage_error_counts_nothing(app: App, error: Exception) -> None:
+    """An error that means away counts nothing."""
     app.context.settings.retry_inline_seconds = 0.01
     add_agent(app, app.topics.chunks, Chunk, handler(error))
     way = await fail_again_and_again(app, event(CHUNK.encode(), topic="bulk"), 6)
     assert {(name, told.attempt) for name, told, _ in way} == {("bulk.retry.1", 0)}
 
 
-async def test_a_chunk_carries_how_often_it_failed(app: App) -> None:
+async def test_chunk_carries_its_attempts(app: App) -> None:
+    """A chunk carries how often it failed."""
     add_agent(app, app.topics.chunks, Chunk, handler(AWAY))
     way = await fail_again_and_again(app, event(CHUNK.encode(), topic="bulk"), 4)
     assert [(told.attempt, Chunk.decode(value).attempt) for _, told, value in way] == [(n, n) for n in (1, 2, 3, 4)]
     assert way[-1][0] == "bulk.DLQ"
 
 
-async def test_what_failed_before_an_outage_is_still_counted_after_it(app: App) -> None:
+async def test_attempts_survive_an_outage(app: App) -> None:
+    """What failed before an outage is still counted after it."""
     add_agent(app, app.topics.chunks, Chunk, handler(AWAY))
     app.context.settings.retry_inline_seconds = 0.01
     message = event(CHUNK.encode(), topic="bulk")
@@ -404,7 +418,8 @@ async def test_poison_carries_only_what_is_kept(app: App) -> None:
     assert told.full_length == 1_040_000
 
 
-async def test_what_is_handed_over_is_encoded_anew(app: App) -> None:
+async def test_handed_over_headers_are_new(app: App) -> None:
+    """What is handed over is encoded anew."""
     junk = FEED.encode()[:-1] + b',"junk":"' + b"x" * 1_000_000 + b'"}'
     add_agent(app, app.topics.feed, Feed, handler(PermanentFault()))
     assert await app.run(event(junk, topic="bulk.feed")) == 1
@@ -413,7 +428,8 @@ async def test_what_is_handed_over_is_encoded_anew(app: App) -> None:
 
 
 @pytest.mark.parametrize("fault", [PermanentFault(), TimeoutError()], ids=repr)
-async def test_a_message_too_large_for_the_broker_is_stored(app: App, fault: Exception) -> None:
+async def test_oversized_message_is_stored(app: App, fault: Exception) -> None:
+    """A message too large for the broker is stored."""
     feed = Feed(action_id="0" * 24, indexes=tuple(range(200_000)))
     for channel in app.topics.all:
         channel.faults += [TooLarge("refused")] * 9
@@ -473,7 +489,8 @@ async def reading(app: App) -> tuple[Reader, asyncio.Task[None]]:
     return made, running
 
 
-async def test_a_waiting_event_is_tried_until_it_works(app: App, reader: type[Reader]) -> None:
+async def test_waiting_event_is_retried(app: App, reader: type[Reader]) -> None:
+    """A waiting event is tried until it works."""
     handle = handler(*TRANSIENT, *TRANSIENT, None)
     add_waiting_topics(app, {app.topics.dead: handle})
     made, running = await reading(app)
@@ -488,9 +505,8 @@ async def test_a_waiting_event_is_tried_until_it_works(app: App, reader: type[Re
 
 
 @pytest.mark.parametrize("fault", PERMANENT, ids=repr)
-async def test_a_waiting_event_that_can_never_be_handled_is_poison(
-    app: App, reader: type[Reader], fault: Exception
-) -> None:
+async def test_hopeless_waiting_event_is_poison(app: App, reader: type[Reader], fault: Exception) -> None:
+    """A waiting event that can never be handled is poison."""
     handle = handler(fault, None)
     add_waiting_topics(app, {app.topics.dead: handle, app.topics.poison: handler(fault)})
     made, running = await reading(app)
@@ -508,9 +524,8 @@ async def test_a_waiting_event_that_can_never_be_handled_is_poison(
 
 @pytest.mark.parametrize("fault", [*TRANSIENT, *PERMANENT, None], ids=repr)
 @pytest.mark.parametrize("on_leader", [True, False])
-async def test_a_timer_whose_body_raises_does_not_raise_and_has_its_next_turn(
-    app: App, fault: Exception | None, on_leader: bool
-) -> None:
+async def test_timer_survives_errors(app: App, fault: Exception | None, on_leader: bool) -> None:
+    """A timer whose body raises does not raise, and has its next turn."""
     handle, platforms = handler(fault), []
 
     async def body(context: Any) -> None:
@@ -525,7 +540,8 @@ async def test_a_timer_whose_body_raises_does_not_raise_and_has_its_next_turn(
     assert platforms == [app.context] * 2
 
 
-async def test_a_loop_whose_body_raises_goes_on_until_the_worker_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_loop_survives_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop whose body raises goes on until the worker stops."""
     turns = 0
 
     class Looping:

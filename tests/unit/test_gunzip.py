@@ -25,18 +25,21 @@ def unpack(*blocks: bytes, max_ratio: float = 200) -> bytes:
 
 
 @given(st.lists(st.binary(max_size=300), min_size=1, max_size=5), st.integers(1, 50), st.integers(0, 30))
-def test_members_in_any_blocks_unpack_to_what_was_packed(parts: list[bytes], block: int, padding: int) -> None:
+def test_members_round_trip(parts: list[bytes], block: int, padding: int) -> None:
+    """Members in any blocks unpack to what was packed."""
     packed = b"".join(map(gzip.compress, parts)) + b"\0" * padding
     assert unpack(*(packed[start : start + block] for start in range(0, len(packed), block))) == b"".join(parts)
 
 
 @pytest.mark.parametrize("level", [0, 1, 9])
-def test_a_large_file_comes_in_pieces_of_a_bounded_size(level: int) -> None:
+def test_large_file_comes_in_pieces(level: int) -> None:
+    """A large file comes in pieces of a bounded size."""
     data = os.urandom(100_000) + b"x" * 5_000_000 + TEXT
     assert unpack(gzip.compress(data, level)) == data
 
 
-def test_a_member_with_a_name_a_comment_and_extra_fields_is_like_any_other() -> None:
+def test_optional_header_fields() -> None:
+    """A member with a name, a comment and extra fields is like any other."""
     body = gzip.compress(TEXT)[10:]
     head = b"\x1f\x8b\x08\x1e" + b"\0" * 6 + b"\x04\0abcd" + b"../../name\0" + b"comment\0"
     head += (zlib.crc32(head) & 0xFFFF).to_bytes(2, "little")
@@ -47,7 +50,8 @@ PACKED = gzip.compress(TEXT)
 
 
 @pytest.mark.parametrize("length", [1, 5, 10, 11, 100, len(PACKED) - 9, len(PACKED) - 8, len(PACKED) - 1])
-def test_a_file_that_ends_early_is_not_complete(length: int) -> None:
+def test_cut_off_file_is_incomplete(length: int) -> None:
+    """A file that ends early is not complete."""
     with pytest.raises(GzipError, match="ends early"):
         unpack(PACKED[:length])
 
@@ -71,21 +75,24 @@ def test_nothing_at_all_is_not_complete() -> None:
         (PACKED + PACKED[:30], "ends early"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_said(packed: bytes, words: str) -> None:
+def test_faults_of_a_file_are_named(packed: bytes, words: str) -> None:
+    """The message says what is wrong with a file."""
     with pytest.raises(GzipError, match=words):
         unpack(packed)
     with pytest.raises(GzipError):
         unpack(*(packed[start : start + 7] for start in range(0, len(packed), 7)))
 
 
-def test_a_file_may_be_dense_up_to_the_allowance_and_not_beyond() -> None:
+def test_dense_file_up_to_allowance() -> None:
+    """A file may be dense up to the allowance, and not beyond it."""
     few = gzip.compress(b"x" * RATIO_ALLOWANCE)
     assert len(unpack(few)) == RATIO_ALLOWANCE
     with pytest.raises(GzipTooDense, match="more than 200 times"):
         unpack(gzip.compress(b"x" * (RATIO_ALLOWANCE + PIECE)))
 
 
-def test_a_dense_file_is_refused_long_before_it_is_unpacked() -> None:
+def test_dense_file_is_refused_early() -> None:
+    """A dense file is refused long before it is unpacked."""
     bomb = gzip.compress(b"\0" * 200 * 1024**2)
     gunzip = Gunzip(max_ratio=200, piece=PIECE)
     unpacked = 0
@@ -95,14 +102,16 @@ def test_a_dense_file_is_refused_long_before_it_is_unpacked() -> None:
     assert unpacked <= 200 * 16 * 1024 * 2 + RATIO_ALLOWANCE
 
 
-def test_endless_empty_members_are_refused() -> None:
+def test_endless_members_are_refused() -> None:
+    """Endless empty members are refused."""
     empty = gzip.compress(b"")
     with pytest.raises(GzipError, match="members"):
         unpack(*[empty * 10_000] * 101)
 
 
 @given(st.binary(max_size=500))
-def test_bytes_of_any_kind_are_unpacked_or_refused(data: bytes) -> None:
+def test_any_bytes_unpack_or_are_refused(data: bytes) -> None:
+    """Bytes of any kind are unpacked or refused."""
     try:
         unpack(b"\x1f\x8b\x08\0" + data)
     except GzipError as refused:

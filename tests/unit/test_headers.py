@@ -26,13 +26,15 @@ GOOD = RetryHeaders(Origin("bulk", 3, 14), 2, "2026-01-31T09:00:00.000+00:00", "
 
 
 @given(HANDOVERS)
-def test_a_history_comes_back_as_it_was_sent(retry_headers: RetryHeaders) -> None:
+def test_history_round_trip(retry_headers: RetryHeaders) -> None:
+    """A history comes back as it was sent."""
     headers = retry_headers.to_headers()
     assert RetryHeaders.read(headers) == RetryHeaders.read(list(headers.items())) == retry_headers
 
 
 @given(HANDOVERS)
-def test_headers_are_bytes_under_the_documented_names(retry_headers: RetryHeaders) -> None:
+def test_headers_have_documented_names(retry_headers: RetryHeaders) -> None:
+    """Headers are bytes under the documented names."""
     headers = retry_headers.to_headers()
     assert all(isinstance(value, bytes) for value in headers.values())
     documented = {"origin-topic", "origin-partition", "origin-offset", "retry-count", "attempt"}
@@ -40,18 +42,21 @@ def test_headers_are_bytes_under_the_documented_names(retry_headers: RetryHeader
     assert ("due" in headers) == bool(retry_headers.due)
 
 
-def test_a_long_error_is_shortened_so_that_the_message_stays_small() -> None:
+def test_long_error_is_shortened() -> None:
+    """A long error is shortened so that the message stays small."""
     retry_headers = RetryHeaders(Origin("bulk", 3, 14), 0, "", "ä" * 100_000)
     assert retry_headers.to_headers()["error-message"].decode() == "ä" * 1000
 
 
-def test_the_first_failure_names_the_place_that_the_event_came_from() -> None:
+def test_first_failure_names_origin() -> None:
+    """The first failure names the place that the event came from."""
     first = RetryHeaders.first(event(topic="bulk.feed", partition=7, offset=0), "it failed")
     assert (first.origin, first.retry_count, first.error, first.due) == (Origin("bulk.feed", 7, 0), 0, "it failed", 0)
     assert datetime.fromisoformat(first.first_failure).tzinfo is not None
 
 
-def test_each_further_failure_counts_one_and_keeps_the_origin_and_the_time_of_the_first() -> None:
+def test_further_failures_keep_origin() -> None:
+    """Each further failure counts one, and keeps the origin and the time of the first."""
     first = RetryHeaders.after(event(), "one")
     assert (first.retry_count, first.error) == (1, "one")
     second = RetryHeaders.after(event(topic="bulk.retry.1", offset=99, headers=first.to_headers()), "two")
@@ -59,7 +64,8 @@ def test_each_further_failure_counts_one_and_keeps_the_origin_and_the_time_of_th
     assert (second.origin, second.first_failure) == (Origin("bulk", 3, 14), first.first_failure)
 
 
-def test_the_time_when_it_is_due_changes_nothing_else() -> None:
+def test_due_time_changes_nothing_else() -> None:
+    """The time when it is due changes nothing else."""
     retry_headers = RetryHeaders.read(GOOD)
     assert retry_headers is not None
     later = retry_headers.due_at(1800000000.25)
@@ -68,13 +74,15 @@ def test_the_time_when_it_is_due_changes_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("headers", [None, {}, [], (), {"other": b"1"}, [("traceparent", b"\xff")]])
-def test_a_message_without_a_history_has_none(headers: Any) -> None:
+def test_no_history_without_headers(headers: Any) -> None:
+    """A message without a history has none."""
     assert RetryHeaders.read(headers) is None
     assert RetryHeaders.after(event(headers=headers), "failed").retry_count == 1
 
 
 @pytest.mark.parametrize("name", [name for name in GOOD if name not in {"due", "attempt"}])
-def test_a_history_with_a_part_missing_is_none(name: str) -> None:
+def test_partial_history_is_none(name: str) -> None:
+    """A history with a part missing is none."""
     assert RetryHeaders.read({key: value for key, value in GOOD.items() if key != name}) is None
 
 
@@ -103,22 +111,26 @@ def test_a_history_with_a_part_missing_is_none(name: str) -> None:
         ("due", b""),
     ],
 )
-def test_a_history_that_cannot_be_read_is_none(name: str, value: bytes) -> None:
+def test_unreadable_history_is_none(name: str, value: bytes) -> None:
+    """A history that cannot be read is none."""
     assert RetryHeaders.read({**GOOD, name: value}) is None
     assert RetryHeaders.after(event(headers={**GOOD, name: value}), "failed").retry_count == 1
 
 
 @pytest.mark.parametrize("name", list(GOOD))
-def test_a_header_without_a_value_which_kafka_allows_cannot_be_read(name: str) -> None:
+def test_header_without_value(name: str) -> None:
+    """A header without a value, which Kafka allows, makes the history unreadable."""
     assert RetryHeaders.read([*GOOD.items(), (name, None)]) is None
 
 
 @given(st.dictionaries(st.sampled_from([*GOOD, "other"]), st.none() | st.binary(max_size=20)))
-def test_headers_of_any_kind_are_a_history_or_none(headers: dict[str, Any]) -> None:
+def test_any_headers_are_history_or_none(headers: dict[str, Any]) -> None:
+    """Headers of any kind are a history or none."""
     RetryHeaders.read(headers)
 
 
-def test_an_error_with_what_cannot_be_utf_8_travels_all_the_same() -> None:
+def test_undecodable_error_is_kept() -> None:
+    """An error with what cannot be UTF-8 is passed on all the same."""
     headers = RetryHeaders.after(event(), "a file name: M\udcfcller.csv").to_headers()
     read = RetryHeaders.read(headers)
     assert read is not None

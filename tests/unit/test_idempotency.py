@@ -13,7 +13,8 @@ from tests.support.forms import REQUIRED
 @pytest.mark.parametrize(
     "key", ["a", "x" * 255, '"8e03978e-40d5-43dd-bc93-6894a57f9324"', "a b", "~!$%&/()=?{}[]|<>:;,."]
 )
-def test_printable_ascii_is_a_key_as_it_is(key: str) -> None:
+def test_ascii_key_is_kept(key: str) -> None:
+    """A key of printable ASCII characters is taken as it is."""
     assert check_key(key) == key
 
 
@@ -24,7 +25,8 @@ def test_anything_else_is_not(key: str) -> None:
 
 
 @given(st.text())
-def test_a_key_that_is_taken_can_be_written_and_shown(key: str) -> None:
+def test_accepted_key_can_be_stored(key: str) -> None:
+    """A key that is taken can be written and shown."""
     try:
         assert check_key(key).isprintable()
         assert 1 <= len(key) <= 255
@@ -32,16 +34,19 @@ def test_a_key_that_is_taken_can_be_written_and_shown(key: str) -> None:
         assert not key or len(key) > 255 or not (key.isascii() and key.isprintable())
 
 
-def test_no_two_accounts_have_the_same_stored_key() -> None:
+def test_stored_keys_differ_by_account() -> None:
+    """No two accounts have the same stored key."""
     assert scoped("a", "b:c") != scoped("a.b", "c")
     assert len({scoped(account, key) for account in ("a", "b") for key in ("a", "b", ":", "a:b")}) == 8
 
 
-def test_the_order_of_the_fields_makes_no_other_request() -> None:
+def test_field_order_does_not_matter() -> None:
+    """The order of the fields does not make another request."""
     assert request_digest(REQUIRED, "u.csv", "0") == request_digest(dict(reversed(REQUIRED.items())), "u.csv", "0")
 
 
-def test_every_field_the_name_and_the_content_make_another_request() -> None:
+def test_fields_name_and_content_matter() -> None:
+    """Every field, the name and the content make another request."""
     digests = {
         request_digest(REQUIRED, "u.csv", "0"),
         request_digest({**REQUIRED, "scheduledAt": "2030-01-01T00:00"}, "u.csv", "0"),

@@ -7,7 +7,8 @@ import subprocess
 import sys
 
 
-def test_the_application_with_faults_can_be_loaded() -> None:
+def test_faulty_app_can_be_loaded() -> None:
+    """The application with faults can be loaded."""
     loaded = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", "import tests.faults.injected"],
         env={**os.environ, "INJECT": "{}"},

@@ -27,7 +27,8 @@ def told(error: pytest.ExceptionInfo[ApiError]) -> tuple[int, str]:
     return error.value.status, error.value.code
 
 
-def test_of_a_name_that_is_sent_twice_the_first_counts() -> None:
+def test_first_of_repeated_names_counts() -> None:
+    """Of a name that is sent twice the first value counts."""
     assert ActionsQuery.read(MultiDict([("limit", "1"), ("limit", "x")])).limit == 1
 
 
@@ -51,9 +52,8 @@ def test_an_empty_filter_is_none() -> None:
     ],
 )
 @pytest.mark.parametrize("query", [ActionsQuery, RecordsQuery])
-def test_of_several_mistakes_the_first_of_the_model_is_told(
-    query: type[Input], sent: dict[str, str], code: str
-) -> None:
+def test_first_fault_of_model_is_told(query: type[Input], sent: dict[str, str], code: str) -> None:
+    """Of several mistakes the first of the model is told."""
     with pytest.raises(ApiError) as error:
         query.read(sent)
     assert told(error) == (400, code)
@@ -69,7 +69,8 @@ def test_of_several_mistakes_the_first_of_the_model_is_told(
         ({**REQUIRED, "delimiter": "x"}, "INVALID_DELIMITER"),
     ],
 )
-def test_of_several_mistakes_in_a_form_what_is_missing_is_told_first(form: dict[str, str], code: str) -> None:
+def test_missing_field_is_told_first(form: dict[str, str], code: str) -> None:
+    """Of several mistakes in a form what is missing is told first."""
     with pytest.raises(ApiError) as error:
         UploadForm.read(form)
     assert told(error) == (400, code)
@@ -81,7 +82,8 @@ def test_a_form_is_read_to_what_it_means() -> None:
     assert form.scheduled_at == datetime(2030, 1, 31, 9, tzinfo=UTC)
 
 
-def test_empty_fields_that_are_not_required_are_as_if_they_were_not_there() -> None:
+def test_empty_optional_fields() -> None:
+    """Empty fields that are not required are as if they were not there."""
     assert UploadForm.read({**REQUIRED, "scheduledAt": "", "mapping": ""}).scheduled_at is None
 
 
@@ -147,7 +149,8 @@ def test_one_fault_is_told_alone() -> None:
     assert error.value.faults == ()
 
 
-def test_headers_of_others_are_passed_over() -> None:
+def test_unknown_headers_are_ignored() -> None:
+    """Headers of others are passed over."""
     assert Headers.read({"User-Agent": "curl"}).idempotency_key is None
 
 
@@ -172,10 +175,12 @@ class Headers(Input):
     idempotency_key: Annotated[str | None, reads(str), Field(alias="Idempotency-Key")] = None
 
 
-def test_a_header_is_found_in_whatever_case_it_was_sent() -> None:
+def test_header_name_ignores_case() -> None:
+    """A header is found in whatever case it was sent."""
     assert Headers.read(CIMultiDict({"idempotency-key": "a"})).idempotency_key == "a"
 
 
-def test_braces_in_what_was_sent_are_told_as_they_are() -> None:
+def test_braces_are_told_as_they_are() -> None:
+    """Braces in what was sent are told as they are."""
     with pytest.raises(ApiError, match=r"not '\{x\} \{\{'"):
         ActionsQuery.read({"limit": "{x} {{"})

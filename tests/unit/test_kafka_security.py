@@ -102,7 +102,8 @@ def test_a_certificate_of_ours_is_loaded(set_all: SetAll, pem: Path) -> None:
     assert [dict(part[0] for part in ca["subject"])["commonName"] for ca in context.get_ca_certs()] == ["bulk"]
 
 
-def test_tokens_come_from_an_endpoint_or_a_file(set_all: SetAll, tmp_path: Path) -> None:
+def test_token_sources(set_all: SetAll, tmp_path: Path) -> None:
+    """Tokens come from an endpoint or a file."""
     set_all(**OAUTH, **TOKEN_URL, KAFKA_OAUTH_EXTENSIONS="logicalCluster=lkc-1, identityPoolId=pool-1")
     provider = client_options(get_settings())["sasl_oauth_token_provider"]
     assert isinstance(provider, TokenEndpoint)
@@ -158,7 +159,8 @@ def test_what_cannot_work_is_one_line(
 @pytest.mark.parametrize(
     ("key", "password"), [("other.pem", ""), ("locked.pem", ""), ("locked.pem", "hidden"), ("nonsense.pem", "")]
 )
-def test_a_key_that_does_not_fit_is_one_line(set_all: SetAll, pem: Path, key: str, password: str) -> None:
+def test_mismatched_key_is_one_line(set_all: SetAll, pem: Path, key: str, password: str) -> None:
+    """A key that does not fit is one line."""
     set_all(
         KAFKA_SECURITY_PROTOCOL="SSL",
         KAFKA_SSL_CERT_FILE=str(pem / "certificate.pem"),

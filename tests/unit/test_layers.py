@@ -16,7 +16,8 @@ from app.main import BulkApp
 from tests.support.paths import ROOT
 
 
-def test_no_layer_imports_what_it_must_not_know() -> None:
+def test_layers_keep_apart() -> None:
+    """No layer imports what it must not know."""
     checked = subprocess.run(
         [
             sys.executable,
@@ -48,8 +49,8 @@ def private_attributes(path: Path) -> Iterator[str]:
                 yield f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}"
 
 
-def test_private_parts_of_faust_stay_apart() -> None:
-    """Only the repaired consumer and the server of the API use them."""
+def test_faust_privates_are_isolated() -> None:
+    """Private parts of Faust stay apart. Only the repaired consumer and the server of the API use them."""
     files = [
         path
         for package in ("app", "agents", "tables", "web")
@@ -61,7 +62,7 @@ def test_private_parts_of_faust_stay_apart() -> None:
     assert found == []
 
 
-def test_the_app_overrides_no_private_part() -> None:
-    """It takes its transport and its server from where they are repaired."""
+def test_app_overrides_no_privates() -> None:
+    """The app overrides no private part. It takes its transport and its server from where they are repaired."""
     private = {name for name, value in vars(BulkApp).items() if name.startswith("_") and isfunction(value)}
     assert [name for name in private if not name.endswith("__") and hasattr(faust.App, name)] == []

@@ -61,7 +61,9 @@ def test_a_message_survives_the_broker(message: Message) -> None:
 
 
 @given(MESSAGES)
-def test_a_message_is_json_in_camel_case_without_empty_parts(message: Message) -> None:
+def test_message_format(message: Message) -> None:
+    """A message is JSON in camel case, without empty parts."""
+
     def check(value: Any) -> None:
         assert value is not None
         if isinstance(value, dict):
@@ -73,13 +75,15 @@ def test_a_message_is_json_in_camel_case_without_empty_parts(message: Message) -
 
 
 @given(RESULTS, COUNTS)
-def test_a_result_carries_the_counts_of_its_chunk(result: ChunkResult, counts: Counts) -> None:
+def test_result_has_counts_of_chunk(result: ChunkResult, counts: Counts) -> None:
+    """A result carries the counts of its chunk."""
     told = ChunkResult.of(ACTION_ID, 3, 4, counts)
     assert ChunkResult.decode(told.encode()).read_counts() == counts
     assert ChunkResult.decode(result.encode()).read_counts() == result.read_counts()
 
 
-def test_a_result_without_an_index_asks_for_a_recount() -> None:
+def test_result_without_index() -> None:
+    """A result without an index asks for a recount."""
     asked = ChunkResult.decode(ChunkResult(action_id=ACTION_ID, chunk_count=4).encode())
     assert (asked.index, asked.read_counts()) == (None, Counts())
 
@@ -88,11 +92,13 @@ def test_a_result_without_an_index_asks_for_a_recount() -> None:
 
 
 @given(IDS, st.integers(0, 10**9))
-def test_a_chunk_is_named_by_its_action_and_index(action_id: str, index: int) -> None:
+def test_chunk_name(action_id: str, index: int) -> None:
+    """A chunk is named by its action and index."""
     assert chunk_id(action_id, index) == f"{action_id}:{index}"
 
 
-def test_chunks_are_keyed_one_by_one_and_all_else_by_action() -> None:
+def test_message_keys() -> None:
+    """Chunks are keyed one by one, and everything else by its action."""
     read = Chunk.decode(json.dumps(chunk_document()).encode())
     assert read.key == read.id == f"{ACTION_ID}:7"
     assert Feed(action_id=ACTION_ID, first=9).key == ACTION_ID
@@ -102,7 +108,8 @@ def test_chunks_are_keyed_one_by_one_and_all_else_by_action() -> None:
 # What cannot be read
 
 
-def test_a_chunk_may_say_which_field_each_column_is_for() -> None:
+def test_chunk_may_map_columns() -> None:
+    """A chunk may say which field each column is for."""
     source = source_document(columns=["id", "name"])
     told = Chunk.decode(json.dumps(chunk_document(source={**source, "fields": ["name", ""]})).encode())
     assert told.source.fields == ("name", "")
@@ -114,7 +121,8 @@ def test_a_chunk_may_say_which_field_each_column_is_for() -> None:
 
 @pytest.mark.parametrize("kind", TYPES)
 @given(value=st.binary())
-def test_bytes_of_any_kind_are_a_message_or_undecodable(kind: type[Message], value: bytes) -> None:
+def test_any_bytes_are_decoded_or_refused(kind: type[Message], value: bytes) -> None:
+    """Bytes of any kind are a message or undecodable."""
     try:
         kind.decode(value)
     except Undecodable as refused:
@@ -135,7 +143,8 @@ JSON = st.recursive(
 
 @pytest.mark.parametrize("kind", TYPES)
 @given(value=JSON)
-def test_json_of_any_shape_is_a_message_or_undecodable(kind: type[Message], value: Any) -> None:
+def test_any_json_is_decoded_or_refused(kind: type[Message], value: Any) -> None:
+    """JSON of any shape is a message or undecodable."""
     try:
         kind.decode(json.dumps(value).encode())
     except Undecodable as refused:
@@ -160,7 +169,8 @@ def test_json_of_any_shape_is_a_message_or_undecodable(kind: type[Message], valu
         b'{"actionId": "\\ud800"}',
     ],
 )
-def test_what_is_no_message_is_undecodable(kind: type[Message], value: bytes | None) -> None:
+def test_bad_message_is_undecodable(kind: type[Message], value: bytes | None) -> None:
+    """What is no message is undecodable."""
     with pytest.raises(Undecodable):
         kind.decode(value)
 
@@ -184,7 +194,8 @@ def test_what_is_no_message_is_undecodable(kind: type[Message], value: bytes | N
         ({"source": source_document(rowCount=10**15)}, "source.rowCount"),
     ],
 )
-def test_what_is_wrong_with_a_message_is_named(changes: dict[str, Any], named: str) -> None:
+def test_faults_of_a_message_are_named(changes: dict[str, Any], named: str) -> None:
+    """What is wrong with a message is named."""
     with pytest.raises(Undecodable, match=f"^{named}: "):
         Chunk.decode(json.dumps(chunk_document(**changes)).encode())
 
@@ -196,7 +207,8 @@ def test_a_span_goes_forward_or_is_empty(start: int, surplus: int) -> None:
         ByteRange(start=start + surplus, end=start, first_row=1, rows=0)
 
 
-def test_fields_that_nobody_knows_are_ignored_so_that_newer_senders_can_be_read() -> None:
+def test_unknown_fields_are_ignored() -> None:
+    """Fields that nobody knows are ignored, so that newer senders can be read."""
     assert Chunk.decode(json.dumps(chunk_document(fromTheFuture=1)).encode()) == Chunk.decode(
         json.dumps(chunk_document()).encode()
     )

@@ -33,7 +33,8 @@ async def answer_to(fault: Exception) -> tuple[int, dict[str, Any]]:
         (PassingFault("kafka-0.internal", Dependency.BROKER), "broker"),
     ],
 )
-async def test_a_503_says_which_kind_of_thing_is_away(fault: Exception, dependency: str) -> None:
+async def test_503_names_the_dependency(fault: Exception, dependency: str) -> None:
+    """A 503 says which kind of dependency is away."""
     status, body = await answer_to(fault)
     assert (status, body["code"], body["dependency"]) == (503, "SERVICE_UNAVAILABLE", dependency)
     assert body["error"] == f"The {dependency} is away. Please try again later."
@@ -50,6 +51,7 @@ async def test_a_fault_of_ours_is_no_503(fault: Exception) -> None:
     )
 
 
-async def test_what_takes_too_long_may_be_anything() -> None:
+async def test_timeout_names_no_dependency() -> None:
+    """What takes too long may be anything."""
     status, body = await answer_to(TimeoutError())
     assert (status, body["error"]) == (503, TIMED_OUT.message)

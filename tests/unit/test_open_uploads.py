@@ -22,7 +22,8 @@ def test_an_account_has_its_places() -> None:
         pass
 
 
-def test_a_worker_has_its_places_for_all_accounts_together() -> None:
+def test_worker_has_its_places() -> None:
+    """A worker has its places for all accounts together."""
     uploads = OpenUploads()
     with ExitStack() as open_ones:
         for number in range(3):
@@ -32,7 +33,8 @@ def test_a_worker_has_its_places_for_all_accounts_together() -> None:
         assert (refused.value.limit, refused.value.of_account) == (3, False)
 
 
-def test_an_upload_that_fails_gives_its_place_back() -> None:
+def test_failed_upload_frees_its_place() -> None:
+    """An upload that fails gives its place back."""
     uploads = OpenUploads()
     for _ in range(3):
         with pytest.raises(OSError), uploads.one_more("acme", most=1, most_of_account=1):

@@ -34,12 +34,14 @@ from web.views.base import ApiView
 NOW = datetime(2026, 11, 23, 23, 55, 49, 253_000, tzinfo=UTC)
 
 
-def test_the_document_is_valid_openapi_3_1() -> None:
+def test_document_is_valid_openapi() -> None:
+    """The document is valid OpenAPI 3.1."""
     assert DOCUMENT["openapi"].startswith("3.1.")
     OpenAPIV31SpecValidator(DOCUMENT).validate()
 
 
-def test_every_route_and_method_is_in_the_document_and_nothing_else_is() -> None:
+def test_document_has_every_route() -> None:
+    """Every route and method is in the document, and nothing else is."""
     described = {(method.upper(), path) for path, methods in DOCUMENT["paths"].items() for method in methods}
     assert described == {(method, route.path) for route in ROUTES for method in route.operations}
 
@@ -53,13 +55,15 @@ def test_an_undeclared_method_is_refused() -> None:
                 """Be new."""
 
 
-def test_every_operation_has_a_name_of_its_own_and_says_what_it_does() -> None:
+def test_operations_are_named() -> None:
+    """Every operation has a name of its own, and says what it does."""
     names = [described["operationId"] for _, _, described in operations()]
     assert len(set(names)) == len(names)
     assert all(described["summary"] and described["description"] for _, _, described in operations())
 
 
-def test_every_parameter_of_a_path_is_described() -> None:
+def test_path_parameters_are_described() -> None:
+    """Every parameter of a path is described."""
     for path, _, described in operations():
         named = {parameter["name"] for parameter in described["parameters"] if parameter.get("in") == "path"}
         assert named == {part[1:-1] for part in path.split("/") if part.startswith("{")}
@@ -68,7 +72,8 @@ def test_every_parameter_of_a_path_is_described() -> None:
 # Who may
 
 
-def test_what_is_open_asks_for_nothing_and_everything_else_for_its_role() -> None:
+def test_security_is_described() -> None:
+    """What is open asks for nothing, and everything else for its role."""
     for route in ROUTES:
         for method, declared in route.operations.items():
             need, described = declared.role, DOCUMENT["paths"][route.path][method.lower()]
@@ -81,7 +86,8 @@ def test_what_is_open_asks_for_nothing_and_everything_else_for_its_role() -> Non
 
 
 @pytest.mark.parametrize(("required", "anonymous"), [(True, False), (False, True)])
-def test_a_request_without_a_credential_is_described_where_it_is_let_through(required: bool, anonymous: bool) -> None:
+def test_open_access_is_described(required: bool, anonymous: bool) -> None:
+    """A request without a credential is described where it is let through."""
     document = describe(ROUTES, credential_required=required)
     security = document["paths"]["/bulk-actions"]["get"]["security"]
     assert ({} in security) is anonymous
@@ -112,7 +118,8 @@ class View(ApiView):
         """Be new."""
 
 
-def test_an_error_that_says_more_a_header_that_is_read_and_plain_text_can_be_described() -> None:
+def test_rare_parts_can_be_described() -> None:
+    """Extra fields of an error, a header that is read, and plain text can be described."""
     document = describe([Route("/new", View)], credential_required=False)
     OpenAPIV31SpecValidator(document).validate()
     render(document)
@@ -139,9 +146,8 @@ def test_no_answer_is_a_fault_of_ours() -> None:
 
 
 @pytest.mark.parametrize(("path", "method", "status", "answer"), list(answers()))
-def test_an_answer_has_an_example_that_is_what_its_schema_says(
-    path: str, method: str, status: str, answer: dict[str, Any]
-) -> None:
+def test_examples_fit_their_schemas(path: str, method: str, status: str, answer: dict[str, Any]) -> None:
+    """An answer has an example that is what its schema says."""
     assert "X-Request-ID" in answer["headers"]
     for content in answer.get("content", {}).values():
         examples = [example["value"] for example in content.get("examples", {}).values()]
@@ -152,7 +158,8 @@ def test_an_answer_has_an_example_that_is_what_its_schema_says(
         assert [error.message for example in examples for error in checker.iter_errors(example)] == []
 
 
-def test_an_error_that_may_pass_says_when_to_try_again_and_a_401_what_would_be_a_credential() -> None:
+def test_retry_and_challenge_are_described() -> None:
+    """An error that may pass says when to try again, and a 401 says what would be a credential."""
     for path, _, status, answer in answers():
         if status == "401":
             assert answer["headers"]["WWW-Authenticate"]["required"]
@@ -165,7 +172,8 @@ def test_a_form_has_no_other_fields() -> None:
     assert form["additionalProperties"] is False
 
 
-def test_links_lead_to_operations_and_parameters_that_exist() -> None:
+def test_links_lead_to_operations() -> None:
+    """Links lead to operations and parameters that exist."""
     named = {described["operationId"]: described for _, _, described in operations()}
     links = [link for *_, answer in answers() for link in answer.get("links", {}).values()]
     assert links
@@ -185,27 +193,31 @@ def action(**changes: Any) -> Action:
     return make_action(**{"status": "PROCESSING", "totalCount": 4, "chunkCount": 1, "startedAt": NOW, **changes})
 
 
-def test_the_model_of_an_action_is_what_is_shown_of_one() -> None:
+def test_action_model_is_complete() -> None:
+    """The model of an action is what is shown of one."""
     shown = action_to_response(action())
     models.Action.model_validate(shown)
     assert set(shown) == fields(models.Action)
 
 
 @pytest.mark.parametrize("changes", [{}, {"startedAt": None}, {"status": "COMPLETED", "completedAt": NOW}])
-def test_the_model_of_statistics_is_what_is_shown_of_an_action(changes: dict[str, Any]) -> None:
+def test_statistics_model_is_complete(changes: dict[str, Any]) -> None:
+    """The model of statistics is what is shown of an action."""
     shown = statistics_to_response(action(**changes), None, NOW)
     models.Statistics.model_validate(shown)
     assert set(shown) == fields(models.Statistics)
 
 
 @pytest.mark.parametrize("payload", [b"{}", b"\xff"])
-def test_the_model_of_a_dead_letter_is_what_is_shown_of_one(payload: bytes) -> None:
+def test_dead_letter_model_is_complete(payload: bytes) -> None:
+    """The model of a dead letter is what is shown of one."""
     shown = dead_letter_to_response(make_dead_letter(kind="POISON", payload=payload))
     models.DeadLetter.model_validate(shown)
     assert set(shown) == fields(models.DeadLetter)
 
 
-def test_the_model_of_a_row_is_what_is_shown_of_any() -> None:
+def test_row_model_is_complete() -> None:
+    """The model of a row is what is shown of any."""
     failed = RowOutcome(2, "FAILED", "INVALID_EMAIL", "email is not an email address", "email")
     skipped = RowOutcome(3, "SKIPPED", "DUPLICATE", "Row 1 of this file has the same record.", owner=1)
     created = RowOutcome(1, "SUCCESS", "CREATED", "")
@@ -216,7 +228,8 @@ def test_the_model_of_a_row_is_what_is_shown_of_any() -> None:
     assert {name for row in rows for name in row} == fields(models.Row)
 
 
-def test_a_description_is_of_the_method_that_it_stands_at() -> None:
+def test_description_is_of_its_method() -> None:
+    """A description is of the method that it stands at."""
     for route in ROUTES:
         for method, declared in route.operations.items():
             assert declared.summary == (getattr(route.view, method.lower()).__doc__ or "").strip()

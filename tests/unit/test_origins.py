@@ -32,8 +32,11 @@ def settings(**changes: Any) -> Settings:
         "10.2.3.4:3000",
     ],
 )
-def test_this_machine_and_addresses_are_known(host: str | None) -> None:
-    """What a health check by address sends is no name, and no page can have a name of its own become one."""
+def test_local_names_are_known(host: str | None) -> None:
+    """This machine and addresses are known.
+
+    What a health check by address sends is no name, and no page can have a name of its own become one.
+    """
     assert host_is_known(host, settings())
 
 
@@ -58,8 +61,11 @@ def test_names_can_be_allowed() -> None:
     assert host_is_known("whatever.example", settings(allowed_hosts="*"))
 
 
-def test_with_credentials_any_name_will_do() -> None:
-    """No browser adds a key by itself: only names that are listed are then worth a look."""
+def test_credentials_allow_any_host() -> None:
+    """With credentials any name will do.
+
+    No browser adds a key by itself: only names that are listed are then worth a look.
+    """
     assert host_is_known("bulk.example", settings(auth_mode="required"))
     assert not host_is_known("evil.example", settings(auth_mode="required", allowed_hosts="bulk.example"))
 
@@ -93,7 +99,8 @@ async def send(method: str, **headers: str) -> int:
         {"Host": "evil.example"},
     ],
 )
-async def test_a_page_of_another_site_writes_nothing(headers: dict[str, str]) -> None:
+async def test_foreign_page_cannot_write(headers: dict[str, str]) -> None:
+    """A page of another site writes nothing."""
     assert await send("POST", **headers) == 403
 
 
@@ -101,10 +108,14 @@ async def test_a_page_of_another_site_writes_nothing(headers: dict[str, str]) ->
     "headers",
     [{}, {"Sec_Fetch_Site": "same-origin"}, {"Sec_Fetch_Site": "none"}, {"Origin": "http://127.0.0.1:3000"}],
 )
-async def test_own_pages_and_other_clients_write(headers: dict[str, str]) -> None:
+async def test_own_pages_and_clients_can_write(headers: dict[str, str]) -> None:
+    """Pages of our own and clients that are no browsers may write."""
     assert await send("POST", **headers) == 201
 
 
-async def test_a_link_from_another_site_may_be_followed() -> None:
-    """Reading is harmless: a page cannot see what is answered to another origin."""
+async def test_foreign_link_can_be_followed() -> None:
+    """A link from another site may be followed.
+
+    Reading is harmless: a page cannot see what is answered to another origin.
+    """
     assert await send("GET", Sec_Fetch_Site="cross-site") == 201

@@ -45,13 +45,15 @@ def test_what_is_added_can_be_taken_away(a: Counts, b: Counts) -> None:
 
 
 @given(COUNTS, COUNTS)
-def test_processed_is_success_failure_and_skipped_and_adds_up_as_well(a: Counts, b: Counts) -> None:
+def test_processed_is_the_sum(a: Counts, b: Counts) -> None:
+    """Processed is the sum of success, failure and skipped, and adds up as well."""
     assert a.processed == a.success + a.failure + a.skipped
     assert (a + b).processed == a.processed + b.processed
 
 
 @given(COUNTS)
-def test_counts_survive_storage_under_the_names_of_the_api(counts: Counts) -> None:
+def test_counts_round_trip(counts: Counts) -> None:
+    """Counts survive storage, under the names of the API."""
     document = counts.to_document()
     assert Counts.from_document(json.loads(json.dumps(document))) == counts
     assert document == {
@@ -65,13 +67,15 @@ def test_counts_survive_storage_under_the_names_of_the_api(counts: Counts) -> No
     }
 
 
-def test_what_a_document_does_not_count_is_zero_and_what_else_it_has_is_ignored() -> None:
+def test_missing_counts_are_zero() -> None:
+    """What a document does not count is zero, and what else it has is ignored."""
     assert Counts.from_document({}) == Counts()
     assert Counts.from_document({"failureCount": 2, "status": "QUEUED"}) == Counts(failure=2)
 
 
 @given(st.lists(OUTCOMES), NUMBERS, NUMBERS)
-def test_counting_a_chunk_gives_each_row_one_place(exceptions: list[RowOutcome], created: int, updated: int) -> None:
+def test_each_row_is_counted_once(exceptions: list[RowOutcome], created: int, updated: int) -> None:
+    """Counting a chunk gives each row one place."""
     counts = Counts.of(iter(exceptions), created=created, updated=updated)
     assert counts.processed == created + updated + len(exceptions)
     assert counts.success == counts.created + counts.updated == created + updated
@@ -82,9 +86,8 @@ def test_counting_a_chunk_gives_each_row_one_place(exceptions: list[RowOutcome],
 
 
 @given(st.lists(OUTCOMES), st.lists(OUTCOMES), st.integers(0, 99), st.integers(0, 99))
-def test_counts_of_parts_add_up_to_counts_of_the_whole(
-    left: list[RowOutcome], right: list[RowOutcome], created: int, updated: int
-) -> None:
+def test_counts_of_parts_add_up(left: list[RowOutcome], right: list[RowOutcome], created: int, updated: int) -> None:
+    """Counts of parts add up to counts of the whole."""
     whole = Counts.of(left + right, created=created, updated=updated)
     assert Counts.of(left, created=created, updated=0) + Counts.of(right, created=0, updated=updated) == whole
 
@@ -96,7 +99,8 @@ def test_a_row_outcome_survives_storage(outcome: RowOutcome) -> None:
     assert None not in document.values()
 
 
-def test_a_row_outcome_is_stored_without_what_it_does_not_have() -> None:
+def test_row_outcome_has_no_empty_parts() -> None:
+    """A row outcome is stored without what it does not have."""
     assert RowOutcome(3, "FAILED", "REQUIRED", "name is empty.", "name").to_document() == {
         "row": 3,
         "status": "FAILED",
@@ -139,21 +143,24 @@ def chunk_outcomes(draw: st.DrawFn) -> ChunkOutcome:
 
 
 @given(chunk_outcomes())
-def test_the_outcome_of_a_chunk_survives_storage(outcome: ChunkOutcome) -> None:
+def test_chunk_outcome_round_trip(outcome: ChunkOutcome) -> None:
+    """The outcome of a chunk survives storage."""
     document = outcome.to_document()
     assert ChunkOutcome.from_document(document) == outcome
     assert len(document["created"]) == (outcome.row_count + 7) // 8
 
 
 @given(chunk_outcomes())
-def test_an_outcome_of_version_0_1_is_read(outcome: ChunkOutcome) -> None:
+def test_old_outcome_is_read(outcome: ChunkOutcome) -> None:
+    """An outcome of version 0.1 is read."""
     document = outcome.to_document()
     del document["packed"]
     document["exceptions"] = [entry.to_document() for entry in outcome.exceptions]
     assert ChunkOutcome.from_document(document) == outcome
 
 
-def test_texts_that_follow_from_the_file_are_not_kept() -> None:
+def test_derived_texts_are_not_kept() -> None:
+    """Texts that follow from the file are not kept."""
     entries = [
         RowOutcome(5, "FAILED", "REQUIRED", "name is empty.", "name"),
         RowOutcome(6, "FAILED", "WRITE_REFUSED", "The database refused it."),

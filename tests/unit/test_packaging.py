@@ -50,17 +50,20 @@ def written(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def test_the_example_names_every_setting_in_order():
+def test_example_has_every_setting():
+    """The example names every setting in order."""
     assert [name for _, name, _ in example()] == list(SETTINGS)
 
 
-def test_nothing_else_in_the_example_looks_like_a_setting():
+def test_example_has_only_settings():
+    """Nothing else in the example looks like a setting."""
     text = (ROOT / ".env.example").read_text()
     assert len(re.findall(r"^\W*[A-Za-z0-9_]+=", text, re.MULTILINE)) == len(example())
 
 
 @pytest.mark.parametrize(("comment", "name", "value"), example(), ids=lambda text: text if text.isupper() else "")
-def test_the_example_has_the_default_and_the_description(comment: str, name: str, value: str):
+def test_example_describes_settings(comment: str, name: str, value: str):
+    """The example has the default and the description."""
     field = SETTINGS[name]
     assert comment == field.description
     assert value == ("" if field.default_factory else written(field.default))
@@ -77,13 +80,15 @@ def test_the_example_means_the_defaults(tmp_path: Path, monkeypatch: pytest.Monk
 # docker-compose.yml
 
 
-def test_compose_file_follows_the_specification():
+def test_compose_file_is_valid():
+    """Compose file follows the specification."""
     schema = json.loads((ROOT / "tests/data/compose-spec.json").read_text())
     problems = [error.message for error in Draft201909Validator(schema).iter_errors(COMPOSE)]
     assert problems == []
 
 
-def test_compose_file_is_accepted_by_docker():
+def test_docker_accepts_compose_file():
+    """Compose file is accepted by Docker."""
     if shutil.which("docker") is None or run("docker", "compose", "version").returncode:
         pytest.skip("docker compose is not installed")
     profiles = [f"--profile={profile}" for service in SERVICES.values() for profile in service.get("profiles", [])]
@@ -91,7 +96,8 @@ def test_compose_file_is_accepted_by_docker():
     assert done.returncode == 0, done.stderr
 
 
-def test_compose_gives_the_worker_every_setting():
+def test_compose_has_every_setting():
+    """Compose gives the worker every setting."""
     assert sorted(SERVICES["worker"]["environment"]) == sorted(SETTINGS)
 
 
@@ -100,7 +106,8 @@ def interpolated(value: str) -> str:
     return re.sub(r"\$\{\w+:-(.*?)\}", r"\1", value)
 
 
-def test_compose_gives_the_worker_valid_values(monkeypatch: pytest.MonkeyPatch):
+def test_compose_values_are_valid(monkeypatch: pytest.MonkeyPatch):
+    """Compose gives the worker valid values."""
     for name, value in SERVICES["worker"]["environment"].items():
         if value is None:
             monkeypatch.delenv(name, raising=False)
@@ -113,7 +120,8 @@ def test_compose_gives_the_worker_valid_values(monkeypatch: pytest.MonkeyPatch):
     assert not any(settings.data_dir.is_relative_to(directory) for directory in shared)
 
 
-def test_compose_gives_a_worker_the_time_that_it_takes_to_stop():
+def test_compose_waits_for_a_stop():
+    """Compose gives a worker the time that it takes to stop."""
     grace = SERVICES["worker"]["stop_grace_period"]
     assert float(grace.removesuffix("s")) > SETTINGS["SHUTDOWN_TIMEOUT"].default
 
@@ -130,7 +138,8 @@ def test_every_service_has_a_health_check(service: str):
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_every_service_waits_until_what_it_needs_is_healthy(service: str):
+def test_services_wait_for_needs(service: str):
+    """Every service waits until what it needs is healthy."""
     for needed, how in SERVICES[service].get("depends_on", {}).items():
         assert how == {"condition": "service_healthy"}
         assert "profiles" not in SERVICES[needed]
@@ -143,7 +152,8 @@ def test_data_is_in_declared_volumes(service: str):
         assert not named or source in COMPOSE["volumes"] or (ROOT / source).exists()
 
 
-def test_only_the_gateway_is_published_on_this_machine():
+def test_only_gateway_is_published():
+    """Only the gateway is published on this machine."""
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert {name: [interpolated(port) for port in ports] for name, ports in published.items()} == {
         "gateway": ["127.0.0.1:8080:80"]
@@ -161,20 +171,25 @@ def test_a_container_may_do_little(service: str):
     assert set(declared.get("cap_add", [])) <= {"CHOWN", "NET_BIND_SERVICE", "SETGID", "SETUID"}
 
 
-def test_a_container_alone_does_not_start_in_the_open():
-    """The image listens for others and leaves AUTH_MODE to who starts it; compose says it by hand."""
+def test_lone_container_is_not_open():
+    """A container alone does not start in the open.
+
+    The image listens for others and leaves AUTH_MODE to who starts it; compose says it by hand.
+    """
     assert "HOST=0.0.0.0" in (ROOT / "Dockerfile").read_text()
     assert not re.search(r"^\s+AUTH_MODE=", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert SERVICES["worker"]["environment"]["AUTH_MODE"] == "${AUTH_MODE:-none}"
 
 
-def test_the_gateway_lets_the_largest_upload_through():
+def test_gateway_allows_largest_upload():
+    """The gateway lets the largest upload through."""
     limit = re.search(r"^client_max_body_size (\d+)m;", (ROOT / "deploy/nginx/limits.conf").read_text(), re.MULTILINE)
     assert limit
     assert int(limit[1]) * 1024**2 > SETTINGS["MAX_UPLOAD_BYTES"].default
 
 
-def test_the_documented_limits_of_the_gateway_are_those_of_its_configuration():
+def test_documented_gateway_limits():
+    """The documented limits of the gateway are those of its configuration."""
     limits = (ROOT / "deploy/nginx/limits.conf").read_text()
     page = (ROOT / "docs/operations.md").read_text()
     for said, written in (
@@ -189,7 +204,8 @@ def test_the_documented_limits_of_the_gateway_are_those_of_its_configuration():
         assert re.findall(said, page) == re.findall(written, limits) != [], said
 
 
-def test_what_the_gateway_includes_is_mounted_with_it():
+def test_gateway_includes_are_mounted():
+    """What the gateway includes is mounted with it."""
     rules = ROOT / "deploy/nginx"
     assert f"./{rules.relative_to(ROOT)}:/etc/nginx:ro" in SERVICES["gateway"]["volumes"]
     included = {
@@ -201,7 +217,8 @@ def test_what_the_gateway_includes_is_mounted_with_it():
     assert all((rules / name).is_file() for name in included)
 
 
-def test_the_gateway_says_of_its_own_answers_what_the_workers_say_of_theirs():
+def test_gateway_headers_match_workers():
+    """The gateway's own answers have the headers of the workers' answers."""
     said = re.findall(
         r'^add_header (\S+) "?([^$]*?)"? always;', (ROOT / "deploy/nginx/answer.conf").read_text(), re.MULTILINE
     )
@@ -211,7 +228,8 @@ def test_the_gateway_says_of_its_own_answers_what_the_workers_say_of_theirs():
 # The image
 
 
-def test_every_base_image_is_pinned_to_a_patch():
+def test_base_images_are_pinned():
+    """Every base image is pinned to a patch."""
     bases = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert bases
     assert all(PATCH.match(base.rpartition(":")[2]) for base in bases)
@@ -238,7 +256,8 @@ def targets() -> list[str]:
 
 
 @pytest.mark.parametrize("target", targets())
-def test_every_make_target_says_what_it_does(target: str):
+def test_make_targets_are_described(target: str):
+    """Every make target says what it does."""
     assert re.search(rf"^{target}\s*:[^=\n]* ## \S", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 

@@ -33,7 +33,8 @@ def deliveries(draw: st.DrawFn) -> tuple[int, list[int]]:
 
 
 @given(deliveries())
-def test_results_in_any_order_and_repeated_count_each_chunk_once(delivery: tuple[int, list[int]]) -> None:
+def test_each_chunk_is_counted_once(delivery: tuple[int, list[int]]) -> None:
+    """Results in any order, and repeated, count each chunk once."""
     count, indexes = delivery
     progress = Progress(count)
     for index in indexes:
@@ -45,7 +46,8 @@ def test_results_in_any_order_and_repeated_count_each_chunk_once(delivery: tuple
 
 
 @given(deliveries(), st.integers(0, 600))
-def test_folding_the_ledger_gives_what_counting_one_by_one_gives(delivery: tuple[int, list[int]], split: int) -> None:
+def test_recount_equals_counting(delivery: tuple[int, list[int]], split: int) -> None:
+    """Folding the ledger gives what counting one by one gives."""
     count, indexes = delivery
     one_by_one = Progress(count, fed=2)
     for index in indexes:
@@ -54,13 +56,15 @@ def test_folding_the_ledger_gives_what_counting_one_by_one_gives(delivery: tuple
     assert begun.fold((index, counts_of(index)) for index in indexes) == one_by_one
 
 
-def test_the_first_result_of_a_chunk_stays_when_another_follows() -> None:
+def test_first_result_stays() -> None:
+    """The first result of a chunk stays when another follows."""
     progress = Progress(2).count(1, Counts(success=5)).count(1, Counts(failure=5))
     assert progress.counts == Counts(success=5)
 
 
 @given(deliveries())
-def test_missing_and_counted_chunks_part_the_action_between_them(delivery: tuple[int, list[int]]) -> None:
+def test_chunks_are_missing_or_counted(delivery: tuple[int, list[int]]) -> None:
+    """Each chunk of an action is either missing or counted."""
     count, indexes = delivery
     progress = Progress(count).fold((index, counts_of(index)) for index in indexes)
     missing = progress.missing(count)
@@ -71,7 +75,8 @@ def test_missing_and_counted_chunks_part_the_action_between_them(delivery: tuple
 
 
 @pytest.mark.parametrize("index", [-1, -300, 3, 4, 10**6])
-def test_an_index_that_the_action_does_not_have_changes_nothing(index: int) -> None:
+def test_unknown_index_changes_nothing(index: int) -> None:
+    """An index that the action does not have changes nothing."""
     progress = Progress(3).count(1, counts_of(1))
     assert progress.count(index, counts_of(9)) == progress
     assert progress.fold([(index, counts_of(9))]) == progress
@@ -84,23 +89,26 @@ def test_progress_survives_its_table(delivery: tuple[int, list[int]], fed: int) 
     assert Progress.from_value(json.loads(json.dumps(progress.to_value()))) == progress
 
 
-def test_the_state_of_a_million_chunks_is_small() -> None:
+def test_large_state_is_small() -> None:
+    """The state of a million chunks is small."""
     progress = Progress(1_000_000, counted=(1 << 1_000_000) - 1)
     assert progress.complete
     assert len(json.dumps(progress.to_value())) < 260_000
 
 
 @given(CHUNKS, st.integers(0, 400), st.integers(0, 400))
-def test_what_has_been_asked_for_only_grows_and_ends_with_the_last_chunk(count: int, first: int, second: int) -> None:
+def test_asked_for_only_grows(count: int, first: int, second: int) -> None:
+    """What has been asked for only grows, and ends with the last chunk."""
     progress = Progress(count).advanced(first).advanced(second)
     assert progress.fed == min(max(first, second), count)
 
 
 @given(CHUNKS, st.integers(2, 40), st.integers(0, 2**32))
-def test_windows_reach_the_end_with_at_most_one_and_a_half_of_them_in_flight(
-    count: int, window: int, seed: int
-) -> None:
-    """What the feeder, the processors and the progress agent do, with results in any order and repeated."""
+def test_windows_reach_the_end(count: int, window: int, seed: int) -> None:
+    """Windows reach the end with at most one and a half of them in flight.
+
+    What the feeder, the processors and the progress agent do, with results in any order and repeated.
+    """
     chance = Random(seed)
     progress = Progress(count).advanced(window)
     in_flight = deque(range(min(window, count)))
@@ -123,7 +131,8 @@ def test_windows_reach_the_end_with_at_most_one_and_a_half_of_them_in_flight(
     assert progress.next_window(window) is None
 
 
-def test_the_next_window_is_asked_for_when_half_of_the_one_under_way_is_done() -> None:
+def test_next_window_comes_at_half() -> None:
+    """The next window is asked for when half of the one under way is done."""
     progress = Progress(100).advanced(8)
     firsts = []
     for index in range(4):

@@ -44,21 +44,24 @@ async def client() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 @pytest.mark.parametrize("path", ["/stream", "/fail", "/nowhere"])
-async def test_streams_and_failures_without_middlewares_are_protected(client: aiohttp.ClientSession, path: str) -> None:
+async def test_bare_answers_are_protected(client: aiohttp.ClientSession, path: str) -> None:
+    """Streams and failures without middlewares are protected."""
     async with client.get(path) as answer:
         assert {name: answer.headers.getall(name) for name in PROTECTIVE} == {n: [v] for n, v in PROTECTIVE.items()}
         assert answer.headers.getall("Server") == [SERVER]
         assert "inside" not in await answer.text()
 
 
-async def test_a_page_may_say_itself_what_it_may_load_and_how_long_it_is_kept(client: aiohttp.ClientSession) -> None:
+async def test_page_may_set_its_own_headers(client: aiohttp.ClientSession) -> None:
+    """A page may say itself what it may load, and how long it is kept."""
     async with client.get("/page") as answer:
         assert answer.headers.getall("Content-Security-Policy") == ["default-src 'self'"]
         assert answer.headers.getall("Cache-Control") == ["no-cache"]
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-async def test_what_fails_outside_of_all_middlewares_is_an_error_like_all(client: aiohttp.ClientSession) -> None:
+async def test_outer_failure_is_an_error(client: aiohttp.ClientSession) -> None:
+    """What fails outside of all middlewares is an error like all others."""
     async with client.get("/fail", headers={"Accept": "text/html"}) as answer:
         body = await answer.json()
         assert (answer.status, body["code"], body["requestId"]) == (500, "INTERNAL", answer.headers["X-Request-ID"])

@@ -27,14 +27,16 @@ FAULTS: list[tuple[BaseException, Dependency | None]] = [
 
 
 @pytest.mark.parametrize(("fault", "dependency"), FAULTS, ids=lambda value: type(value).__name__)
-def test_a_fault_is_told_by_its_kind_alone(fault: BaseException, dependency: Dependency | None) -> None:
+def test_fault_is_told_by_its_kind(fault: BaseException, dependency: Dependency | None) -> None:
+    """A fault is told by its kind alone."""
     assert dependency_of(fault) is dependency
     assert "internal:" not in public_text(fault)
     if dependency is not None:
         assert public_text(fault) == f"The {dependency} could not be used."
 
 
-def test_what_cannot_help_again_is_refused() -> None:
+def test_pointless_replay_is_refused() -> None:
+    """What cannot help again is refused."""
     assert public_text(PermanentFault("no action")) == REFUSED
 
 

@@ -44,7 +44,8 @@ async def fail(limits: RateLimits) -> float:
 
 
 @without_waiting
-async def test_a_redis_that_hangs_costs_a_second_and_the_next_requests_nothing() -> None:
+async def test_hanging_redis_costs_a_second() -> None:
+    """A Redis that hangs costs one request a second, and the next requests nothing."""
     async with silent_server() as (port, taken):
         clock = ManualClock()
         limits = limits_at(port, clock)
@@ -58,7 +59,8 @@ async def test_a_redis_that_hangs_costs_a_second_and_the_next_requests_nothing()
 
 
 @without_waiting
-async def test_many_requests_at_once_wait_for_a_redis_that_hangs_together() -> None:
+async def test_requests_share_one_wait() -> None:
+    """Many requests at once wait for a Redis that hangs together."""
     async with silent_server() as (port, taken):
         limits = limits_at(port, ManualClock())
         assert max(await asyncio.gather(*(fail(limits) for _ in range(100)))) == pytest.approx(1)
@@ -67,7 +69,8 @@ async def test_many_requests_at_once_wait_for_a_redis_that_hangs_together() -> N
 
 
 @without_waiting
-async def test_a_redis_that_is_away_is_warned_of_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+async def test_redis_warning_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    """A Redis that is away is warned of once a minute."""
     clock = ManualClock()
     limits = limits_at(1, clock)
     with caplog.at_level(logging.WARNING, logger="app.adapters.redis.rate_limits"):
@@ -79,5 +82,6 @@ async def test_a_redis_that_is_away_is_warned_of_once_a_minute(caplog: pytest.Lo
 
 
 @pytest.mark.parametrize(("reset_at", "seconds"), [(100.0, 1), (100.001, 1), (101.0, 1), (101.001, 2), (99.0, 1)])
-def test_the_time_to_wait_is_whole_seconds_and_long_enough(reset_at: float, seconds: int) -> None:
+def test_retry_time_is_long_enough(reset_at: float, seconds: int) -> None:
+    """The time to wait is in whole seconds, and long enough."""
     assert Verdict(allowed=False, limit=1, remaining=0, reset_at=reset_at).retry_after(100.0) == seconds

@@ -54,13 +54,15 @@ LEFT = [
 
 
 @pytest.mark.parametrize("text", HIDDEN_IN)
-def test_what_looks_like_a_credential_is_hidden(text: str) -> None:
+def test_credentials_are_hidden(text: str) -> None:
+    """What looks like a credential is hidden."""
     assert "mar" not in redact(text), redact(text)
     assert HIDDEN in redact(text)
     assert "bWFya" not in redact(text)
 
 
-def test_keys_and_tokens_of_this_platform_are_hidden_wherever_they_stand() -> None:
+def test_own_keys_and_tokens_are_hidden() -> None:
+    """Keys and tokens of this platform are hidden wherever they stand."""
     key, jwt = new_key(), token()
     text = redact(f"got {key} and {jwt}, or '{jwt}'")
     assert key[5:] not in text
@@ -68,12 +70,14 @@ def test_keys_and_tokens_of_this_platform_are_hidden_wherever_they_stand() -> No
 
 
 @pytest.mark.parametrize("text", LEFT)
-def test_what_is_no_credential_is_left_as_it_is(text: str) -> None:
+def test_other_text_is_left_alone(text: str) -> None:
+    """What is no credential is left as it is."""
     assert redact(text) == text
 
 
 @given(st.text())
-def test_any_text_can_be_redacted_and_twice_is_as_once(text: str) -> None:
+def test_redaction_is_idempotent(text: str) -> None:
+    """Any text can be redacted, and doing it twice is the same as once."""
     assert redact(redact(text)) == redact(text)
 
 
@@ -93,14 +97,16 @@ def test_a_long_text_does_not_take_long(character: str) -> None:
         ("with 'quotes' and \"more\"\n", repr("x with 'quotes' and \"more\"\n")),
     ],
 )
-def test_a_known_secret_is_hidden_however_it_is_written(secret: str, written: str) -> None:
+def test_known_secret_is_hidden(secret: str, written: str) -> None:
+    """A known secret is hidden however it is written."""
     hidden = redact(written, sorted(spellings(secret), key=len, reverse=True))
     assert HIDDEN in hidden
     assert not any(form in hidden for form in spellings(secret))
 
 
 @pytest.mark.parametrize("secret", ["", "abc", "redis://127.0.0.1:6379/0", "mongodb://[bad"])
-def test_what_is_no_secret_is_not_looked_for(secret: str) -> None:
+def test_empty_secrets_are_ignored(secret: str) -> None:
+    """What is no secret is not looked for."""
     assert spellings(secret) == frozenset()
 
 
@@ -124,7 +130,8 @@ def log() -> Iterator[io.StringIO]:
     sys.excepthook = hook
 
 
-def test_messages_arguments_tracebacks_and_stacks_have_no_secrets(log: io.StringIO) -> None:
+def test_log_records_have_no_secrets(log: io.StringIO) -> None:
+    """Messages, arguments, tracebacks and stacks have no secrets."""
     logger = logging.getLogger("redaction")
     assert isinstance(logger.makeRecord("x", 30, "", 0, "", (), None), RedactedRecord)
     logger.warning("kept-from-view")
@@ -145,7 +152,8 @@ def test_messages_arguments_tracebacks_and_stacks_have_no_secrets(log: io.String
     ).replace('{"password": "kept-from-view"}', "")
 
 
-def test_the_traceback_that_ends_a_program_has_no_secrets() -> None:
+def test_last_traceback_has_no_secrets() -> None:
+    """The traceback that ends a program has no secrets."""
     program = (
         "from app.observability.logs import redact_logs; redact_logs(); "
         "raise OSError('mongodb://user:' + 'mar' + 'ked@mongo')"

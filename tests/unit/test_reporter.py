@@ -31,8 +31,11 @@ def make(sink: Sink, interval: float = 0.0) -> Reporter:
     return Reporter(cast(Any, sink), cast(Any, sink), interval=interval)
 
 
-async def test_counters_that_are_not_new_are_not_written() -> None:
-    """Results that are told again must not make an action look as if it moved."""
+async def test_old_counters_are_not_written() -> None:
+    """Counters that are not new are not written.
+
+    Results that are told again must not make an action look as if it moved.
+    """
     sink = Sink()
     reporter = make(sink)
     for success in (1, 1, 2):
@@ -51,8 +54,8 @@ async def test_counters_wait_for_their_turn() -> None:
     assert sink.written == [("a", Counts(success=1))]
 
 
-async def test_actions_that_went_elsewhere_are_forgotten(monkeypatch: Any) -> None:
-    """Only so many are remembered."""
+async def test_departed_actions_are_forgotten(monkeypatch: Any) -> None:
+    """Actions that went elsewhere are forgotten. Only so many are remembered."""
     monkeypatch.setattr(reporter, "_REMEMBERED", 2)
     sink = Sink()
     made = make(sink)
@@ -62,8 +65,11 @@ async def test_actions_that_went_elsewhere_are_forgotten(monkeypatch: Any) -> No
     assert len(made._written) == 2
 
 
-async def test_live_counters_have_the_recent_speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The mean since the start says nothing of a database that has just become slow."""
+async def test_live_counters_have_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Live counters have the recent speed.
+
+    The mean since the start says nothing of a database that has just become slow.
+    """
     sink, now = Sink(), 1000.0
     made = make(sink)
     monkeypatch.setattr(reporter.time, "time", lambda: now)

@@ -56,12 +56,14 @@ def statistics(counted: Action, now: datetime) -> dict[str, Any]:
         (datetime(2030, 1, 31, 9, microsecond=999_999), "2030-01-31T09:00:00.999Z"),
     ],
 )
-def test_a_moment_is_shown_in_utc_with_milliseconds_and_z(moment: datetime | None, shown: str | None) -> None:
+def test_moment_format(moment: datetime | None, shown: str | None) -> None:
+    """A moment is shown in UTC, with milliseconds and Z."""
     assert iso_utc(moment) == shown
 
 
 @given(st.datetimes(timezones=st.just(UTC)))
-def test_a_shown_moment_reads_back_to_the_millisecond(moment: datetime) -> None:
+def test_moment_round_trip(moment: datetime) -> None:
+    """A shown moment reads back to the millisecond."""
     shown = iso_utc(moment)
     assert shown is not None
     assert SHOWN_MOMENT.fullmatch(shown)
@@ -71,7 +73,8 @@ def test_a_shown_moment_reads_back_to_the_millisecond(moment: datetime) -> None:
 # What a client sees
 
 
-def test_the_documented_fields_come_first_and_in_their_order() -> None:
+def test_documented_fields_come_first() -> None:
+    """The documented fields come first and in their order."""
     shown = action_to_response(action(totalCount=10, successCount=7, failureCount=1, skippedCount=1))
     assert list(shown)[: len(DOCUMENTED)] == DOCUMENTED
     assert [shown[name] for name in DOCUMENTED] == [
@@ -88,14 +91,16 @@ def test_the_documented_fields_come_first_and_in_their_order() -> None:
     ]
 
 
-def test_what_a_document_lacks_is_shown_as_zero_or_null_and_nothing_internal_is_shown() -> None:
+def test_missing_parts_are_zero_or_null() -> None:
+    """What a document lacks is shown as zero or null, and nothing internal is shown."""
     shown = action_to_response(action(accountId="default", storageKey="k", spansKey="s", columns=["id"], delimiter=","))
     assert all(value == 0 for name, value in shown.items() if name.endswith("Count"))
     assert all(shown[name] is None for name in ("scheduledAt", "startedAt", "completedAt", "updatedAt", "error"))
     assert not {"accountId", "storageKey", "spansKey", "_id", "columns"} & set(shown)
 
 
-def test_every_moment_of_an_action_has_milliseconds_and_z() -> None:
+def test_action_moments_have_the_format() -> None:
+    """Every moment of an action has milliseconds and Z."""
     moments = dict.fromkeys(("scheduledAt", "startedAt", "completedAt", "updatedAt"), CREATED)
     shown = action_to_response(action(**moments))
     assert all(SHOWN_MOMENT.fullmatch(shown[name]) for name in ("createdAt", *moments))
@@ -105,7 +110,8 @@ def test_every_moment_of_an_action_has_milliseconds_and_z() -> None:
 
 
 @given(st.integers(0, 10**9), st.integers(0, 10**9), st.sampled_from(list(Status)), st.floats(0, 1e6))
-def test_processed_and_pending_make_the_total(processed: int, pending: int, status: Status, seconds: float) -> None:
+def test_processed_and_pending_add_up(processed: int, pending: int, status: Status, seconds: float) -> None:
+    """Processed and pending make the total."""
     shown = statistics(
         action(status=status, totalCount=processed + pending, successCount=processed, startedAt=CREATED),
         CREATED + timedelta(seconds=seconds),
@@ -115,7 +121,8 @@ def test_processed_and_pending_make_the_total(processed: int, pending: int, stat
     assert shown["etaSeconds"] is None or shown["etaSeconds"] >= 0
 
 
-def test_the_rate_is_the_mean_since_the_start_and_the_rest_takes_as_long_per_row() -> None:
+def test_rate_and_rest() -> None:
+    """The rate is the mean since the start, and the rest takes as long per row."""
     counted = action(totalCount=1000, successCount=250, startedAt=CREATED)
     shown = statistics(counted, CREATED + timedelta(seconds=10))
     assert (shown["rowsPerSecond"], shown["pendingCount"], shown["etaSeconds"]) == (25.0, 750, 30.0)
@@ -124,13 +131,15 @@ def test_the_rate_is_the_mean_since_the_start_and_the_rest_takes_as_long_per_row
 @pytest.mark.parametrize(
     "fields", [{"status": Status.SCHEDULED}, {"status": Status.QUEUED}, {"startedAt": CREATED, "successCount": 0}]
 )
-def test_the_time_left_is_null_while_it_cannot_be_told(fields: dict[str, Any]) -> None:
+def test_unknown_rest_is_null(fields: dict[str, Any]) -> None:
+    """The time left is null while it cannot be told."""
     shown = statistics(action(totalCount=10, **fields), CREATED + timedelta(seconds=5))
     assert (shown["rowsPerSecond"], shown["etaSeconds"], shown["pendingCount"]) == (0.0, None, 10)
 
 
 @pytest.mark.parametrize("status", sorted(ENDED))
-def test_an_ended_action_needs_no_more_time_and_its_rate_stays(status: Status) -> None:
+def test_ended_action_keeps_its_rate(status: Status) -> None:
+    """An ended action needs no more time, and its rate stays."""
     ended = action(
         status=status,
         totalCount=100,
@@ -144,20 +153,22 @@ def test_an_ended_action_needs_no_more_time_and_its_rate_stays(status: Status) -
 
 
 @pytest.mark.parametrize("after_seconds", [0, -60])
-def test_a_clock_that_stands_still_or_runs_back_gives_finite_figures(after_seconds: int) -> None:
+def test_odd_clock_gives_finite_figures(after_seconds: int) -> None:
+    """A clock that stands still or runs back gives finite figures."""
     counted = action(totalCount=10, successCount=5, startedAt=CREATED)
     shown = statistics(counted, CREATED + timedelta(seconds=after_seconds))
     assert shown["rowsPerSecond"] == 5000.0
     assert shown["etaSeconds"] == 0.0
 
 
-def test_statistics_name_every_counter_of_the_design() -> None:
+def test_statistics_have_every_counter() -> None:
+    """Statistics name every counter of the design."""
     shown = statistics(action(), CREATED)
     names = {"pendingCount", "duplicateCount", "createdCount", "updatedCount", "rowsPerSecond", "etaSeconds"}
     assert names | {name for name in DOCUMENTED if name.endswith("Count")} | {"actionId"} <= set(shown)
 
 
-def test_a_list_leaves_the_columns_to_the_single_action() -> None:
-    """They may be hundreds, with names of any length."""
+def test_list_leaves_out_columns() -> None:
+    """A list leaves the columns to the single action. They may be hundreds, with names of any length."""
     shown = action(columns=["id"], fields=["id"])
     assert action_to_response(shown).keys() - action_to_list_item(shown).keys() == {"mapping", "ignoredColumns"}

@@ -69,17 +69,15 @@ def same(due: float, origin: str = "bulk") -> Sent:
 
 
 @pytest.mark.parametrize("origin", ["bulk", "bulk.feed", "bulk.results"])
-async def test_a_message_goes_back_to_its_topic_of_origin_with_its_history(
-    clock: Clock, topics: RecordingTopics, origin: str
-) -> None:
+async def test_message_returns_to_its_origin(clock: Clock, topics: RecordingTopics, origin: str) -> None:
+    """A message goes back to its topic of origin with its history."""
     await redeliver(waiting(START + 1, origin), context(topics))
     assert topics.taken == {origin: [same(START + 1, origin)]}
 
 
 @pytest.mark.parametrize("delay", [0.001, 0.1, 0.2, 7.3, 60.0])
-async def test_a_message_waits_until_it_is_due_and_no_longer(
-    clock: Clock, topics: RecordingTopics, delay: float
-) -> None:
+async def test_message_waits_until_due(clock: Clock, topics: RecordingTopics, delay: float) -> None:
+    """A message waits until it is due, and no longer."""
     await redeliver(waiting(START + delay), context(topics))
     assert clock.now == pytest.approx(START + delay, abs=1e-3)
     assert clock.now >= START + delay - 1e-6
@@ -87,20 +85,26 @@ async def test_a_message_waits_until_it_is_due_and_no_longer(
 
 
 @pytest.mark.parametrize("due", [0.0, START - 3600, START])
-async def test_a_message_that_is_due_does_not_wait(clock: Clock, topics: RecordingTopics, due: float) -> None:
+async def test_due_message_does_not_wait(clock: Clock, topics: RecordingTopics, due: float) -> None:
+    """A message that is due does not wait."""
     await redeliver(waiting(due), context(topics))
     assert clock.slept == []
     assert topics.taken == {"bulk": [same(due)]}
 
 
 @pytest.mark.parametrize("due", [START + 61, START + 3600, 1e308])
-async def test_nothing_waits_longer_than_the_longest_delay(clock: Clock, topics: RecordingTopics, due: float) -> None:
-    """Anybody can write a header, and what waits holds up what is behind it."""
+async def test_wait_has_an_upper_limit(clock: Clock, topics: RecordingTopics, due: float) -> None:
+    """Nothing waits longer than the longest delay.
+
+    Anybody can write a header, and what waits holds up what is behind it.
+    """
     await redeliver(waiting(due), context(topics))
     assert clock.now == START + 60
 
 
-async def test_what_is_due_waits_until_everything_answers(clock: Clock, topics: RecordingTopics) -> None:
+async def test_due_message_waits_for_services(clock: Clock, topics: RecordingTopics) -> None:
+    """What is due waits until everything answers."""
+
     class Back(FakeDependencies):
         async def unavailable(self, *, since: float = 0.0) -> list[str]:
             return ["MongoDB"] if clock.now < START + 240 else []
@@ -110,9 +114,8 @@ async def test_what_is_due_waits_until_everything_answers(clock: Clock, topics: 
     assert topics.taken == {"bulk": [same(START + 2)]}
 
 
-async def test_a_broker_that_is_away_is_a_fault_so_that_it_is_tried_again(
-    clock: Clock, topics: RecordingTopics
-) -> None:
+async def test_absent_broker_is_retried(clock: Clock, topics: RecordingTopics) -> None:
+    """A broker that is away is a fault, so that the message is tried again."""
     topics.chunks.faults.append(TimeoutError())
     message = waiting(START)
     with pytest.raises(TimeoutError):
@@ -130,15 +133,15 @@ async def test_a_broker_that_is_away_is_a_fault_so_that_it_is_tried_again(
         *({**history(START).to_headers(), "due": due} for due in (b"nan", b"inf", b"-inf", b"tomorrow", b"1e999")),
     ],
 )
-async def test_a_message_without_a_readable_history_is_a_permanent_fault_and_goes_nowhere(
-    clock: Clock, topics: RecordingTopics, headers: Any
-) -> None:
+async def test_missing_history_is_permanent(clock: Clock, topics: RecordingTopics, headers: Any) -> None:
+    """A message without a readable history is a permanent fault, and goes nowhere."""
     with pytest.raises(PermanentFault):
         await redeliver(event(topic=RETRY, headers=headers), context(topics))
     assert topics.taken == {}
 
 
-async def test_a_message_that_is_stopped_while_it_waits_goes_nowhere(topics: RecordingTopics) -> None:
+async def test_stopped_message_goes_nowhere(topics: RecordingTopics) -> None:
+    """A message that is stopped while it waits goes nowhere."""
     task = asyncio.create_task(redeliver(waiting(4e9), context(topics)))
     await asyncio.sleep(0)
     task.cancel()

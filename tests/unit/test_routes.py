@@ -22,13 +22,15 @@ METHODS = ("get", "post", "put", "patch", "delete", "options", "search")
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
-def test_every_method_of_a_view_has_its_role_and_no_other_has(route: Route) -> None:
+def test_methods_have_roles(route: Route) -> None:
+    """Every method of a view has its role, and no other has one."""
     answered = {name.upper() for name in METHODS if getattr(route.view, name) is not getattr(ApiView, name)}
     assert set(route.operations) == answered
     assert route.view.head is ApiView.head, "HEAD is answered by GET"
 
 
-def test_only_health_readiness_and_the_description_are_open() -> None:
+def test_open_routes() -> None:
+    """Only health, readiness and the description are open."""
     opened = {route.path for route in ROUTES for operation in route.operations.values() if operation.role is None}
     assert opened == {"/health", "/ready", "/openapi.json", "/docs"}
 
@@ -42,7 +44,8 @@ def test_head_needs_what_get_needs(view: type[ApiView]) -> None:
 @pytest.mark.parametrize(
     ("method", "view"), [("GET", None), ("POST", HealthView), ("PURGE", HealthView), ("SEARCH", HealthView)]
 )
-def test_what_is_not_declared_is_for_admins(method: str, view: type[ApiView] | None) -> None:
+def test_undeclared_needs_admin(method: str, view: type[ApiView] | None) -> None:
+    """What is not declared is for admins."""
     assert needed_role(request_to(view, method), SETTINGS) == Role.ADMIN
 
 
@@ -52,7 +55,8 @@ def test_metrics_open_by_a_setting(metrics_auth: str, role: Role | None) -> None
     assert needed_role(request_to(MetricsView), settings) == role
 
 
-def test_the_documented_table_is_the_declared_one() -> None:
+def test_documented_roles_are_declared() -> None:
+    """The documented table is the declared one."""
     rows = re.findall(r"^\| `([A-Z]+) (/[^`]*)` \| (\w+) \|", SECURITY.read_text(encoding="utf-8"), re.MULTILINE)
     declared = [
         (method, re.sub(r"\{\w+\}", "{id}", route.path), operation.role or "open")

@@ -55,7 +55,8 @@ def assert_whole(checked: CheckedChunk, first_row: int, count: int) -> None:
 
 
 @given(DATA, st.integers(1, 10**9), st.sampled_from(",; "))
-def test_every_record_has_exactly_one_outcome(data: bytes, first_row: int, delimiter: str) -> None:
+def test_records_have_one_outcome(data: bytes, first_row: int, delimiter: str) -> None:
+    """Every record has exactly one outcome."""
     records = rows_of(data, delimiter)
     checked = check_chunk(CONTACT, COLUMNS, data, delimiter, first_row)
     assert_whole(checked, first_row, len(records))
@@ -66,14 +67,16 @@ def test_every_record_has_exactly_one_outcome(data: bytes, first_row: int, delim
 
 
 @given(st.lists(st.lists(FIELDS.filter(lambda f: '"' not in f), min_size=4, max_size=4), max_size=8), st.data())
-def test_quotes_around_every_field_change_nothing(rows: list[list[str]], data: st.DataObject) -> None:
+def test_quoted_fields_are_the_same(rows: list[list[str]], data: st.DataObject) -> None:
+    """Quotes around every field change nothing."""
     end = data.draw(st.sampled_from(["\n", "\r\n", "\r"]))
     plain = "".join(",".join(row) + end for row in rows)
     quoted = "".join(",".join(f'"{field}"' for field in row) + end for row in rows)
     assert check(plain) == check(quoted) == check(plain.removesuffix(end))
 
 
-def test_valid_rows_become_normalised_records_in_order() -> None:
+def test_valid_rows_are_normalised() -> None:
+    """Valid rows become normalised records in order."""
     checked = check(f'{GOOD}\n " 2" ,x,x@b.co,active\n\n"3","C, D",c@d.co, Pending \n', first_row=11)
     assert checked.rows == [11, 12, 13]
     assert checked.records[0] == ADA
@@ -106,17 +109,20 @@ def _narrow(width: int) -> type:
 
 
 @pytest.mark.parametrize("id_", ["E+1", "4.9e+11", "4.9E+11x", "A4E+11", "4.9E11", "4.E+11", "DE+49", "4.9E-11"])
-def test_an_id_that_only_looks_alike_is_one(id_: str) -> None:
+def test_similar_id_is_the_same(id_: str) -> None:
+    """An id that only looks alike is one."""
     checked = check(f"{id_},Ada,a@b.co,active\n")
     assert (checked.column("id"), checked.failures) == ([id_], [])
 
 
-def test_a_damaged_id_of_a_producer_fails_as_well() -> None:
+def test_damaged_id_of_producer_fails() -> None:
+    """A damaged id of a producer fails as well."""
     checked = check_rows(CONTACT, [ADA, {**ADA, "id": "4.9E+11"}], 1)
     assert (checked.rows, [failure.code for failure in checked.failures]) == ([1], ["ID_IN_SCIENTIFIC_NOTATION"])
 
 
-def test_columns_are_taken_by_name_and_others_ignored() -> None:
+def test_columns_are_taken_by_name() -> None:
+    """Columns are taken by name, and others are ignored."""
     columns = check_header(CONTACT, b"note,STATUS,Email,name,ID", ",")
     checked = check(b"\xff,ACTIVE,Ada@Example.com,Ada,1\n", columns)
     assert checked.records == [ADA]
@@ -153,7 +159,8 @@ def test_an_empty_chunk_has_no_rows() -> None:
         ('" 4,91235E+11",Ada,a@b.co,active', "ID_IN_SCIENTIFIC_NOTATION", "id", "format its column as text"),
     ],
 )
-def test_a_failed_row_says_what_is_wrong_first(row: str, code: str, column: str | None, message: str) -> None:
+def test_first_fault_of_row_is_told(row: str, code: str, column: str | None, message: str) -> None:
+    """A failed row says what is wrong first."""
     checked = check(f"{GOOD}\n{row}\n{GOOD}\n")
     assert checked.rows == [1, 3]
     assert checked.records == [ADA, ADA]
@@ -162,7 +169,8 @@ def test_a_failed_row_says_what_is_wrong_first(row: str, code: str, column: str 
     assert message in failure.message
 
 
-def test_only_the_rows_that_are_not_utf8_fail() -> None:
+def test_only_non_utf8_rows_fail() -> None:
+    """Only the rows that are not UTF-8 fail."""
     checked = check("1,Jürgen,a@b.co,active\n".encode() + b"2,J\xfcrgen,a@b.co,active\n3,J,\xe2\x82@b.co,active\n")
     assert [record["name"] for record in checked.records] == ["Jürgen"]
     assert [(f.row, f.code, f.column) for f in checked.failures] == [
@@ -183,7 +191,8 @@ def test_only_the_rows_that_are_not_utf8_fail() -> None:
         ('2,Bo,b@c.co,active,"more', None),
     ],
 )
-def test_a_quote_that_is_open_at_the_end_fails_the_last_row_in_its_column(tail: str, column: str | None) -> None:
+def test_open_quote_fails_last_row(tail: str, column: str | None) -> None:
+    """A quote that is open at the end fails the last row in its column."""
     checked = check(f"{GOOD}\n{tail}")
     assert checked.records == [ADA]
     assert [(failure.row, failure.code, failure.column) for failure in checked.failures] == [
@@ -191,11 +200,13 @@ def test_a_quote_that_is_open_at_the_end_fails_the_last_row_in_its_column(tail: 
     ]
 
 
-def test_a_closed_quote_at_the_end_is_no_open_one() -> None:
+def test_closed_quote_at_the_end() -> None:
+    """A closed quote at the end is not an open one."""
     assert check('1,Ada,Ada@Example.com,"ACTIVE"').records == [ADA]
 
 
-def test_fields_above_the_limit_of_the_csv_module_fail_alone() -> None:
+def test_oversized_fields_fail_alone() -> None:
+    """Fields above the limit of the CSV module fail alone."""
     checked = check(f'{GOOD}\n2,"{"x" * 200_000}",a@b.co,active\n{GOOD}\n')
     assert [(failure.row, failure.code) for failure in checked.failures] == [(2, "TOO_LONG")]
 
@@ -211,11 +222,13 @@ INLINE = st.one_of(JSON, st.fixed_dictionaries({}, optional=dict.fromkeys(CONTAC
 
 
 @given(st.lists(INLINE, max_size=6), st.integers(1, 10**9))
-def test_every_inline_row_has_exactly_one_outcome(rows: list[Any], first_row: int) -> None:
+def test_inline_rows_have_one_outcome(rows: list[Any], first_row: int) -> None:
+    """Every inline row has exactly one outcome."""
     assert_whole(check_rows(CONTACT, rows, first_row), first_row, len(rows))
 
 
-def test_inline_rows_are_validated_as_rows_of_a_file_are() -> None:
+def test_inline_rows_are_validated() -> None:
+    """Inline rows are validated as rows of a file are."""
     rows = [{"status": " Active", "id": " 1", "name": "Ada", "email": "Ada@Example.com", "more": [1]}]
     assert check_rows(CONTACT, rows, 1).records == [ADA]
 
@@ -242,7 +255,8 @@ def test_numbers_become_strings() -> None:
         ({**ADA, "name": "\ud800"}, "INVALID_UTF8", "name"),
     ],
 )
-def test_an_inline_row_that_cannot_be_taken_fails_alone(row: Any, code: str, column: str | None) -> None:
+def test_bad_inline_row_fails_alone(row: Any, code: str, column: str | None) -> None:
+    """An inline row that cannot be taken fails alone."""
     checked = check_rows(CONTACT, [ADA, row, ADA], 5)
     assert checked.rows == [5, 7]
     assert [(failure.row, failure.code, failure.column) for failure in checked.failures] == [(6, code, column)]

@@ -40,7 +40,8 @@ def checked(data: bytes) -> CheckedChunk:
     return check_chunk(contact, columns, data.removeprefix(HEADER.encode()), ",", 1)
 
 
-def test_a_file_is_determined_by_its_arguments(sample: Sample, tmp_path: Path) -> None:
+def test_file_is_determined_by_arguments(sample: Sample, tmp_path: Path) -> None:
+    """A file is determined by its arguments."""
     first, again = (written(replace(sample), tmp_path / name) for name in ("first.csv", "again.csv"))
     assert first == again
     assert sample.codes() == replace(sample).codes()
@@ -52,7 +53,8 @@ def test_another_seed_is_another_file(tmp_path: Path) -> None:
     assert first != second
 
 
-def test_expected_counts_are_those_of_the_codes(sample: Sample, tmp_path: Path) -> None:
+def test_expected_counts_match_codes(sample: Sample, tmp_path: Path) -> None:
+    """Expected counts are those of the codes."""
     expected, _ = written(sample, tmp_path / "sample.csv")
     found = Counter(sample.codes())
     assert set(found) <= KINDS
@@ -68,7 +70,8 @@ def test_expected_counters_add_up(sample: Sample, tmp_path: Path) -> None:
     assert counts["processedCount"] == counts["totalCount"] == sample.rows
 
 
-def test_the_scanner_finds_the_rows_that_the_sample_says(sample: Sample, tmp_path: Path) -> None:
+def test_scanner_finds_sample_rows(sample: Sample, tmp_path: Path) -> None:
+    """The scanner finds the rows that the sample says."""
     _, data = written(sample, tmp_path / "sample.csv")
     scanner = SpanScanner(
         delimiter=",", chunk_rows=1000, chunk_bytes=2**20, max_field_bytes=2**20, max_record_bytes=2**20
@@ -77,14 +80,16 @@ def test_the_scanner_finds_the_rows_that_the_sample_says(sample: Sample, tmp_pat
     assert scanner.finish().row_count == sample.rows
 
 
-def test_rows_fail_as_the_codes_say_and_no_others_do(sample: Sample, tmp_path: Path) -> None:
+def test_rows_fail_as_codes_say(sample: Sample, tmp_path: Path) -> None:
+    """Rows fail as the codes say, and no others do."""
     _, data = written(sample, tmp_path / "sample.csv")
     codes = dict(enumerate(sample.codes(), 1))
     failed = {failure.row: failure.code for failure in checked(data).failures}
     assert failed == {row: code for row, code in codes.items() if code not in (None, "DUPLICATE")}
 
 
-def test_records_are_the_good_rows_and_duplicates_repeat_one_of_them(sample: Sample, tmp_path: Path) -> None:
+def test_records_are_the_good_rows(sample: Sample, tmp_path: Path) -> None:
+    """Records are the good rows, and duplicates repeat one of them."""
     _, data = written(sample, tmp_path / "sample.csv")
     codes = dict(enumerate(sample.codes(), 1))
     owned: dict[str, tuple[str, str, str]] = {}
@@ -105,13 +110,15 @@ def test_records_are_the_good_rows_and_duplicates_repeat_one_of_them(sample: Sam
     assert sample.records() == owned
 
 
-def test_every_kind_of_row_occurs_in_a_file_of_some_size() -> None:
+def test_every_kind_of_row_occurs() -> None:
+    """Every kind of row occurs in a file of some size."""
     sample = Sample(5_000)
     assert set(sample.codes()) == KINDS
     assert any("\n" in name for name, _, _ in sample.records().values())
 
 
-def test_prefix_and_suffix_tell_files_apart() -> None:
+def test_prefix_and_suffix_differ() -> None:
+    """Prefix and suffix tell files apart."""
     records = Sample(200, prefix="mine", name_suffix=" II").records()
     assert all(identity.startswith("mine") for identity in records)
     assert all("II" in name for name, _, _ in records.values())

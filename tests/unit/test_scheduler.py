@@ -13,14 +13,18 @@ from tests.support.paths import ROOT
 from tests.support.scheduler import scope_of
 
 
-def test_a_file_stays_together_and_fault_tests_do_not() -> None:
+def test_files_stay_together() -> None:
+    """A file stays together, and fault tests do not."""
     assert scope_of("tests/e2e/test_a.py::test_b[x::y]") == scope_of("tests/e2e/test_a.py::test_c")
     assert scope_of("tests/faults/test_a.py::test_b[1]") != scope_of("tests/faults/test_a.py::test_b[2]")
 
 
 @pytest.mark.slow
-def test_the_tests_of_a_file_run_in_one_process() -> None:
-    """Asked of pytest itself, because how it spreads tests has changed between versions without a word."""
+def test_file_runs_in_one_process() -> None:
+    """The tests of a file run in one process.
+
+    Asked of pytest itself, because how it spreads tests has changed between versions without a word.
+    """
     files = ("tests/unit/test_routes.py", "tests/unit/test_entities.py", "tests/unit/test_outcomes.py")
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-n", "2", "-v", *files], capture_output=True, text=True, check=False, cwd=ROOT

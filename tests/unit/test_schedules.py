@@ -32,7 +32,8 @@ NINE = datetime(2030, 1, 31, 9, 0, tzinfo=UTC)
         ("2030-01-30T24:00:00Z", NINE - timedelta(hours=9)),
     ],
 )
-def test_a_schedule_is_any_iso_8601_date_and_time_and_utc_when_it_names_no_offset(text: str, moment: datetime) -> None:
+def test_schedule_is_iso_8601(text: str, moment: datetime) -> None:
+    """A schedule is any ISO 8601 date and time, and UTC when it names no offset."""
     parsed = parse_schedule(text)
     assert parsed == moment
     assert parsed.tzinfo is UTC
@@ -59,14 +60,16 @@ NO_SCHEDULES = [
 
 
 @pytest.mark.parametrize("text", NO_SCHEDULES)
-def test_what_is_no_date_and_time_is_refused_in_the_words_of_the_person_who_sent_it(text: str) -> None:
+def test_bad_schedule_is_refused(text: str) -> None:
+    """What is not a date and time is refused in the words of the person who sent it."""
     with pytest.raises(ValueError, match=r"^scheduledAt must be an ISO 8601 date and time such as ") as refused:
         parse_schedule(text)
     assert str(refused.value).endswith(f"not {text!r}.")
     str(refused.value).encode()
 
 
-def test_an_endless_schedule_is_quoted_shortly() -> None:
+def test_long_schedule_is_quoted_shortly() -> None:
+    """An endless schedule is quoted shortly."""
     with pytest.raises(ValueError) as refused:
         parse_schedule("9" * 100_000)
     assert len(str(refused.value)) < 200
@@ -79,7 +82,8 @@ ALMOST = st.from_regex(r"\A[0-9]{1,5}-?[0-9W]{1,3}-?[0-9]{0,2}.[0-9:]{0,9}([.,][
 @example("0000-01-01T00:00:00Z")
 @example("2030-000T00:00:00Z")
 @example("2030-W00-0T00:00")
-def test_any_text_is_a_moment_in_utc_or_a_value_error(text: str) -> None:
+def test_any_text_is_moment_or_refused(text: str) -> None:
+    """Any text is a moment in UTC or a ValueError."""
     try:
         moment = parse_schedule(text)
     except ValueError as refused:

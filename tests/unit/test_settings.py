@@ -146,7 +146,8 @@ def test_the_defaults_are_valid() -> None:
     assert Settings.model_validate(settings.model_dump()) == settings
 
 
-def test_names_and_defaults_that_deployments_rely_on_are_kept() -> None:
+def test_names_and_defaults_are_kept() -> None:
+    """Names and defaults that deployments rely on are kept."""
     settings = get_settings()
     assert {name: plain(getattr(settings, name.lower())) for name in KEPT} == KEPT
 
@@ -184,12 +185,14 @@ def test_redis_may_be_bare(environment: Environment, value: str, url: str) -> No
 
 
 @pytest.mark.parametrize("value", ["15,30,60", "15.0,30.0,60.0", " 15, 30 ,60 ", "[15,30,60]", "[15.0, 30.0, 60.0]"])
-def test_retry_delays_may_be_a_plain_or_a_json_list(environment: Environment, value: str) -> None:
+def test_retry_delays_formats(environment: Environment, value: str) -> None:
+    """Retry delays may be a plain or a JSON list."""
     environment(RETRY_DELAYS=value)
     assert get_settings().retry_delays == (15.0, 30.0, 60.0)
 
 
-def test_the_bounds_of_a_chunk_are_valid_values(environment: Environment) -> None:
+def test_chunk_bounds_are_valid(environment: Environment) -> None:
+    """The bounds of a chunk are valid values."""
     environment(BATCH_SIZE="10000", CHUNK_BYTES=str(3 * 1024**2))
     assert (get_settings().batch_size, get_settings().chunk_bytes) == (10_000, 3 * 1024**2)
 
@@ -199,13 +202,15 @@ def test_an_empty_value_is_no_value(environment: Environment) -> None:
     assert {name: plain(getattr(get_settings(), name.lower())) for name in KEPT} == KEPT
 
 
-def test_values_come_from_a_file_and_the_environment_goes_before_it(environment: Environment) -> None:
+def test_environment_precedes_file(environment: Environment) -> None:
+    """Values come from a file, and the environment goes before it."""
     Path(".env").write_text("PORT=4000\nBATCH_SIZE=10\n", encoding="utf-8")
     environment(PORT="5000")
     assert (get_settings().port, get_settings().batch_size) == (5000, 10)
 
 
-def test_uploads_are_kept_below_the_working_directory_unless_said_otherwise(tmp_path: Path) -> None:
+def test_default_upload_directory(tmp_path: Path) -> None:
+    """Uploads are kept below the working directory unless said otherwise."""
     assert get_settings().storage_uri == (tmp_path / "data" / "uploads").as_uri()
 
 
@@ -215,7 +220,8 @@ def test_uploads_may_be_kept_in_a_bucket(environment: Environment, value: str) -
     assert get_settings().storage_uri == value
 
 
-def test_a_client_of_s3_gets_what_is_set_and_looks_for_the_rest_by_itself(environment: Environment) -> None:
+def test_s3_client_settings(environment: Environment) -> None:
+    """A client of S3 gets what is set, and looks for the rest by itself."""
     assert set(get_settings().s3_client.values()) == {None}
     Path(".env").write_text("AWS_ACCESS_KEY_ID=key\nAWS_SECRET_ACCESS_KEY=hidden\nAWS_SESSION_TOKEN=\n")
     environment(AWS_ENDPOINT_URL="http://127.0.0.1:7070", AWS_REGION="eu-north-1")
@@ -248,9 +254,8 @@ def test_secrets_are_not_shown(environment: Environment) -> None:
         ("STORAGE_URI", "s3://user:hidden@bucket"),
     ],
 )
-def test_a_password_is_not_shown_where_it_is_wrong_or_does_not_belong(
-    environment: Environment, name: str, value: str
-) -> None:
+def test_password_is_never_shown(environment: Environment, name: str, value: str) -> None:
+    """A password is not shown where it is wrong or does not belong."""
     environment(**{name: value})
     [line] = refusal()
     assert line.startswith(f"Setting {name} is wrong: ")
@@ -262,7 +267,8 @@ def test_a_password_is_not_shown_where_it_is_wrong_or_does_not_belong(
     "value",
     ["mongodb://user:p%40ss@a:1,b:2/bulk?replicaSet=x", "mongodb+srv://user@cluster.example", "mongodb://h/b?a=@"],
 )
-def test_a_database_may_have_a_password_and_many_hosts(environment: Environment, value: str) -> None:
+def test_database_uri_may_have_hosts(environment: Environment, value: str) -> None:
+    """A database may have a password and many hosts."""
     environment(MONGO_DB_URI=value)
     assert get_settings().mongo_db_uri.get_secret_value() == value
     assert value not in repr(get_settings())
@@ -277,9 +283,8 @@ def refusal() -> list[str]:
 
 
 @pytest.mark.parametrize(("name", "value"), WRONG)
-def test_a_wrong_value_ends_the_start_with_one_line_that_names_the_setting(
-    environment: Environment, name: str, value: str
-) -> None:
+def test_wrong_value_is_one_line(environment: Environment, name: str, value: str) -> None:
+    """A wrong value ends the start with one line that names the setting."""
     environment(**{name: value})
     [line] = refusal()
     assert line.startswith(f"Setting {name} is wrong: ")
@@ -290,21 +295,24 @@ def test_a_wrong_value_ends_the_start_with_one_line_that_names_the_setting(
 @pytest.mark.parametrize(
     "value", ["15,30", "15,30,60,90", "15;30;60", "15,30,soon", "[-1,1,1]", "0,1,2", "1,2,inf", "1,nan,3", "1,,3", "{}"]
 )
-def test_wrong_retry_delays_are_named_in_each_line_of_the_refusal(environment: Environment, value: str) -> None:
+def test_wrong_retry_delays_are_named(environment: Environment, value: str) -> None:
+    """Wrong retry delays are named in each line of the refusal."""
     environment(RETRY_DELAYS=value)
     assert all(line.startswith("Setting RETRY_DELAYS is wrong: ") for line in refusal())
 
 
-def test_each_wrong_value_has_its_own_line(environment: Environment) -> None:
+def test_each_wrong_value_has_a_line(environment: Environment) -> None:
+    """Each wrong value has its own line."""
     environment(PORT="x", BATCH_SIZE="0", STORAGE_URI="nowhere")
     lines = refusal()
     named = sorted(line.split()[1] for line in lines)
     assert named == ["BATCH_SIZE", "PORT", "STORAGE_URI"]
 
 
-def test_an_account_has_the_limits_of_its_tier_then_of_everybody_then_of_the_settings(
+def test_order_of_limits(
     environment: Environment,
 ) -> None:
+    """An account has the limits of its tier, then those of everybody, then those of the settings."""
     environment(
         RATE_LIMIT_MAX="7",
         MAX_ACTIVE_ACTIONS="3",
@@ -319,7 +327,8 @@ SECRET = "0123456789abcdef0123456789abcdef"
 
 
 @pytest.mark.parametrize("secret", ["hunter2", SECRET[1:]])
-def test_a_short_secret_is_refused_and_not_shown(environment: Environment, secret: str) -> None:
+def test_short_secret_is_refused(environment: Environment, secret: str) -> None:
+    """A short secret is refused and not shown."""
     environment(AUTH_MODE="required", JWT_SECRET=secret, JWT_ISSUER="issuer")
     [line] = refusal()
     assert line.startswith("Setting JWT_SECRET is wrong: ")
@@ -327,7 +336,8 @@ def test_a_short_secret_is_refused_and_not_shown(environment: Environment, secre
     assert secret not in line
 
 
-def test_a_secret_is_not_shown_by_the_settings_either(environment: Environment) -> None:
+def test_settings_hide_secrets(environment: Environment) -> None:
+    """A secret is not shown by the settings either."""
     environment(AUTH_MODE="required", JWT_SECRET=SECRET, JWT_ISSUER="issuer")
     settings = get_settings()
     assert SECRET not in f"{settings!r} {settings} {settings.model_dump()}"
@@ -343,7 +353,8 @@ def test_keys_are_fetched_by_https_alone(environment: Environment, url: str) -> 
     assert repr(url) in line
 
 
-def test_keys_are_not_fetched_with_a_password(environment: Environment) -> None:
+def test_key_url_has_no_password(environment: Environment) -> None:
+    """Keys are not fetched with a password."""
     environment(AUTH_MODE="required", JWT_JWKS_URL="https://user:hidden@issuer.example/keys", JWT_ISSUER="issuer")
     [line] = refusal()
     assert "a key set is public" in line
@@ -351,7 +362,8 @@ def test_keys_are_not_fetched_with_a_password(environment: Environment) -> None:
 
 
 @pytest.mark.parametrize("url", ["https://issuer.example/keys", "http://localhost:8080/keys", "http://[::1]/keys"])
-def test_keys_may_be_fetched_by_https_and_from_this_machine(environment: Environment, url: str) -> None:
+def test_key_url_is_https_or_local(environment: Environment, url: str) -> None:
+    """Keys may be fetched by HTTPS and from this machine."""
     environment(AUTH_MODE="required", JWT_JWKS_URL=url, JWT_ISSUER="issuer")
     assert get_settings().jwt_jwks_url == url
 
@@ -369,16 +381,16 @@ def test_keys_may_be_fetched_by_https_and_from_this_machine(environment: Environ
         ({"AUTH_MODE": "none", "JWT_SECRET": SECRET, "JWT_ISSUER": "issuer"}, "JWT_SECRET", "has no effect without"),
     ],
 )
-def test_settings_of_tokens_that_do_not_fit_together_are_refused(
-    environment: Environment, values: dict[str, str], name: str, words: str
-) -> None:
+def test_misfit_token_settings(environment: Environment, values: dict[str, str], name: str, words: str) -> None:
+    """Settings of tokens that do not fit together are refused."""
     environment(**{"AUTH_MODE": "required", **values})
     [line] = refusal()
     assert line.startswith(f"Setting {name} is wrong: ")
     assert words in line
 
 
-def test_orphans_are_older_than_any_upload_or_left_alone(environment: Environment) -> None:
+def test_orphan_age_exceeds_uploads(environment: Environment) -> None:
+    """Orphans are older than any upload, or left alone."""
     environment(UPLOAD_TIMEOUT="100", ORPHAN_AGE="200")
     assert get_settings().orphan_age == 200
     environment(ORPHAN_AGE="199")
@@ -387,7 +399,8 @@ def test_orphans_are_older_than_any_upload_or_left_alone(environment: Environmen
     assert get_settings().orphan_age == 0
 
 
-def test_settings_do_not_change_while_the_worker_runs() -> None:
+def test_settings_are_frozen() -> None:
+    """Settings do not change while the worker runs."""
     with pytest.raises(ValueError, match="frozen"):
         get_settings().port = 1  # type: ignore[misc]
 
@@ -409,13 +422,14 @@ def test_settings_do_not_change_while_the_worker_runs() -> None:
         ("NOTHING_LIKE_IT=1", "Setting NOTHING_LIKE_IT in .env is unknown: .env.example has all names"),
     ],
 )
-def test_an_unknown_name_in_the_file_stops(line: str, said: str) -> None:
-    """A mistyped AUTH_MODE would leave the API open without a word."""
+def test_unknown_name_in_file_stops(line: str, said: str) -> None:
+    """An unknown name in the file stops. A mistyped AUTH_MODE would leave the API open without a word."""
     Path(".env").write_text(f"{line}\nPORT=4000\n")
     assert refusal() == [said]
 
 
-def test_unknown_names_are_told_with_wrong_values() -> None:
+def test_unknown_names_and_wrong_values() -> None:
+    """Unknown names are told with wrong values."""
     Path(".env").write_text("AUTH_MOD=required\nPORT=0\n")
     assert [line.split()[1] for line in refusal()] == ["AUTH_MOD", "PORT"]
 
@@ -427,15 +441,15 @@ def test_names_of_others_are_known(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["AUTH_MOD", "KAFKA_BROKERS", "REDIS_URL"])
-def test_a_mistyped_name_in_the_environment_warns(
-    environment: Environment, capsys: pytest.CaptureFixture[str], name: str
-) -> None:
+def test_mistyped_variable_warns(environment: Environment, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """A mistyped name in the environment warns."""
     environment(**{name: "x"})
     get_settings()
     assert f"warning: {name} in the environment has no effect: did you mean " in capsys.readouterr().err
 
 
-def test_the_environment_of_others_is_let_alone(environment: Environment, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_variables_are_ignored(environment: Environment, capsys: pytest.CaptureFixture[str]) -> None:
+    """The environment of others is let alone."""
     environment(HOME="x", HOSTNAME="x", PATH="x", AWS_PROFILE="x", MONGO_URL="x", STACK="x", HOSTTYPE="x", POST="")
     get_settings()
     assert capsys.readouterr().err == ""
@@ -460,14 +474,16 @@ def test_a_secret_may_come_from_a_file(environment: Environment, tmp_path: Path)
     assert "hidden" not in repr(settings)
 
 
-def test_every_secret_may_come_from_a_file(environment: Environment) -> None:
+def test_every_secret_may_be_in_a_file(environment: Environment) -> None:
+    """Every secret may come from a file."""
     secrets = secret_names()
     assert {"mongo_db_uri", "redis_uri", "jwt_secret", "aws_secret_access_key", "kafka_sasl_password"} <= set(secrets)
     environment(**{f"{name}_FILE".upper(): "/nowhere" for name in secrets})
     assert sorted(line.split()[1] for line in refusal()) == sorted(f"{name}_FILE".upper() for name in secrets)
 
 
-def test_a_secret_and_its_file_are_one_too_many(environment: Environment, tmp_path: Path) -> None:
+def test_secret_given_twice_is_refused(environment: Environment, tmp_path: Path) -> None:
+    """A secret and its file are one too many."""
     (tmp_path / "secret").write_text("hidden")
     Path(".env").write_text("REDIS_URI=cache:6379\n")
     environment(REDIS_URI_FILE=str(tmp_path / "secret"))
@@ -476,9 +492,10 @@ def test_a_secret_and_its_file_are_one_too_many(environment: Environment, tmp_pa
 
 
 @pytest.mark.parametrize(("content", "words"), [(None, "No such file"), (b"\n", "is empty"), (b"\xff", "not UTF-8")])
-def test_a_file_without_a_secret_is_one_line(
+def test_empty_secret_file_is_one_line(
     environment: Environment, tmp_path: Path, content: bytes | None, words: str
 ) -> None:
+    """A file without a secret is one line."""
     if content is not None:
         (tmp_path / "secret").write_bytes(content)
     environment(JWT_SECRET_FILE=str(tmp_path / "secret"))
@@ -488,7 +505,8 @@ def test_a_file_without_a_secret_is_one_line(
     assert str(tmp_path / "secret") in line
 
 
-def test_a_wrong_secret_of_a_file_is_not_shown(environment: Environment, tmp_path: Path) -> None:
+def test_wrong_secret_of_file_is_hidden(environment: Environment, tmp_path: Path) -> None:
+    """A wrong secret of a file is not shown."""
     (tmp_path / "secret").write_text("hidden")
     environment(MONGO_DB_URI_FILE=str(tmp_path / "secret"))
     [line] = refusal()

@@ -35,13 +35,15 @@ def test_what_is_long_past_does_not_count() -> None:
     assert run((100, 60), (20_000, 90)).rate == pytest.approx(20_000, rel=0.01)
 
 
-def test_chunks_that_end_together_are_one_observation() -> None:
+def test_simultaneous_chunks_count_once() -> None:
+    """Chunks that end together are one observation."""
     speed = Speed(0, 0.0).observe(1000, 1.0)
     assert speed.observe(2000, 1.001) is speed
     assert Speed(0, 0.0).observe(1000, 0.0).rate is None
 
 
-def test_a_count_that_goes_back_begins_anew() -> None:
+def test_falling_count_begins_anew() -> None:
+    """A count that goes back begins anew."""
     assert Speed(500, 10.0, 50.0).observe(400, 11.0) == Speed(400, 11.0)
 
 
@@ -70,5 +72,6 @@ def test_eta_grows_while_nothing_moves() -> None:
     assert later > 5 * first
 
 
-def test_an_action_that_has_ended_needs_no_time() -> None:
+def test_ended_action_needs_no_time() -> None:
+    """An action that has ended needs no time."""
     assert told(run((1000, 60)), STARTED + timedelta(seconds=60), status="COMPLETED") == 0

@@ -33,31 +33,36 @@ REDIS = "redis://127.0.0.1:6379/0"
         ("mongodb+srv://cluster.example/bulk", MONGO, (("cluster.example", 27017),), False),
     ],
 )
-def test_an_address_is_understood_as_clients_understand_it(
+def test_address_as_clients_read_it(
     uri: str, default: str, hosts: tuple[tuple[str, int], ...], startable: bool
 ) -> None:
+    """An address is understood as clients understand it."""
     address = parse(uri, default=default, variable="X")
     assert address.hosts == hosts
     assert address.startable is startable
     assert address.uri.endswith(uri)
 
 
-def test_a_missing_scheme_is_added_for_the_clients() -> None:
+def test_missing_scheme_is_added() -> None:
+    """A missing scheme is added for the clients."""
     assert parse("localhost:6379", default=REDIS, variable="REDIS_URI").uri == "redis://localhost:6379"
 
 
 @pytest.mark.parametrize("uri", ["kafka://", "kafka://:9092", "kafka://host:99999", "two words:1", "host:port"])
-def test_an_address_that_is_none_is_refused_with_the_name_of_its_variable(uri: str) -> None:
+def test_bad_address_names_variable(uri: str) -> None:
+    """What is not an address is refused with the name of its variable."""
     with pytest.raises(StackError, match=r"KAFKA_BROKER=.* is not an address like kafka://"):
         parse(uri, default=KAFKA, variable="KAFKA_BROKER")
 
 
-def test_a_local_address_keeps_the_path_of_the_default() -> None:
+def test_local_address_keeps_path() -> None:
+    """A local address keeps the path of the default."""
     assert local(MONGO, 20_001).uri == "mongodb://127.0.0.1:20001/bulk"
     assert local(KAFKA, 20_002).uri == "kafka://127.0.0.1:20002"
 
 
-def test_a_port_in_use_is_neither_free_nor_silent() -> None:
+def test_port_in_use() -> None:
+    """A port in use is neither free nor silent."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         assert not is_free(port)
@@ -66,7 +71,8 @@ def test_a_port_in_use_is_neither_free_nor_silent() -> None:
     assert not is_listening("127.0.0.1", port)
 
 
-def test_free_ports_differ_and_stay_clear_of_those_of_outgoing_connections() -> None:
+def test_free_ports() -> None:
+    """Free ports differ, and stay clear of those of outgoing connections."""
     ports = [free_port() for _ in range(50)]
     assert len(set(ports)) == 50
     source = Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -75,8 +81,11 @@ def test_free_ports_differ_and_stay_clear_of_those_of_outgoing_connections() -> 
         assert not [port for port in ports if low <= port <= high]
 
 
-def test_a_port_is_given_to_one_process_only() -> None:
-    """A port that one launcher was given is not given to another, although nothing listens there yet."""
+def test_port_is_given_once() -> None:
+    """A port is given to one process only.
+
+    A port that one launcher was given is not given to another, although nothing listens there yet.
+    """
     port = free_port()
     narrow = f"import stack.addresses as a; a._range = lambda: ({port}, {port + 1}); a.free_port()"
     other = subprocess.run([sys.executable, "-c", narrow], capture_output=True, text=True, check=False)

@@ -27,14 +27,14 @@ PROGRAMS = [(service, program) for service in SERVICES.values() for program in s
 
 
 @pytest.mark.parametrize(("service", "program"), PROGRAMS)
-def test_every_command_line_names_its_directory_by_which_a_leftover_is_known(
-    service: Service, program: Program, tmp_path: Path
-) -> None:
+def test_command_lines_name_directory(service: Service, program: Program, tmp_path: Path) -> None:
+    """Every command line names its directory by which a leftover is known."""
     assert str(tmp_path / service.name) in shlex.join(program.command(place(tmp_path / service.name)))
 
 
 @pytest.mark.parametrize(("service", "program"), PROGRAMS)
-def test_every_service_is_bound_to_this_machine_only(service: Service, program: Program, tmp_path: Path) -> None:
+def test_services_are_bound_locally(service: Service, program: Program, tmp_path: Path) -> None:
+    """Every service is bound to this machine only."""
     (tmp_path / "formatted").touch()
     here = place(tmp_path)
     program.prepare(here)
@@ -45,7 +45,8 @@ def test_every_service_is_bound_to_this_machine_only(service: Service, program: 
     assert "0.0.0.0" not in said
 
 
-def test_kafka_is_configured_for_one_node_at_its_own_ports(tmp_path: Path) -> None:
+def test_kafka_is_one_node(tmp_path: Path) -> None:
+    """Kafka is configured for one node at its own ports."""
     (tmp_path / "formatted").touch()
     KAFKA.program().prepare(place(tmp_path))
     lines = (tmp_path / "server.properties").read_text().splitlines()
@@ -58,7 +59,8 @@ def test_kafka_is_configured_for_one_node_at_its_own_ports(tmp_path: Path) -> No
     assert settings["auto.create.topics.enable"] == "true"
 
 
-def test_the_gateway_has_the_rules_of_deploy_and_the_workers_of_this_place(tmp_path: Path) -> None:
+def test_gateway_configuration(tmp_path: Path) -> None:
+    """The gateway has the rules of deploy and the workers of this place."""
     GATEWAY.program().prepare(
         Place(tmp_path, None, 20_000, {"tls": 20_002}, Options(gateway_workers=(3001, 3002)), Cancellation())
     )
@@ -70,7 +72,8 @@ def test_the_gateway_has_the_rules_of_deploy_and_the_workers_of_this_place(tmp_p
     assert [line for line in listens if "listen" in line.split()] == ["listen 127.0.0.1:20000;"]
 
 
-def test_the_gateway_keeps_a_key_from_others(tmp_path: Path) -> None:
+def test_gateway_key_is_private(tmp_path: Path) -> None:
+    """The gateway keeps a key from others."""
     for name in ("certificate.pem", "key.pem"):
         (tmp_path / name).write_text(name)
     options = Options(gateway_tls=tmp_path)
@@ -81,7 +84,8 @@ def test_the_gateway_keeps_a_key_from_others(tmp_path: Path) -> None:
     assert "listen 127.0.0.1:20002 ssl;" in (tmp_path / "gateway" / "listen.conf").read_text()
 
 
-def test_the_options_reach_the_mongo_server(tmp_path: Path) -> None:
+def test_mongo_server_gets_options(tmp_path: Path) -> None:
+    """The options reach the MongoDB server."""
     program = MONGO.programs[-1]
     assert str(tmp_path / "data.mv") in program.command(place(tmp_path))
     changed = program.command(place(tmp_path, mongo_in_memory=True, mongo_heap="3g"))
@@ -89,7 +93,8 @@ def test_the_options_reach_the_mongo_server(tmp_path: Path) -> None:
     assert "-Xmx3g" in changed
 
 
-def test_the_first_program_that_is_here_is_preferred_and_the_last_can_always_be_had() -> None:
+def test_first_program_here_is_used() -> None:
+    """The first program that is here is preferred, and the last can always be had."""
     here, missing = Tool("sh", "dash", "dash"), Tool("no-such-program", "nothing", "nothing")
     first, last = (Program(tools=(tool,), command=lambda _: []) for tool in (here, missing))
     assert dataclasses.replace(REDIS, programs=(first, last)).program() is first
@@ -97,13 +102,15 @@ def test_the_first_program_that_is_here_is_preferred_and_the_last_can_always_be_
     assert dataclasses.replace(REDIS, programs=(last, last)).program() is last
 
 
-def test_services_are_selected_by_name_or_declaration_each_once() -> None:
+def test_services_are_selected_once() -> None:
+    """Services are selected by name or declaration, each once."""
     assert select(["redis", KAFKA, " redis"]) == (REDIS, KAFKA)
     with pytest.raises(StackError, match="no service 'reddis'; there are: kafka, mongo, redis, s3"):
         select(["reddis"])
 
 
-def test_the_environment_says_where_the_services_are(tmp_path: Path) -> None:
+def test_environment_has_addresses(tmp_path: Path) -> None:
+    """The environment says where the services are."""
     given = {"REDIS_URI": "localhost:7000", "MONGO_DB_URI": "mongodb://db.example/crm"}
     assert Stack(tmp_path, environment=given).environment() == {
         "KAFKA_BROKER": "kafka://127.0.0.1:9092",
@@ -112,12 +119,14 @@ def test_the_environment_says_where_the_services_are(tmp_path: Path) -> None:
     }
 
 
-def test_what_is_not_needed_is_there_when_it_is_asked_for(tmp_path: Path) -> None:
+def test_optional_service_on_request(tmp_path: Path) -> None:
+    """What is not needed is there when it is asked for."""
     assert [instance.service.name for instance in Stack(tmp_path)] == ["kafka", "mongo", "redis"]
     assert [instance.service for instance in Stack(tmp_path, ["redis", "s3"])] == [REDIS, S3]
 
 
-def test_the_environment_has_the_keys_of_our_own_s3_server(tmp_path: Path) -> None:
+def test_environment_has_s3_keys(tmp_path: Path) -> None:
+    """The environment has the keys of our own S3 server."""
     environment = Stack(tmp_path, ["s3"], environment={"AWS_ACCESS_KEY_ID": "somebody's"}).environment()
     [program] = S3.programs
     assert environment == {"AWS_ENDPOINT_URL": "http://127.0.0.1:7070", **S3.access}
@@ -125,7 +134,8 @@ def test_the_environment_has_the_keys_of_our_own_s3_server(tmp_path: Path) -> No
     assert environment["AWS_SECRET_ACCESS_KEY"] == program.environment["ROOT_SECRET_KEY"]
 
 
-def test_a_server_of_somebody_else_is_used_with_the_keys_that_are_set(tmp_path: Path) -> None:
+def test_foreign_s3_uses_given_keys(tmp_path: Path) -> None:
+    """The server of somebody else is used with the keys that are set."""
     answers = dataclasses.replace(S3, probe=lambda *_: None)
     theirs = {"AWS_ENDPOINT_URL": "http://s3.example:9000", "AWS_ACCESS_KEY_ID": "theirs", "STORAGE_URI": ""}
     instance = Instance(
@@ -151,13 +161,15 @@ def test_a_go_that_is_too_old_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     assert GO.problem() == (None if well else "version 21 or later is needed, found 19")
 
 
-def test_a_port_base_gives_consecutive_ports_whatever_the_environment_says(tmp_path: Path) -> None:
+def test_port_base_overrides_environment(tmp_path: Path) -> None:
+    """A port base gives consecutive ports whatever the environment says."""
     stack = Stack(tmp_path, ["kafka", "redis"], ports=21_000, environment={"REDIS_URI": "localhost:7000"})
     assert [instance.port for instance in stack] == [21_000, 21_001]
     assert stack.environment()["REDIS_URI"] == "redis://127.0.0.1:21001/0"
 
 
-def test_a_stack_that_never_started_has_no_address_and_stops_without_harm(tmp_path: Path) -> None:
+def test_unstarted_stack_stops_cleanly(tmp_path: Path) -> None:
+    """A stack that never started has no address, and stops without harm."""
     stack = Stack(tmp_path, ["redis"], ports="free")
     stack.stop()
     with pytest.raises(StackError, match="redis has not been started"):
@@ -166,7 +178,9 @@ def test_a_stack_that_never_started_has_no_address_and_stops_without_harm(tmp_pa
         stack["redis"].kill()
 
 
-def test_the_doctor_says_in_one_line_what_is_missing_and_how_to_get_it(tmp_path: Path) -> None:
+def test_doctor_names_what_is_missing(tmp_path: Path) -> None:
+    """The doctor says in one line what is missing, and how to get it."""
+
     def absent(*_: object) -> None:
         raise NotReady("it does not listen")
 
@@ -179,14 +193,14 @@ def test_the_doctor_says_in_one_line_what_is_missing_and_how_to_get_it(tmp_path:
     assert "\n" not in findings["no-such-program"].text
 
 
-def test_the_doctor_asks_for_no_tools_where_the_service_answers(tmp_path: Path) -> None:
+def test_doctor_skips_running_services(tmp_path: Path) -> None:
+    """The doctor asks for no tools where the service answers."""
     service = dataclasses.replace(REDIS, probe=lambda *_: None)
     assert [finding.text for finding in examine([service], {}, tmp_path)] == ["answers at 127.0.0.1:6379"]
 
 
-def test_a_tool_that_cannot_be_installed_here_is_one_line_before_anything_starts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_tool_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tool that cannot be installed here is one line before anything starts."""
     monkeypatch.setenv("PATH", str(tmp_path))
     stack = Stack(tmp_path / "data", ["redis"], ports="free", library=tmp_path / "lib")
     with pytest.raises(StackError, match=r"^redis-server: missing; install it with: [^\n]+$"):

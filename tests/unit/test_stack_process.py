@@ -27,7 +27,8 @@ def sleeper(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     process.communicate()
 
 
-def test_a_leftover_is_recognised_and_ended(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+def test_leftover_is_ended(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    """A leftover is recognised and ended."""
     file = PidFile(tmp_path / "pid.json")
     file.write(sleeper.pid)
     assert file.end_leftover(within=5) == sleeper.pid
@@ -35,7 +36,8 @@ def test_a_leftover_is_recognised_and_ended(tmp_path: Path, sleeper: subprocess.
     assert file.end_leftover(within=5) is None
 
 
-def test_a_stranger_with_the_same_process_id_is_left_alone(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+def test_reused_pid_is_left_alone(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    """A stranger with the same process id is left alone."""
     path = tmp_path / "pid.json"
     PidFile(path).write(sleeper.pid)
     remembered = json.loads(path.read_text())
@@ -44,7 +46,8 @@ def test_a_stranger_with_the_same_process_id_is_left_alone(tmp_path: Path, sleep
     assert sleeper.poll() is None
 
 
-def test_a_process_with_another_command_line_is_left_alone(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+def test_other_command_is_left_alone(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    """A process with another command line is left alone."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     file = PidFile(elsewhere / "pid.json")
@@ -54,13 +57,15 @@ def test_a_process_with_another_command_line_is_left_alone(tmp_path: Path, sleep
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"pid": "x", "started": 1}', '{"pid": 999999999, "started": 1}'])
-def test_a_pid_file_that_says_nothing_useful_is_ignored(tmp_path: Path, content: str) -> None:
+def test_bad_pid_file_is_ignored(tmp_path: Path, content: str) -> None:
+    """A pid file that says nothing useful is ignored."""
     path = tmp_path / "pid.json"
     path.write_text(content)
     assert PidFile(path).end_leftover(within=1) is None
 
 
-def test_a_child_keeps_its_process_id_and_outlives_the_thread_that_started_it(tmp_path: Path) -> None:
+def test_child_outlives_its_thread(tmp_path: Path) -> None:
+    """A child keeps its process id, and outlives the thread that started it."""
     children: list[Child] = []
 
     def start() -> None:
@@ -80,7 +85,8 @@ def test_a_child_keeps_its_process_id_and_outlives_the_thread_that_started_it(tm
     assert child.poll() == -signal.SIGKILL
 
 
-def test_a_child_that_ignores_the_polite_request_is_killed(tmp_path: Path) -> None:
+def test_stubborn_child_is_killed(tmp_path: Path) -> None:
+    """A child that ignores the polite request is killed."""
     log = tmp_path / "log"
     with log.open("wb") as output:
         child = Child(["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"], output=output)
@@ -90,14 +96,16 @@ def test_a_child_that_ignores_the_polite_request_is_killed(tmp_path: Path) -> No
     assert child.poll() == -signal.SIGKILL
 
 
-def test_a_paused_child_can_still_be_stopped_politely() -> None:
+def test_paused_child_can_be_stopped() -> None:
+    """A paused child can still be stopped politely."""
     child = Child(["sleep", "60"])
     child.pause()
     assert psutil.Process(child.pid).status() == psutil.STATUS_STOPPED
     assert child.stop(within=10)
 
 
-def test_a_child_gets_default_signal_handling(tmp_path: Path) -> None:
+def test_child_has_default_signals(tmp_path: Path) -> None:
+    """A child gets default signal handling."""
     with (tmp_path / "log").open("wb") as output:
         child = Child(["sh", "-c", "grep SigIgn /proc/self/status || echo SigIgn: 0"], output=output)
     child.wait(10)
@@ -107,19 +115,22 @@ def test_a_child_gets_default_signal_handling(tmp_path: Path) -> None:
     assert ignored & ~(0b11 << 31) == 0
 
 
-def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_program_is_named(tmp_path: Path) -> None:
+    """A program that is not there is named."""
     with pytest.raises(StackError, match="cannot run no-such-program: No such file"):
         run(["no-such-program"], tmp_path / "log", Cancellation())
 
 
-def test_a_failing_program_shows_the_end_of_its_own_output_only(tmp_path: Path) -> None:
+def test_failure_shows_own_output(tmp_path: Path) -> None:
+    """A failing program shows the end of its own output only."""
     log = tmp_path / "log"
     log.write_text("of an earlier run\n")
     with pytest.raises(StackError, match=r"sh failed \(exit code 3\):\n    what went wrong$"):
         run(["sh", "-c", "echo what went wrong; exit 3"], log, Cancellation())
 
 
-def test_a_long_download_is_given_up_when_asked(tmp_path: Path) -> None:
+def test_download_can_be_given_up(tmp_path: Path) -> None:
+    """A long download is given up when asked."""
     cancellation = Cancellation()
     threading.Timer(0.2, lambda: setattr(cancellation, "requested", True)).start()
     with pytest.raises(Cancelled):
@@ -133,7 +144,8 @@ def test_the_tail_of_a_log_is_short(tmp_path: Path) -> None:
     assert tail(tmp_path / "none") == ""
 
 
-def test_a_lock_excludes_others_and_ends_with_its_process(tmp_path: Path) -> None:
+def test_lock_ends_with_its_process(tmp_path: Path) -> None:
+    """A lock excludes others, and ends with its process."""
     holder = subprocess.Popen(
         [
             sys.executable,
@@ -170,7 +182,8 @@ def download(tmp_path: Path, made: list[Path], fail: bool = False) -> Download:
     return Download("thing", (source,), (), build)
 
 
-def test_a_download_is_made_once_by_launchers_that_want_it_at_once(tmp_path: Path) -> None:
+def test_download_is_made_once(tmp_path: Path) -> None:
+    """A download is made once by launchers that want it at once."""
     made: list[Path] = []
     wanted = download(tmp_path, made)
     library = tmp_path / "lib"
@@ -183,7 +196,8 @@ def test_a_download_is_made_once_by_launchers_that_want_it_at_once(tmp_path: Pat
     assert (wanted.path(library) / "file").read_text() == "content"
 
 
-def test_an_interrupted_download_leaves_nothing_and_is_made_again(tmp_path: Path) -> None:
+def test_broken_download_is_repeated(tmp_path: Path) -> None:
+    """An interrupted download leaves nothing, and is made again."""
     library = tmp_path / "lib"
     (library / ".thing-abandoned.new").mkdir(parents=True)
     with pytest.raises(StackError, match="the network is down"):
@@ -192,7 +206,8 @@ def test_an_interrupted_download_leaves_nothing_and_is_made_again(tmp_path: Path
     assert fetch(download(tmp_path, []), library, Cancellation()).is_dir()
 
 
-def test_a_download_of_other_sources_goes_to_another_place(tmp_path: Path) -> None:
+def test_downloads_differ_by_source(tmp_path: Path) -> None:
+    """A download of other sources goes to another place."""
     wanted = download(tmp_path, [])
     before = wanted.path(tmp_path)
     (tmp_path / "source").write_text("version 2")

@@ -23,14 +23,14 @@ def test_lost_chunks_are_sent_again() -> None:
     assert found == StallReview([3, 5], [Reissue(3, 0, 1, NOW), Reissue(5, 0, 1, NOW)], in_hand=False, begun=False)
 
 
-def test_a_chunk_in_hand_is_not_sent_again() -> None:
-    """Whoever began it less than the longest run ago may still be running it."""
+def test_chunk_in_hand_is_not_resent() -> None:
+    """A chunk in hand is not sent again. Whoever began it less than the longest run ago may still be running it."""
     found = review([3, 5], {3: Opening(1, ago(19.9)), 5: Opening(1, ago(20))}, [], NOW, TIMEOUT, moving=True)
     assert (found.send, found.in_hand, found.begun) == ([5], True, False)
 
 
-def test_an_opening_of_an_unknown_time_is_not_in_hand() -> None:
-    """Openings of an older version have no time."""
+def test_old_opening_is_not_in_hand() -> None:
+    """An opening of an unknown time is not in hand. Openings of an older version have no time."""
     assert review([3], {3: Opening(2)}, [], NOW, TIMEOUT, moving=True).send == [3]
 
 
@@ -58,16 +58,19 @@ def test_pauses_double_up_to_a_limit(times: int, seconds: float) -> None:
     )
 
 
-def test_nothing_is_waited_for_where_nothing_moves() -> None:
-    """A chunk that is not begun then is lost again, and is sent at the next look, unless one is in hand."""
+def test_lost_chunk_is_sent_at_once() -> None:
+    """Nothing is waited for where nothing moves.
+
+    A chunk that is not begun then is lost again, and is sent at the next look, unless one is in hand.
+    """
     before = [Reissue(3, 0, 4, ago(20))]
     assert review([3], {}, before, NOW, TIMEOUT, moving=False).send == [3]
     assert review([3], {}, before, NOW, TIMEOUT, moving=True).send == []
     assert review([3, 5], {5: Opening(1, ago(1))}, before, NOW, TIMEOUT, moving=False).send == []
 
 
-def test_chunks_with_a_result_are_forgotten() -> None:
-    """The memory is never larger than what may be in flight."""
+def test_finished_chunks_are_forgotten() -> None:
+    """Chunks with a result are forgotten. The memory is never larger than what may be in flight."""
     found = review([4], {}, [Reissue(3, 0, 2, ago(1)), Reissue(4, 0, 2, ago(1))], NOW, TIMEOUT, moving=True)
     assert found.reissues == [Reissue(4, 0, 2, ago(1))]
 
@@ -82,7 +85,7 @@ def test_copies_of_an_hour_are_few() -> None:
     assert sent == 9
 
 
-def test_a_reissue_is_stored_and_read_back() -> None:
-    """As the database keeps it."""
+def test_reissue_round_trip() -> None:
+    """A reissue is stored and read back. As the database keeps it."""
     reissue = Reissue(3, 1, 2, NOW)
     assert Reissue.from_document(reissue.to_document()) == reissue

@@ -26,7 +26,8 @@ def bound(host: str, *, listen: bool) -> socket.socket:
 
 @pytest.mark.parametrize("asked", ["127.0.0.1", "0.0.0.0", "localhost"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
-def test_a_port_on_which_somebody_listens_is_not_free_and_is_free_again_afterwards(host: str, asked: str) -> None:
+def test_port_is_free_after_its_listener(host: str, asked: str) -> None:
+    """A port on which somebody listens is not free, and is free again afterwards."""
     with bound(host, listen=True) as server:
         port = server.getsockname()[1]
         assert not port_is_free(asked, port)
@@ -34,14 +35,16 @@ def test_a_port_on_which_somebody_listens_is_not_free_and_is_free_again_afterwar
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
-def test_looking_at_a_port_does_not_take_it(host: str) -> None:
+def test_look_does_not_take_port(host: str) -> None:
+    """Looking at a port does not take it."""
     with bound(host, listen=False) as server:
         port = server.getsockname()[1]
     assert port_is_free(host, port)
     assert port_is_free(host, port)
 
 
-def test_a_port_that_was_just_in_use_is_free_for_a_worker_that_is_started_again() -> None:
+def test_port_is_free_for_restart() -> None:
+    """A port that was just in use is free for a worker that is started again."""
     with bound("127.0.0.1", listen=True) as server:
         port = server.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)) as client:
@@ -52,7 +55,8 @@ def test_a_port_that_was_just_in_use_is_free_for_a_worker_that_is_started_again(
     assert port_is_free("127.0.0.1", port)
 
 
-def test_a_port_of_the_sixth_version_is_looked_at_in_its_own_family() -> None:
+def test_ipv6_port_has_its_own_family() -> None:
+    """An IPv6 port is looked at in its own family."""
     try:
         server = bound("::1", listen=True)
     except OSError:
@@ -63,13 +67,13 @@ def test_a_port_of_the_sixth_version_is_looked_at_in_its_own_family() -> None:
     assert port_is_free("::1", port)
 
 
-def test_an_address_of_another_machine_is_not_free() -> None:
+def test_foreign_address_is_not_free() -> None:
+    """An address of another machine is not free."""
     assert not port_is_free("192.0.2.1", 3000)
 
 
-async def test_each_attempt_on_what_is_away_is_told(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_each_attempt_is_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Each attempt to reach what is away is told."""
     monkeypatch.setattr(startup, "_PAUSE", 0)
     caplog.set_level(logging.INFO, "app.runtime")
     faults: list[Exception] = [PartitionsWithoutLeader("no leader for bulk partition 3")] * 3
@@ -86,7 +90,9 @@ async def test_each_attempt_on_what_is_away_is_told(
 
 
 @pytest.mark.parametrize("fault", [WrongPartitions("a"), UnfitRedis("b")], ids=repr)
-async def test_what_no_waiting_mends_ends_the_start(fault: Exception) -> None:
+async def test_hopeless_wait_ends_the_start(fault: Exception) -> None:
+    """What no waiting can mend ends the start."""
+
     async def step() -> None:
         raise fault
 

@@ -24,12 +24,14 @@ async def test_a_good_token_tells_its_claims() -> None:
 
 
 @pytest.mark.parametrize("audience", [AUDIENCE, [AUDIENCE], ["another", AUDIENCE]])
-async def test_a_token_may_be_meant_for_others_as_well(audience: Any) -> None:
+async def test_token_with_many_audiences(audience: Any) -> None:
+    """A token may be meant for others as well."""
     assert (await verifier().claims(token(aud=audience)))["aud"] == audience
 
 
 @pytest.mark.parametrize("seconds", [-2 * LEEWAY, -LEEWAY - 1, LEEWAY + 2, 2 * LEEWAY])
-async def test_clocks_may_differ_by_the_leeway_and_not_by_more(seconds: int) -> None:
+async def test_leeway_is_exact(seconds: int) -> None:
+    """Clocks may differ by the leeway, and not by more."""
     now = int(time.time())
     expired = token(exp=now - abs(seconds))
     early = token(nbf=now + abs(seconds))
@@ -38,7 +40,8 @@ async def test_clocks_may_differ_by_the_leeway_and_not_by_more(seconds: int) -> 
             await verifier().claims(sent)
 
 
-async def test_within_the_leeway_a_token_is_valid() -> None:
+async def test_token_within_leeway_is_valid() -> None:
+    """Within the leeway a token is valid."""
     now = int(time.time())
     assert await verifier().claims(token(exp=now - LEEWAY + 5, nbf=now + LEEWAY - 5, iat=now + LEEWAY - 5))
 
@@ -55,12 +58,14 @@ async def test_within_the_leeway_a_token_is_valid() -> None:
         ("", r"The token is not valid\.$"),
     ],
 )
-async def test_what_is_wrong_with_a_token_is_said(sent: str, words: str) -> None:
+async def test_bad_token_says_why(sent: str, words: str) -> None:
+    """The message says what is wrong with a token."""
     with pytest.raises(InvalidToken, match=words):
         await verifier().claims(sent)
 
 
-async def test_of_a_forged_token_nothing_is_said_about_its_claims() -> None:
+async def test_forged_token_hides_claims() -> None:
+    """Nothing is said about the claims of a forged token."""
     forged = token("another secret, also long enough for HS256", exp=1, aud="another", iss="another")
     with pytest.raises(InvalidToken, match=r"^The token is not valid\.$"):
         await verifier().claims(forged)
@@ -69,11 +74,13 @@ async def test_of_a_forged_token_nothing_is_said_about_its_claims() -> None:
 RSA, EC, ED = rsa_signer("rsa"), ec_signer("ec"), ed_signer("ed")
 
 
-def test_the_usable_keys_of_a_key_set_are_found_by_their_name() -> None:
+def test_usable_keys_are_found_by_name() -> None:
+    """The usable keys of a key set are found by their name."""
     assert set(usable_keys({"keys": [RSA.jwk, EC.jwk, ED.jwk]})) == {"rsa", "ec", "ed"}
 
 
-def test_a_key_without_an_algorithm_has_that_of_its_kind() -> None:
+def test_key_has_algorithm_of_its_kind() -> None:
+    """A key without an algorithm has that of its kind."""
     bare = {name: value for name, value in RSA.jwk.items() if name not in ("alg", "use")}
     assert usable_keys({"keys": [bare]})["rsa"].algorithm_name == "RS256"
 
@@ -100,7 +107,8 @@ USELESS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("kind", USELESS)
-def test_a_key_that_is_of_no_use_is_passed_over(kind: str) -> None:
+def test_useless_key_is_skipped(kind: str) -> None:
+    """A key that is of no use is passed over."""
     assert set(usable_keys({"keys": [USELESS[kind], EC.jwk]})) == {"ec"}
 
 

@@ -50,7 +50,8 @@ async def test_silence_is_refused(reading: str) -> None:
 
 
 @pytest.mark.parametrize("buffered", [b"", b"x"])
-async def test_an_upload_that_lasts_too_long_is_refused_even_while_it_arrives(buffered: bytes) -> None:
+async def test_slow_upload_is_refused(buffered: bytes) -> None:
+    """An upload that lasts too long is refused even while it arrives."""
     body, content = arriving(upload_timeout=0.000001)
     content.feed_data(buffered)
     told = (408, "UPLOAD_TOO_SLOW", "The upload did not arrive within 1e-06 seconds.")
@@ -75,7 +76,8 @@ async def test_a_byte_now_and_then_is_refused() -> None:
     task.cancel()
 
 
-async def test_what_count_as_file_or_is_given_back_is_not_counted() -> None:
+async def test_returned_bytes_are_not_counted() -> None:
+    """What counts as file, or is given back, is not counted."""
     body, content = arriving()
     for _ in range(100):
         content.feed_data(b"x" * 2**16)
@@ -88,7 +90,8 @@ async def test_what_count_as_file_or_is_given_back_is_not_counted() -> None:
         body.count_as_file(len(await body.read(2**16)))
 
 
-async def test_beside_the_file_not_more_than_an_envelope_is_read() -> None:
+async def test_extra_parts_are_limited() -> None:
+    """Beside the file no more than an envelope is read."""
     body, content = arriving()
 
     async def read_all() -> None:

@@ -27,9 +27,8 @@ def as_dict(account: str, record: dict[str, str], row: int) -> dict[str, Any]:
 
 
 @given(TEXT, st.lists(st.tuples(st.integers(1, 2**40), TEXT, TEXT, TEXT), max_size=5))
-def test_a_statement_is_the_document_that_a_driver_would_encode(
-    account: str, rows: list[tuple[int, str, str, str]]
-) -> None:
+def test_statement_is_what_drivers_send(account: str, rows: list[tuple[int, str, str, str]]) -> None:
+    """A statement is the document that a driver would encode."""
     upserts = Upserts(account, FIELDS, 0, {"accountId": account}, TAG, {"createdBy": "me"})
     columns = [[row[position] for row in rows] for position in (1, 2, 3)]
     made = upserts.statements([row[0] for row in rows], columns)

@@ -80,7 +80,8 @@ def test_every_agent_is_guarded(app: BulkApp) -> None:
     assert {agent.fun.__module__ for agent in app.agents.values()} == {"agents.guard"}
 
 
-def test_the_waiting_topics_are_exactly_these(app: BulkApp, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_topics(app: BulkApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The waiting topics are exactly these."""
     read: list[dict[str, object]] = []
 
     def record(_: BulkApp, handlers: Mapping[Channel, object]) -> None:
@@ -95,12 +96,14 @@ def test_the_tables_are_exactly_these(app: BulkApp) -> None:
     assert {name: table.changelog_topic.get_topic_name() for name, table in app.tables.items()} == TABLES
 
 
-def test_every_topic_and_changelog_has_the_partitions_of_the_settings(app: BulkApp) -> None:
+def test_topics_have_their_partitions(app: BulkApp) -> None:
+    """Every topic and changelog has the partitions of the settings."""
     assert {agent.channel.partitions for agent in app.agents.values()} == {3}
     assert {table.partitions for table in app.tables.values()} == {3}
 
 
-def test_every_topic_that_is_read_is_created_before_the_worker_starts(app: BulkApp) -> None:
+def test_topics_are_created_before_start(app: BulkApp) -> None:
+    """Every topic that is read is created before the worker starts."""
     assert {topic for topic, _ in AGENTS.values()} | set(WAITING) == {channel.name for channel in app.channels.all}
 
 
@@ -123,13 +126,15 @@ def test_the_timers_are_exactly_these(app: BulkApp, monkeypatch: pytest.MonkeyPa
     assert len(again._app_tasks) == len(TIMERS) + 2, "beside the timers: the reporter's loop, the waiting topics"
 
 
-def test_the_routes_are_exactly_these_each_with_head_beside_get(app: BulkApp) -> None:
+def test_routes(app: BulkApp) -> None:
+    """The routes are exactly these, each with HEAD beside GET."""
     found = {(route.method, route.resource.canonical) for route in app.web.web_app.router.routes()}
     assert found == ROUTES | {("HEAD", path) for _, path in ROUTES}
 
 
 @pytest.mark.parametrize("path", ["/table", "/table/", "/router", "/router/", "/graph", "/stats", "/performance"])
-def test_what_faust_would_show_of_tables_and_partitions_is_not_served(app: BulkApp, path: str) -> None:
+def test_faust_views_are_not_served(app: BulkApp, path: str) -> None:
+    """What Faust would show of tables and partitions is not served."""
     assert not [
         resource
         for resource in app.web.web_app.router.resources()
@@ -137,7 +142,8 @@ def test_what_faust_would_show_of_tables_and_partitions_is_not_served(app: BulkA
     ]
 
 
-def test_the_debug_mode_of_faust_serves_nothing_more(app: BulkApp, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_debug_mode_serves_no_more(app: BulkApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The debug mode of Faust serves nothing more."""
     monkeypatch.setenv("APP_DEBUG", "1")
     debugged = create_app(app.settings)
     assert debugged.conf.debug
@@ -147,7 +153,8 @@ def test_the_debug_mode_of_faust_serves_nothing_more(app: BulkApp, monkeypatch: 
     assert {path for _, path in found} == {path for _, path in ROUTES}
 
 
-def test_putting_the_app_together_creates_no_client(app: BulkApp) -> None:
+def test_import_creates_no_client(app: BulkApp) -> None:
+    """Putting the app together creates no client."""
     assert not hasattr(app, "platform")
 
 
@@ -170,17 +177,19 @@ def names(name: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("maker", ["agent", "timer", "task"])
-def test_agents_timers_and_loops_are_made_in_the_guard_alone(maker: str) -> None:
+def test_guard_makes_all_tasks(maker: str) -> None:
+    """Agents, timers and loops are made in the guard alone."""
     assert set(uses(maker)) == {"agents/guard.py"}
 
 
 @pytest.mark.parametrize(("maker", "where"), [("AIOKafkaConsumer", "app/kafka/topic_reader.py")])
-def test_the_client_itself_reads_in_one_place(maker: str, where: str) -> None:
-    """And the one reader made of it is the guard's."""
+def test_client_is_read_in_one_place(maker: str, where: str) -> None:
+    """The client itself reads in one place. And the one reader made of it is the guard's."""
     assert set(names(maker)) == {where}
     assert set(names("TopicReader")) == {where, "agents/guard.py"}
 
 
 @pytest.mark.parametrize("maker", ["crontab", "page", "service", "table_route"])
-def test_no_other_way_of_faust_past_the_guard_is_used(maker: str) -> None:
+def test_guard_is_not_bypassed(maker: str) -> None:
+    """No other way of Faust past the guard is used."""
     assert list(uses(maker)) == []
