@@ -51,9 +51,8 @@ async def stored(bench: Bench) -> int:
 @pytest.mark.parametrize(
     ("limits", "refusal"), [({"activeActions": 3}, TooManyActive), ({"storedBytes": 399}, StorageFull)]
 )
-async def test_of_twenty_at_once_exactly_as_many_come_in_as_there_is_room_for(
-    bench: Bench, limits: dict[str, int], refusal: type[Exception]
-) -> None:
+async def test_admission_is_exact(bench: Bench, limits: dict[str, int], refusal: type[Exception]) -> None:
+    """Of twenty at once exactly as many come in as there is room for."""
     context = limited(bench, **limits)
     ends = await asyncio.gather(*(reserve_quota(context, action()) for _ in range(20)), return_exceptions=True)
     assert [type(end) for end in ends if isinstance(end, Exception)] == [refusal] * 17
@@ -61,7 +60,8 @@ async def test_of_twenty_at_once_exactly_as_many_come_in_as_there_is_room_for(
 
 
 @pytest.mark.parametrize("status", Status)
-async def test_an_action_that_has_not_ended_counts_scheduled_or_not(bench: Bench, status: Status) -> None:
+async def test_unended_action_counts(bench: Bench, status: Status) -> None:
+    """An action that has not ended counts, scheduled or not."""
     context = limited(bench, activeActions=1)
     await bench.store.actions.add(action(status=status))
     if status in {Status.COMPLETED, Status.FAILED, Status.CANCELLED}:
@@ -74,7 +74,8 @@ async def test_an_action_that_has_not_ended_counts_scheduled_or_not(bench: Bench
             await reserve_quota(context, action())
 
 
-async def test_bytes_are_the_files_of_all_actions_also_above_two_gigabytes(bench: Bench) -> None:
+async def test_bytes_of_all_actions_count(bench: Bench) -> None:
+    """Bytes are those of the files of all actions, also above two gigabytes."""
     context = limited(bench, storedBytes=6_000_000_000)
     for status in (Status.COMPLETED, Status.FAILED):
         await bench.store.actions.add(action(status=status, fileSize=2_900_000_000))
@@ -88,13 +89,15 @@ async def test_bytes_are_the_files_of_all_actions_also_above_two_gigabytes(bench
         await reserve_quota(context, action(fileSize=1))
 
 
-async def test_an_account_without_limits_waits_for_nobody(bench: Bench) -> None:
+async def test_unlimited_account_never_waits(bench: Bench) -> None:
+    """An account without limits waits for nobody."""
     await bench.database["admissions"].insert_one({"_id": ACCOUNT, "holder": "somebody"})
     await asyncio.wait_for(reserve_quota(bench.context, action()), 2)
     await check_room(bench.context, ACCOUNT, 10**15, None)
 
 
-async def test_the_turn_of_one_account_does_not_hold_up_another(bench: Bench) -> None:
+async def test_accounts_do_not_block_each_other(bench: Bench) -> None:
+    """The turn of one account does not hold up another."""
     turns = bench.store.account_locks
     async with turns.account_lock("a"):
         await asyncio.wait_for(_have(turns, "b"), 2)
@@ -106,7 +109,8 @@ async def _have(turns: AccountLocks, account: str) -> float:
         return time.monotonic() - began
 
 
-async def test_the_turn_of_a_dead_worker_is_taken_once_it_must_be_over(bench: Bench) -> None:
+async def test_turn_of_dead_worker_expires(bench: Bench) -> None:
+    """The turn of a dead worker is taken once it must be over."""
     turns = AccountLocks(bench.database["admissions"], dead_after=0.5)
     await bench.database["admissions"].insert_one({"_id": ACCOUNT, "holder": "a worker that was killed"})
     waits = await asyncio.gather(*(_have(turns, ACCOUNT) for _ in range(5)))
@@ -115,7 +119,8 @@ async def test_the_turn_of_a_dead_worker_is_taken_once_it_must_be_over(bench: Be
     assert await bench.database["admissions"].count_documents({}) == 0
 
 
-async def test_a_turn_is_given_back_whatever_happens_in_it(bench: Bench) -> None:
+async def test_turn_is_always_given_back(bench: Bench) -> None:
+    """A turn is given back whatever happens in it."""
     context = limited(bench, activeActions=1)
     await reserve_quota(context, action())
     with pytest.raises(TooManyActive):
@@ -132,7 +137,8 @@ async def test_a_turn_is_given_back_whatever_happens_in_it(bench: Bench) -> None
 
 
 @pytest.mark.parametrize("limits", [{}, {"activeActions": 1}, {"storedBytes": 150}])
-async def test_one_key_is_one_action_however_many_come_at_once(bench: Bench, limits: dict[str, int]) -> None:
+async def test_one_key_is_one_action(bench: Bench, limits: dict[str, int]) -> None:
+    """One key is one action, however many requests come at once."""
     context = limited(bench, **limits)
     standing = await asyncio.gather(*(reserve_quota(context, action("key")) for _ in range(20)))
     assert len({found.id for found in standing}) == 1
@@ -140,14 +146,16 @@ async def test_one_key_is_one_action_however_many_come_at_once(bench: Bench, lim
     await check_room(context, ACCOUNT, 1000, scoped(ACCOUNT, "key"))
 
 
-async def test_another_request_under_the_same_key_is_refused(bench: Bench) -> None:
+async def test_key_of_another_request(bench: Bench) -> None:
+    """Another request under the same key is refused."""
     await reserve_quota(bench.context, action("key"))
     with pytest.raises(KeyReused):
         await reserve_quota(bench.context, action("key", "two"))
     assert await stored(bench) == 1
 
 
-async def test_actions_without_a_key_and_with_other_keys_are_their_own(bench: Bench) -> None:
+async def test_other_keys_are_other_actions(bench: Bench) -> None:
+    """Actions without a key and with other keys are their own."""
     for key in (None, None, "a", "b"):
         made = action(key)
         assert await reserve_quota(bench.context, made) is made
@@ -156,7 +164,8 @@ async def test_actions_without_a_key_and_with_other_keys_are_their_own(bench: Be
     assert await stored(bench) == 5
 
 
-async def test_an_action_of_an_id_that_is_there_is_an_error_with_and_without_a_key(bench: Bench) -> None:
+async def test_existing_action_id_is_an_error(bench: Bench) -> None:
+    """An action of an id that is there is an error, with and without a key."""
     first = action()
     await bench.store.actions.add(first)
     for key in (None, "key"):
@@ -164,7 +173,8 @@ async def test_an_action_of_an_id_that_is_there_is_an_error_with_and_without_a_k
             await bench.store.actions.add(replace(action(key), id=first.id))
 
 
-async def test_a_key_is_free_again_after_its_life_and_one_of_many_gets_it(bench: Bench) -> None:
+async def test_expired_key_is_free_for_one(bench: Bench) -> None:
+    """A key is free again after its life, and one of many gets it."""
     old = action("key", createdAt=datetime.now(UTC) - KEY_LIFETIME - timedelta(seconds=1))
     young = action("young", createdAt=datetime.now(UTC) - KEY_LIFETIME + timedelta(minutes=1))
     for made in (old, young):

@@ -35,7 +35,8 @@ def made(secret: str, **changes: Any) -> ApiKey:
     return ApiKey(fingerprint(secret), **values)
 
 
-async def test_a_key_comes_back_as_it_was_stored(store: Store) -> None:
+async def test_key_round_trip(store: Store) -> None:
+    """A key comes back as it was stored."""
     key = made(new_key(), expires_at=NOW + timedelta(days=1))
     await store.api_keys.add(key)
     assert await store.api_keys.get(key.fingerprint) == key
@@ -49,7 +50,8 @@ async def test_no_two_keys_are_the_same(store: Store) -> None:
         await store.api_keys.add(key)
 
 
-async def test_a_key_is_revoked_once_and_stays_so(store: Store) -> None:
+async def test_key_is_revoked_once(store: Store) -> None:
+    """A key is revoked once, and stays so."""
     key = made(new_key())
     await store.api_keys.add(key)
     assert await store.api_keys.revoke(key.fingerprint)
@@ -68,7 +70,8 @@ async def test_keys_are_listed_oldest_first(store: Store) -> None:
     assert await store.api_keys.all() == [keys[1], keys[2], keys[0]]
 
 
-async def test_a_key_is_remembered_for_its_lifetime_and_not_longer(store: Store) -> None:
+async def test_key_is_cached_for_its_lifetime(store: Store) -> None:
+    """A key is remembered for its lifetime, and not longer."""
     now = 100.0
     recent = ApiKeyCache(store.api_keys, lifetime=5, clock=lambda: now)
     key = made(new_key())
@@ -83,7 +86,8 @@ async def test_a_key_is_remembered_for_its_lifetime_and_not_longer(store: Store)
     assert found.revoked_at
 
 
-async def test_with_a_lifetime_of_nothing_nothing_is_remembered(store: Store) -> None:
+async def test_zero_lifetime_caches_nothing(store: Store) -> None:
+    """With a lifetime of zero nothing is remembered."""
     recent = ApiKeyCache(store.api_keys, lifetime=0)
     key = made(new_key())
     await store.api_keys.add(key)
@@ -94,7 +98,8 @@ async def test_with_a_lifetime_of_nothing_nothing_is_remembered(store: Store) ->
     assert found.revoked_at
 
 
-async def test_a_key_that_was_unknown_works_as_soon_as_it_is_made(store: Store) -> None:
+async def test_unknown_keys_are_not_cached(store: Store) -> None:
+    """A key that was unknown works as soon as it is made."""
     recent = ApiKeyCache(store.api_keys, lifetime=60)
     key = made(new_key())
     assert await recent.get(key.fingerprint) is None
@@ -119,7 +124,8 @@ def listed(*arguments: str) -> list[list[str]]:
     return [line.split("\t") for line in run("list", *arguments).stdout.splitlines()]
 
 
-def test_a_key_is_shown_once_alone_and_kept_as_its_hash(settings: Settings) -> None:
+def test_key_is_shown_once(settings: Settings) -> None:
+    """A key is shown once alone, and kept as its hash."""
     result = run("create", "--account", "acme", "--role", "operator", "--name", "nightly")
     key = result.stdout.removesuffix("\n")
     assert is_key(key)
@@ -131,7 +137,8 @@ def test_a_key_is_shown_once_alone_and_kept_as_its_hash(settings: Settings) -> N
     assert key not in repr(stored)
 
 
-def test_the_list_shows_what_is_known_of_each_key(settings: Settings) -> None:
+def test_list_describes_each_key(settings: Settings) -> None:
+    """The list shows what is known of each key."""
     create("--account", "acme", "--role", "viewer", "--name", "two  words\tand\x1b more")
     key = create("--account", "other", "--role", "admin", "--expires", "2100-01-31")
     first, second = listed()
@@ -151,7 +158,8 @@ def test_a_revoked_key_is_shown_as_that(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("key_id", ["0" * 16, "", "f", "$ne"])
-def test_a_key_that_is_not_there_cannot_be_revoked(settings: Settings, key_id: str) -> None:
+def test_unknown_key_cannot_be_revoked(settings: Settings, key_id: str) -> None:
+    """A key that is not there cannot be revoked."""
     create("--account", "acme", "--role", "viewer")
     result = run("revoke", key_id)
     assert (result.exit_code, result.stderr) == (1, f"there is no key {key_id}\n")
@@ -171,7 +179,8 @@ def test_a_key_that_is_not_there_cannot_be_revoked(settings: Settings, key_id: s
         (["--account", "acme", "--role", "viewer", "--expires", ""], "--expires"),
     ],
 )
-def test_a_wrong_option_is_named_and_no_key_is_made(settings: Settings, arguments: list[str], named: str) -> None:
+def test_wrong_option_makes_no_key(settings: Settings, arguments: list[str], named: str) -> None:
+    """A wrong option is named, and no key is made."""
     result = run("create", *arguments)
     assert result.exit_code == 2
     assert named in result.stderr
@@ -179,7 +188,8 @@ def test_a_wrong_option_is_named_and_no_key_is_made(settings: Settings, argument
     assert listed() == []
 
 
-def test_a_database_that_is_away_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_absent_database_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that is away is one line."""
     monkeypatch.setenv("MONGO_DB_URI", "mongodb://127.0.0.1:1/none?serverSelectionTimeoutMS=100")
     result = run("list")
     assert result.exit_code == 1

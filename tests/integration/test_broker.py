@@ -35,9 +35,8 @@ async def partitions_of(admin: AIOKafkaAdminClient, names: list[str]) -> dict[st
     return {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics(names)}
 
 
-async def test_missing_topics_are_created_with_their_partitions_and_leaders(
-    settings: Settings, names: list[str], admin: AIOKafkaAdminClient
-) -> None:
+async def test_missing_topics_are_created(settings: Settings, names: list[str], admin: AIOKafkaAdminClient) -> None:
+    """Missing topics are created with their partitions and leaders."""
     await create(settings, names)
     assert await partitions_of(admin, names) == dict.fromkeys(names, 3)
     described = await admin.describe_topics(names)
@@ -51,27 +50,27 @@ async def test_creating_again_changes_nothing(settings: Settings, names: list[st
     assert await partitions_of(admin, names) == dict.fromkeys(names, 3)
 
 
-async def test_workers_that_start_at_once_do_not_hinder_each_other(
-    settings: Settings, names: list[str], admin: AIOKafkaAdminClient
-) -> None:
+async def test_workers_may_start_at_once(settings: Settings, names: list[str], admin: AIOKafkaAdminClient) -> None:
+    """Workers that start at once do not hinder each other."""
     await asyncio.gather(*(create(settings, names) for _ in range(4)))
     assert await partitions_of(admin, names) == dict.fromkeys(names, 3)
 
 
-async def test_a_topic_with_other_partitions_than_the_settings_say_is_named_with_both_numbers(
-    settings: Settings, names: list[str], admin: AIOKafkaAdminClient
-) -> None:
+async def test_wrong_partitions_are_named(settings: Settings, names: list[str], admin: AIOKafkaAdminClient) -> None:
+    """A topic with other partitions than the settings say is named with both numbers."""
     await create(settings, names[:1], partitions=2)
     with pytest.raises(WrongPartitions, match=rf"^topic {names[0]} has 2 partitions, TOPIC_PARTITIONS says 3$"):
         await create(settings, names)
     assert (await partitions_of(admin, names[:1]))[names[0]] == 2
 
 
-async def test_a_broker_that_refuses_a_topic_says_why(settings: Settings, names: list[str]) -> None:
+async def test_refused_topic_says_why(settings: Settings, names: list[str]) -> None:
+    """A broker that refuses a topic says why."""
     with pytest.raises(KafkaError):
         await create_topics(settings.brokers, names, partitions=1, replication=99)
 
 
-async def test_a_broker_that_is_away_is_an_error_not_an_endless_wait() -> None:
+async def test_absent_broker_is_an_error() -> None:
+    """A broker that is away is an error, and not an endless wait."""
     with pytest.raises(KafkaError):
         await create_topics([f"127.0.0.1:{free_port()}"], ["t"], partitions=1, replication=1)

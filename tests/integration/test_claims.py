@@ -86,19 +86,22 @@ def _digest(value: str) -> bytes:
     return xxh3_128_digest(text.encode(), "ku".index(kind))[:12]
 
 
-async def test_the_first_row_wins_by_id_or_unique_field(claims: RowClaims, action: str) -> None:
+async def test_first_row_wins(claims: RowClaims, action: str) -> None:
+    """The first row wins by id or unique field."""
     rows = [row(1, "a", "a@x"), row(2, "a", "b@x"), row(3, "c", "a@x"), row(4, "d", "d@x")]
     assert await claims.claim(action, rows) == {1: 1, 2: 1}
 
 
-async def test_a_replay_finds_its_own_rows_as_the_owners(claims: RowClaims, action: str) -> None:
+async def test_replay_finds_its_own_rows(claims: RowClaims, action: str) -> None:
+    """A replay finds its own rows as the owners."""
     rows = [row(1, "a", "a@x"), row(2, "a", "b@x"), row(3, "c", "c@x")]
     first = await claims.claim(action, rows)
     for _ in range(3):
         assert await claims.claim(action, rows) == first == {1: 1}
 
 
-async def test_the_first_chunk_to_claim_wins_whatever_the_numbers_of_its_rows(claims: RowClaims, action: str) -> None:
+async def test_first_chunk_to_claim_wins(claims: RowClaims, action: str) -> None:
+    """The first chunk to claim wins, whatever the numbers of its rows."""
     assert await claims.claim(action, [row(1001, "a", "a@x")]) == {}
     assert await claims.claim(action, [row(1, "a", "other@x"), row(2, "b", "b@x")]) == {0: 1001}
 
@@ -109,16 +112,16 @@ async def test_a_row_that_loses_claims_nothing(claims: RowClaims, redis: Redis, 
     assert await owners(redis, action) == digests({"k:a": 1, "u:a@x": 1, "k:b": 4, "u:c@x": 4})
 
 
-async def test_a_row_with_two_owners_names_the_first_of_them_and_claims_nothing(
-    claims: RowClaims, redis: Redis, action: str
-) -> None:
+async def test_first_of_two_owners_is_named(claims: RowClaims, redis: Redis, action: str) -> None:
+    """A row with two owners names the first of them, and claims nothing."""
     await claims.claim(action, [row(9, "a", "a@x"), row(10, "b", "b@x")])
     before = await owners(redis, action)
     assert await claims.claim(action, [row(11, "a", "b@x"), row(12, "b", "a@x")]) == {0: 9, 1: 9}
     assert await owners(redis, action) == before
 
 
-async def test_an_id_and_a_unique_value_that_look_alike_are_different(claims: RowClaims, action: str) -> None:
+async def test_ids_and_unique_values_differ(claims: RowClaims, action: str) -> None:
+    """An id and a unique value that look alike are different."""
     assert await claims.claim(action, [row(1, "same", "same"), row(2, "other", "k:same")]) == {}
 
 
@@ -127,11 +130,13 @@ async def test_actions_do_not_see_each_other(claims: RowClaims, action: str) -> 
     assert await claims.claim(str(ObjectId()), [row(2, "a", "a@x")]) == {}
 
 
-async def test_entities_without_a_unique_field_claim_by_id_alone(claims: RowClaims, action: str) -> None:
+async def test_no_unique_field_claims_by_id(claims: RowClaims, action: str) -> None:
+    """Entities without a unique field claim by id alone."""
     assert await claims.claim(action, [("1", "k:a"), ("2", "k:b"), ("3", "k:a")]) == {2: 1}
 
 
-async def test_a_chunk_without_valid_rows_claims_nothing(claims: RowClaims, redis: Redis, action: str) -> None:
+async def test_no_valid_rows_claim_nothing(claims: RowClaims, redis: Redis, action: str) -> None:
+    """A chunk without valid rows claims nothing."""
     assert await claims.claim(action, []) == {}
     assert await owners(redis, action) == {}
 
@@ -143,14 +148,16 @@ async def test_values_may_hold_any_text(claims: RowClaims, redis: Redis, action:
     assert await owners(redis, action) == digests({value: int(number) for number, *values in rows for value in values})
 
 
-async def test_a_large_chunk_and_large_row_numbers_are_no_matter(claims: RowClaims, action: str) -> None:
+async def test_large_chunk_can_be_claimed(claims: RowClaims, action: str) -> None:
+    """A large chunk and large row numbers can be claimed like any other."""
     base = 10**12
     rows = [row(base + n, str(n), f"{n}@x") for n in range(50_000)]
     assert await claims.claim(action, rows) == {}
     assert await claims.claim(action, [row(1, "49999", "free@x")]) == {0: base + 49_999}
 
 
-async def test_claims_of_an_action_that_never_ends_are_swept_once_they_are_old(redis: Redis, action: str) -> None:
+async def test_old_claims_are_swept(redis: Redis, action: str) -> None:
+    """Claims of an action that never ends are swept once they are old."""
     claims = Claims(redis, ttl=1)
     await claims.claim(action, 1_000, [1, 2], [["a", "b"]])
     await claims.sweep()
@@ -180,7 +187,8 @@ async def test_each_claim_puts_the_sweep_off(claims: RowClaims, redis: Redis, ac
     assert await expiry() >= now + TTL
 
 
-async def test_a_release_that_was_interrupted_is_finished_by_the_sweep(redis: Redis, action: str) -> None:
+async def test_sweep_finishes_a_release(redis: Redis, action: str) -> None:
+    """A release that was interrupted is finished by the sweep."""
     claims = Claims(redis, ttl=600)
     await claims.claim(action, 1_000, [1, 2], [["a", "b"]])
     await claims._release(keys=[f"dedupe:{action}"], args=[600])  # and dies before it removes anything
@@ -189,7 +197,8 @@ async def test_a_release_that_was_interrupted_is_finished_by_the_sweep(redis: Re
     assert await redis.keys(f"dedupe:{action}*") == [f"dedupe:{action}".encode()]
 
 
-async def test_claims_take_less_than_100_bytes_of_a_row(redis: Redis, action: str) -> None:
+async def test_claims_are_small(redis: Redis, action: str) -> None:
+    """Claims take less than 100 bytes of a row."""
     count = 20_000
     numbers = range(1, count + 1)
     values = [[f"{n:07d}" for n in numbers], [f"ada.{n}@example.com" for n in numbers]]
@@ -199,9 +208,8 @@ async def test_claims_take_less_than_100_bytes_of_a_row(redis: Redis, action: st
 
 
 @pytest.mark.parametrize("releases", [1, 2])
-async def test_who_comes_after_the_release_claims_nothing_and_is_told_so(
-    claims: RowClaims, redis: Redis, action: str, releases: int
-) -> None:
+async def test_no_claims_after_release(claims: RowClaims, redis: Redis, action: str, releases: int) -> None:
+    """Who comes after the release claims nothing, and is told so."""
     await claims.claim(action, [row(1, "a", "a@x")])
     for _ in range(releases):
         await claims.release(action)
@@ -213,33 +221,36 @@ async def test_who_comes_after_the_release_claims_nothing_and_is_told_so(
     assert await redis.keys(f"dedupe:{action}*") == left
 
 
-async def test_the_claims_of_an_action_that_claimed_nothing_can_be_released(claims: RowClaims, action: str) -> None:
+async def test_release_without_claims(claims: RowClaims, action: str) -> None:
+    """The claims of an action that claimed nothing can be released."""
     await claims.release(action)
     with pytest.raises(ClaimsReleased):
         await claims.claim(action, [row(1, "a", "a@x")])
 
 
-async def test_the_release_of_an_action_is_of_no_matter_to_others(claims: RowClaims, action: str) -> None:
+async def test_release_is_of_one_action(claims: RowClaims, action: str) -> None:
+    """The release of an action does not touch the claims of others."""
     other = str(ObjectId())
     await claims.claim(other, [row(1, "a", "a@x")])
     await claims.release(action)
     assert await claims.claim(other, [row(2, "a", "b@x"), row(3, "c", "c@x")]) == {0: 1}
 
 
-async def test_no_value_of_a_row_looks_like_a_release(claims: RowClaims, action: str) -> None:
+async def test_no_value_looks_like_a_release(claims: RowClaims, action: str) -> None:
+    """No value of a row looks like a release."""
     assert await claims.claim(action, [row(1, "released", "released")]) == {}
     assert await claims.claim(action, [row(2, "a", "released")]) == {0: 1}
 
 
-async def test_what_a_release_leaves_behind_expires(claims: RowClaims, redis: Redis, action: str) -> None:
+async def test_remains_of_a_release_expire(claims: RowClaims, redis: Redis, action: str) -> None:
+    """What a release leaves behind expires."""
     await claims.claim(action, [row(1, "a", "a@x")])
     await claims.release(action)
     assert TTL - 5 <= await redis.ttl(f"dedupe:{action}") <= TTL
 
 
-async def test_of_chunks_that_claim_while_the_action_ends_each_claims_as_a_whole_or_not_at_all(
-    claims: RowClaims, redis: Redis, action: str
-) -> None:
+async def test_claim_during_release_is_atomic(claims: RowClaims, redis: Redis, action: str) -> None:
+    """Of chunks that claim while the action ends each claims as a whole or not at all."""
     chunks = [[row(n * 50 + i, f"{n}-{i}", f"{n}-{i}@x") for i in range(50)] for n in range(20)]
     steps = [claims.claim(action, chunk) for chunk in chunks]
     answers = await asyncio.gather(*steps[:10], claims.release(action), *steps[10:], return_exceptions=True)
@@ -248,9 +259,8 @@ async def test_of_chunks_that_claim_while_the_action_ends_each_claims_as_a_whole
     assert await redis.keys(f"dedupe:{action}*") == [f"dedupe:{action}".encode()]
 
 
-async def test_a_restarted_redis_that_has_forgotten_the_script_is_no_matter(
-    claims: RowClaims, redis: Redis, action: str
-) -> None:
+async def test_restarted_redis_gets_the_script(claims: RowClaims, redis: Redis, action: str) -> None:
+    """A restarted Redis that has forgotten the script is taught it again."""
     await claims.claim(action, [row(1, "a", "a@x")])
     await redis.script_flush()
     assert await claims.claim(action, [row(2, "a", "b@x")]) == {0: 1}
@@ -265,9 +275,8 @@ def chunks_of(chance: random.Random, chunks: int, rows: int, values: int) -> lis
 
 
 @pytest.mark.parametrize("seed", range(15))
-async def test_chunks_one_after_another_and_repeated_do_as_the_model_does(
-    claims: RowClaims, redis: Redis, action: str, seed: int
-) -> None:
+async def test_claims_match_the_model(claims: RowClaims, redis: Redis, action: str, seed: int) -> None:
+    """Chunks one after another, and repeated, do as the model does."""
     chance, model = random.Random(seed), Model()
     chunks = chunks_of(chance, 4, chance.randint(1, 40), chance.choice([3, 20, 200]))
     for chunk in [*chunks, *chance.choices(chunks, k=4)]:
@@ -276,9 +285,8 @@ async def test_chunks_one_after_another_and_repeated_do_as_the_model_does(
 
 
 @pytest.mark.parametrize("seed", range(15))
-async def test_of_chunks_that_claim_at_once_every_value_has_exactly_one_owner(
-    claims: RowClaims, redis: Redis, action: str, seed: int
-) -> None:
+async def test_every_value_has_one_owner(claims: RowClaims, redis: Redis, action: str, seed: int) -> None:
+    """Of chunks that claim at once every value has exactly one owner."""
     chance = random.Random(seed)
     chunks = chunks_of(chance, 2 + seed % 4, 60, 80)
     answers = await asyncio.gather(*(claims.claim(action, chunk) for chunk in chunks))

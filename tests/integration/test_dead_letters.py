@@ -37,25 +37,29 @@ async def all_ids(
     return found
 
 
-async def test_a_letter_comes_back_as_it_was_put(letters: DeadLetters) -> None:
+async def test_letter_round_trip(letters: DeadLetters) -> None:
+    """A letter comes back as it was put."""
     await letters.put(make_dead_letter())
     assert await letters.get("a:1") == make_dead_letter()
     assert await letters.get("a:2") is None
 
 
-async def test_a_letter_that_is_put_twice_is_there_once_and_the_last_one_stands(letters: DeadLetters) -> None:
+async def test_last_of_equal_letters_stands(letters: DeadLetters) -> None:
+    """A letter that is put twice is there once, and the last one stands."""
     await letters.put(make_dead_letter(error="one", message="first"))
     for _ in range(2):
         await letters.put(make_dead_letter(error="two"))
     assert await letters.page(["default"], 10) == [make_dead_letter(error="two")]
 
 
-async def test_letters_that_are_put_at_once_are_there_once(letters: DeadLetters) -> None:
+async def test_equal_letters_at_once_are_one(letters: DeadLetters) -> None:
+    """Letters that are put at once are there once."""
     await asyncio.gather(*(letters.put(make_dead_letter(_id=f"a:{n % 5}")) for n in range(40)))
     assert await all_ids(letters, 100) == [f"a:{n}" for n in (4, 3, 2, 1, 0)]
 
 
-async def test_pages_are_newest_first_and_their_cursor_leaves_out_and_repeats_nothing(letters: DeadLetters) -> None:
+async def test_pages_are_complete(letters: DeadLetters) -> None:
+    """Pages are newest first, and their cursor leaves out and repeats nothing."""
     # Some died in the same millisecond: there the id decides.
     made = [(PAST + timedelta(milliseconds=n * 7 % 20 // 3), f"a:{n:02}") for n in range(20)]
     for moment, name in made:
@@ -65,7 +69,8 @@ async def test_pages_are_newest_first_and_their_cursor_leaves_out_and_repeats_no
         assert await all_ids(letters, size) == expected
 
 
-async def test_a_page_shows_only_what_was_asked_for(letters: DeadLetters) -> None:
+async def test_page_is_filtered(letters: DeadLetters) -> None:
+    """A page shows only what was asked for."""
     await letters.put(make_dead_letter(_id="mine"))
     await letters.put(make_dead_letter(_id="replayed", status="REPLAYED"))
     await letters.put(make_dead_letter(_id="other action", actionId="1" * 24))
@@ -78,7 +83,8 @@ async def test_a_page_shows_only_what_was_asked_for(letters: DeadLetters) -> Non
     assert set(await all_ids(letters, 1, ["default", None], status="DEAD")) == {"mine", "other action", "poison"}
 
 
-async def test_a_replay_is_claimed_by_one_of_many(letters: DeadLetters) -> None:
+async def test_one_of_many_claims_a_replay(letters: DeadLetters) -> None:
+    """A replay is claimed by one of many."""
     for number in range(10):
         name = f"a:{number}"
         await letters.put(make_dead_letter(_id=name, payload=b"\x00\xff"))
@@ -90,13 +96,15 @@ async def test_a_replay_is_claimed_by_one_of_many(letters: DeadLetters) -> None:
         assert (found.status, found.replayed_at is not None, found.payload) == ("REPLAYED", True, b"\x00\xff")
 
 
-async def test_a_letter_that_is_not_there_cannot_be_claimed(letters: DeadLetters) -> None:
+async def test_unknown_letter_cannot_be_claimed(letters: DeadLetters) -> None:
+    """A letter that is not there cannot be claimed."""
     assert not await letters.claim_replay("nobody", PAST)
     await letters.return_replay("nobody")
     assert await letters.page(["default"], 10) == []
 
 
-async def test_a_replay_that_is_returned_can_be_claimed_again_by_one(letters: DeadLetters) -> None:
+async def test_returned_replay_is_free_again(letters: DeadLetters) -> None:
+    """A replay that is returned can be claimed again by one."""
     await letters.put(make_dead_letter(_id="a:1"))
     assert await letters.claim_replay("a:1", PAST)
     await letters.return_replay("a:1")
@@ -106,14 +114,16 @@ async def test_a_replay_that_is_returned_can_be_claimed_again_by_one(letters: De
     assert (await asyncio.gather(*(letters.claim_replay("a:1", PAST) for _ in range(4)))).count(True) == 1
 
 
-async def test_a_chunk_that_dies_again_after_its_replay_can_be_replayed_again(letters: DeadLetters) -> None:
+async def test_replayed_chunk_may_die_again(letters: DeadLetters) -> None:
+    """A chunk that dies again after its replay can be replayed again."""
     await letters.put(make_dead_letter(_id="a:1"))
     assert await letters.claim_replay("a:1", PAST)
     await letters.put(make_dead_letter(_id="a:1", at=PAST + timedelta(seconds=1)))
     assert await letters.claim_replay("a:1", PAST)
 
 
-async def test_a_letter_whose_replay_was_returned_shows_no_time_of_a_replay(letters: DeadLetters) -> None:
+async def test_returned_replay_shows_no_time(letters: DeadLetters) -> None:
+    """A letter whose replay was returned shows no time of a replay."""
     await letters.put(make_dead_letter(_id="a:1"))
     assert await letters.claim_replay("a:1", PAST)
     await letters.return_replay("a:1")

@@ -92,8 +92,8 @@ async def test_announcements_become_rare(bench: Bench, context: AppContext) -> N
     assert (await action_of(bench, job)).announced == 2
 
 
-async def test_an_announcement_that_was_not_taken_does_not_count(bench: Bench, context: AppContext) -> None:
-    """While the broker is away the pauses do not grow."""
+async def test_failed_announcement_is_not_counted(bench: Bench, context: AppContext) -> None:
+    """An announcement that was not taken does not count. While the broker is away the pauses do not grow."""
     job = await bench.submit(*ROWS, status=Status.QUEUED, updatedAt=LONG_AGO)
     bench.topics.feed.faults.append(TimeoutError())
     with pytest.raises(TimeoutError):
@@ -113,8 +113,11 @@ async def look(bench: Bench, context: AppContext, job: Job, **changes: Any) -> l
     return [index for sent in feeds_sent(bench) for index in sent.indexes or ()]
 
 
-async def test_an_action_waits_while_others_move(bench: Bench, context: AppContext) -> None:
-    """Its chunks are sent again once and not begun: as long as others have results it does not stall."""
+async def test_action_waits_while_others_move(bench: Bench, context: AppContext) -> None:
+    """An action waits while others move.
+
+    Its chunks are sent again once and not begun: as long as others have results it does not stall.
+    """
     await bench.finish(await bench.submit("other,O,o@x.example,active"))
     job = await bench.submit(*ROWS, chunk_rows=1)
     assert await look(bench, context, job) == [0, 1]
@@ -123,8 +126,11 @@ async def test_an_action_waits_while_others_move(bench: Bench, context: AppConte
     assert (await action_of(bench, job)).status == Status.PROCESSING
 
 
-async def test_an_action_fails_where_nothing_moves(bench: Bench, context: AppContext) -> None:
-    """Nothing of any action has a result: after the last stall it is FAILED with the reason."""
+async def test_action_fails_where_nothing_moves(bench: Bench, context: AppContext) -> None:
+    """An action fails where nothing moves.
+
+    Nothing of any action has a result: after the last stall it is FAILED with the reason.
+    """
     job = await bench.submit(*ROWS, chunk_rows=1)
     for _ in range(4):
         await look(bench, context, job)
@@ -171,8 +177,8 @@ async def _away() -> None:
     raise OSError("away")
 
 
-async def test_a_recount_asks_for_no_window_twice(bench: Bench, context: AppContext, table: MemoryProgress) -> None:
-    """What the table says was asked for is on its way."""
+async def test_recount_repeats_no_window(bench: Bench, context: AppContext, table: MemoryProgress) -> None:
+    """A recount asks for no window twice. What the table says was asked for is on its way."""
     job = await bench.submit(*ROWS, chunk_rows=1)
     await bench.run(job.chunks[0])
     table.set(job.action_id, Progress(4, fed=4))

@@ -124,8 +124,8 @@ async def test_claims_that_two_rebuild_at_once(bench: Bench, context: AppContext
     assert not await bench.claims.are_gone(job.action_id)
 
 
-async def test_an_end_is_written_with_the_journal(bench: Bench) -> None:
-    """Beside whatever the address asks for."""
+async def test_end_is_journaled(bench: Bench) -> None:
+    """An end is written with the journal. Beside whatever the address asks for."""
     assert bench.store.actions._journaled.write_concern.document["j"] is True
 
 
@@ -146,8 +146,8 @@ async def test_older_counters_change_nothing(bench: Bench, context: AppContext) 
     assert await action_of(bench, job) == newest
 
 
-async def test_recounts_at_once_agree_with_the_ledger(bench: Bench, context: AppContext) -> None:
-    """Many recounts, while chunks of a failed action come late."""
+async def test_recounts_agree_with_ledger(bench: Bench, context: AppContext) -> None:
+    """Recounts at once agree with the ledger. Many recounts, while chunks of a failed action come late."""
     job = await bench.submit(*[f"{n},N,{n}@x.example,active" for n in range(40)], chunk_rows=2)
     await end_action(context, job.action_id, Status.FAILED, await summarize_ledger(context, job.action_id, 20))
     await bench.claims.reopen(job.action_id)
@@ -188,8 +188,8 @@ async def test_a_late_result_is_counted(bench: Bench, context: AppContext, table
     assert [text async for text in verify(bench.store, bench.storage, action)] == []
 
 
-async def test_a_late_result_that_is_lost_is_counted(bench: Bench, context: AppContext, table: MemoryProgress) -> None:
-    """The clean-up compares once more, and has the table forget the action."""
+async def test_lost_late_result_is_counted(bench: Bench, context: AppContext, table: MemoryProgress) -> None:
+    """A late result that is lost is counted. The clean-up compares once more, and has the table forget the action."""
     job = await failed_in_hand(bench, context, table)
     bench.topics.results.sent.clear()
     await bench.clean_up(context)
@@ -201,8 +201,11 @@ async def test_a_late_result_that_is_lost_is_counted(bench: Bench, context: AppC
     assert table.entries == {}
 
 
-async def test_an_action_that_is_given_up_leaves_no_entry(bench: Bench, table: MemoryProgress) -> None:
-    """The watchdog has the progress table forget an action that it fails."""
+async def test_failed_action_leaves_no_entry(bench: Bench, table: MemoryProgress) -> None:
+    """An action that is given up leaves no entry.
+
+    The watchdog has the progress table forget an action that it fails.
+    """
     settings = bench.settings.model_copy(update={"action_max_stalls": 1})
     context = bench.platform_with(progress=table, settings=settings)
     job = await bench.submit(*ROWS, chunk_rows=2, updatedAt=LONG_AGO, stalls=1, stalledAt=0)
@@ -215,8 +218,11 @@ async def test_an_action_that_is_given_up_leaves_no_entry(bench: Bench, table: M
     assert chunks_sent(bench) == []
 
 
-async def test_a_message_that_lies_about_the_chunks(bench: Bench, context: AppContext) -> None:
-    """How many chunks an action has is known from the action: a result that says less does not end it early."""
+async def test_lying_result_ends_nothing(bench: Bench, context: AppContext) -> None:
+    """A message that lies about the chunks of its action ends nothing.
+
+    How many chunks an action has is known from the action: a result that says less does not end it early.
+    """
     job = await bench.submit(*ROWS, chunk_rows=2)
     await bench.run(job.chunks[0])
     zero = Counts().to_document()

@@ -137,11 +137,13 @@ async def test_who_does_not_fit_learns_why(
     assert time.monotonic() - began < 30
 
 
-async def test_a_broker_that_is_away_does_not_refuse() -> None:
+async def test_absent_broker_does_not_refuse() -> None:
+    """A broker that is away does not refuse."""
     with pytest.raises(KafkaError, match="does not answer"):
         await check_access([f"127.0.0.1:{free_port()}"], {"security_protocol": "PLAINTEXT"})
 
 
-async def test_one_broker_that_lets_in_is_enough(secure_kafka: SecureKafka) -> None:
+async def test_one_admitting_broker_is_enough(secure_kafka: SecureKafka) -> None:
+    """One broker that lets in is enough."""
     brokers = [f"127.0.0.1:{free_port()}", secure_kafka.broker("SASL_SSL"), secure_kafka.broker("PLAINTEXT")]
     await check_access(brokers, {"security_protocol": "PLAINTEXT"})

@@ -45,7 +45,8 @@ async def keys(storage: Storage) -> set[str]:
     return {stored.key for stored in await storage.objects()}
 
 
-async def test_objects_without_an_action_are_removed_and_those_of_actions_stay(sweeping: Bench) -> None:
+async def test_orphans_are_removed(sweeping: Bench) -> None:
+    """Objects without an action are removed, and those of actions stay."""
     job = await sweeping.submit(ROW)
     kept = await keys(sweeping.storage)
     for key in ORPHANS:
@@ -55,7 +56,8 @@ async def test_objects_without_an_action_are_removed_and_those_of_actions_stay(s
     assert kept == {f"{job.action_id}/upload.csv", f"{job.action_id}/spans"}
 
 
-async def test_what_is_not_old_stays_because_it_may_be_an_upload_under_way(sweeping: Bench) -> None:
+async def test_young_objects_stay(sweeping: Bench) -> None:
+    """What is not old stays, because it may be an upload under way."""
     await sweeping.storage.put(ORPHANS[0], b"x")
     async with sweeping.storage.writer(ORPHANS[1]) as writer:
         await writer.write(b"x" * 9 * 1024**2)
@@ -63,7 +65,8 @@ async def test_what_is_not_old_stays_because_it_may_be_an_upload_under_way(sweep
     assert await keys(sweeping.storage) == set(ORPHANS)
 
 
-async def test_what_a_killed_worker_had_begun_to_write_is_removed(sweeping: Bench) -> None:
+async def test_partial_file_is_removed(sweeping: Bench) -> None:
+    """What a killed worker had begun to write is removed."""
     with pytest.raises(OSError):
         async with sweeping.storage.writer(ORPHANS[0]) as writer:
             await writer.write(b"x" * 9 * 1024**2)
@@ -81,8 +84,11 @@ async def test_what_is_not_ours_stays(sweeping: Bench) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["", "/some/prefix"])
-async def test_unfinished_uploads_of_others_stay(bench: Bench, s3: Stack, prefix: str) -> None:
-    """Other programs have uploads under way in the same bucket, some below the same prefix."""
+async def test_foreign_uploads_stay(bench: Bench, s3: Stack, prefix: str) -> None:
+    """Unfinished uploads of others stay.
+
+    Other programs have uploads under way in the same bucket, some below the same prefix.
+    """
     bucket = Bucket(s3)
     storage = bucket.storage(STORAGE_URI=f"s3://{bucket.name}{prefix}")
     await storage.prepare()
@@ -97,9 +103,8 @@ async def test_unfinished_uploads_of_others_stay(bench: Bench, s3: Stack, prefix
     bucket.close()
 
 
-async def test_a_turn_does_a_bounded_amount_of_work_and_the_next_goes_on(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_work_of_a_turn_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A turn does a bounded amount of work, and the next goes on."""
     monkeypatch.setattr(orphans, "_PER_TURN", 4)
     monkeypatch.setattr(orphans, "_PER_LOOK", 2)
     for number in range(5):
@@ -118,7 +123,9 @@ async def test_a_turn_does_a_bounded_amount_of_work_and_the_next_goes_on(
     assert len(await keys(bench.storage)) == 10
 
 
-async def test_a_storage_that_is_away_is_a_fault_that_passes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_absent_storage_is_transient(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A storage that is away is a fault that passes."""
+
     async def away(*_: object) -> None:
         raise OSError("the storage is away")
 
@@ -128,5 +135,6 @@ async def test_a_storage_that_is_away_is_a_fault_that_passes(bench: Bench, monke
 
 
 @pytest.mark.parametrize(("age", "interval"), [(86_400, 3600), (10**7, 3600), (2400, 100), (0.1, 0.2)])
-def test_the_sweeper_runs_hourly_or_more_often_where_orphans_go_sooner(age: float, interval: float) -> None:
+def test_sweeper_interval(age: float, interval: float) -> None:
+    """The sweeper runs hourly, or more often where orphans go sooner."""
     assert sweep_interval(age) == interval

@@ -151,14 +151,16 @@ BEFORE_THE_CLAIM |= {("claims.claim", False)}
 # One run, and more than one
 
 
-async def test_a_chunk_has_one_outcome_for_each_row(bench: Bench) -> None:
+async def test_one_outcome_for_each_row(bench: Bench) -> None:
+    """A chunk has one outcome for each row."""
     job = await submit(bench)
     await bench.run(*job.chunks)
     await assert_done(bench, job, results=1)
 
 
 @pytest.mark.parametrize("times", [2, 10])
-async def test_a_chunk_that_is_delivered_again_tells_the_same_and_writes_nothing(bench: Bench, times: int) -> None:
+async def test_redelivery_writes_nothing(bench: Bench, times: int) -> None:
+    """A chunk that is delivered again tells the same, and writes nothing."""
     job = await submit(bench)
     await bench.run(*job.chunks)
     before = await bench.state(job)
@@ -168,7 +170,8 @@ async def test_a_chunk_that_is_delivered_again_tells_the_same_and_writes_nothing
 
 
 @pytest.mark.parametrize("runs", [2, 3, 8])
-async def test_a_chunk_that_many_run_at_once_has_one_outcome_with_the_same_counts(bench: Bench, runs: int) -> None:
+async def test_concurrent_runs_have_one_outcome(bench: Bench, runs: int) -> None:
+    """A chunk that many run at once has one outcome, with the same counts."""
     job = await submit(bench)
     await asyncio.gather(*(bench.run(*job.chunks) for _ in range(runs)))
     await assert_done(bench, job, results=runs)
@@ -176,7 +179,8 @@ async def test_a_chunk_that_many_run_at_once_has_one_outcome_with_the_same_count
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("step", STEPS)
-async def test_a_run_that_another_overtakes_at_any_step_comes_to_the_same(bench: Bench, step: str, after: bool) -> None:
+async def test_overtaken_run_agrees(bench: Bench, step: str, after: bool) -> None:
+    """A run that another overtakes at any step comes to the same."""
     job = await submit(bench)
     task, go = await late(bench, job.chunks[0], step, after=after)
     await bench.run(*job.chunks)
@@ -187,9 +191,8 @@ async def test_a_run_that_another_overtakes_at_any_step_comes_to_the_same(bench:
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("step", STEPS)
-async def test_a_run_that_breaks_off_at_any_step_is_finished_by_the_next_with_the_same_outcome(
-    bench: Bench, step: str, after: bool
-) -> None:
+async def test_interrupted_run_is_finished(bench: Bench, step: str, after: bool) -> None:
+    """A run that breaks off at any step is finished by the next, with the same outcome."""
     job = await submit(bench)
     _, parts = part_of(bench, Broken, step, after=after)
     context = bench.platform_with(**parts)
@@ -200,7 +203,8 @@ async def test_a_run_that_breaks_off_at_any_step_is_finished_by_the_next_with_th
     await assert_done(bench, job, results=1)
 
 
-async def test_a_result_that_the_broker_did_not_take_is_told_by_the_next_run(bench: Bench) -> None:
+async def test_lost_result_is_told_again(bench: Bench) -> None:
+    """A result that the broker did not take is told by the next run."""
     job = await submit(bench)
     bench.topics.results.faults.append(TimeoutError())
     with pytest.raises(TimeoutError):
@@ -210,9 +214,8 @@ async def test_a_result_that_the_broker_did_not_take_is_told_by_the_next_run(ben
 
 
 @pytest.mark.parametrize("written", [[0], [1], [0, 1], [5, 7], [0, 1, 5, 7]])
-async def test_a_half_written_chunk_is_finished_and_what_it_created_stays_created(
-    bench: Bench, written: list[int]
-) -> None:
+async def test_half_written_chunk_is_finished(bench: Bench, written: list[int]) -> None:
+    """A half-written chunk is finished, and what it created stays created."""
     job = await submit(bench)
 
     class Half:
@@ -233,7 +236,8 @@ async def test_a_half_written_chunk_is_finished_and_what_it_created_stays_create
     await assert_done(bench, job, results=1)
 
 
-async def test_chunks_of_one_action_find_each_others_rows_whatever_their_order(bench: Bench) -> None:
+async def test_chunks_find_shared_rows(bench: Bench) -> None:
+    """Chunks of one action find each other's rows, whatever their order."""
     rows = ["a,First,a@x.example,active", "b,Second,b@x.example,active", "a,Third,c@x.example,active"]
     job = await bench.submit(*rows, "d,Fourth,B@x.example,active", chunk_rows=2)
     await bench.run(*reversed(job.chunks))
@@ -243,7 +247,8 @@ async def test_chunks_of_one_action_find_each_others_rows_whatever_their_order(b
     assert await bench.names() == {"a": "Third", "d": "Fourth"}
 
 
-async def test_chunks_of_one_action_that_run_at_once_write_each_record_once(bench: Bench) -> None:
+async def test_chunks_write_each_record_once(bench: Bench) -> None:
+    """Chunks of one action that run at once write each record once."""
     rows = [f"{n % 40},Row {n},{n % 40}@x.example,active" for n in range(400)]
     job = await bench.submit(*rows, chunk_rows=20)
     await asyncio.gather(*(bench.run(chunk) for chunk in job.chunks * 2))
@@ -259,9 +264,10 @@ async def test_chunks_of_one_action_that_run_at_once_write_each_record_once(benc
 # Other actions
 
 
-async def test_a_record_that_a_newer_action_wrote_in_the_meantime_is_left_alone_by_a_repeated_run(
+async def test_repeated_run_keeps_newer_record(
     bench: Bench,
 ) -> None:
+    """A record that a newer action wrote in the meantime is left alone by a repeated run."""
     job = await bench.submit("a,Old,a@x.example,active", "b,Old,b@x.example,active")
     _, parts = part_of(bench, Broken, "records.upsert", after=True)
     with pytest.raises(AutoReconnect):
@@ -283,9 +289,8 @@ async def test_a_record_that_a_newer_action_wrote_in_the_meantime_is_left_alone_
         ("records.upsert", True),
     ],
 )
-async def test_a_first_run_that_sleeps_while_its_chunk_is_finished_and_a_newer_action_writes_undoes_nothing_of_it(
-    bench: Bench, step: str, after: bool
-) -> None:
+async def test_sleeping_run_undoes_nothing(bench: Bench, step: str, after: bool) -> None:
+    """A first run that sleeps while its chunk is finished and a newer action writes undoes nothing of it."""
     job = await bench.submit("a,Old,a@x.example,active")
     task, go = await late(bench, job.chunks[0], step, after=after)
     await bench.finish(job)
@@ -296,9 +301,10 @@ async def test_a_first_run_that_sleeps_while_its_chunk_is_finished_and_a_newer_a
     assert (await bench.contacts())["a"]["_bulk"]["actionId"] == newer.action_id
 
 
-async def test_an_action_that_was_scheduled_long_ago_writes_its_rows_even_when_its_first_run_broke_off(
+async def test_old_schedule_writes_its_rows(
     bench: Bench,
 ) -> None:
+    """An action that was scheduled long ago writes its rows, even when its first run broke off."""
     later = datetime.now(UTC) + timedelta(hours=1)
     scheduled = await bench.submit("a,Scheduled,a@x.example,active", started_at=later)
     await bench.finish(await bench.submit("a,Before it ran,a@x.example,active"))
@@ -315,9 +321,8 @@ async def test_an_action_that_was_scheduled_long_ago_writes_its_rows_even_when_i
 
 
 @pytest.mark.parametrize("broken_off", [False, True])
-async def test_a_write_that_the_database_refuses_is_a_failed_row_with_the_reason(
-    bench: Bench, broken_off: bool
-) -> None:
+async def test_refused_write_fails_its_row(bench: Bench, broken_off: bool) -> None:
+    """A write that the database refuses is a failed row with the reason."""
     await bench.database["contacts"].create_index("email", unique=True)
     await bench.database["contacts"].insert_one({"_id": "else", "id": "else", "name": "E", "email": "taken@x.example"})
     job = await bench.submit(
@@ -343,9 +348,8 @@ async def test_a_write_that_the_database_refuses_is_a_failed_row_with_the_reason
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("step", STEPS)
-async def test_a_run_that_sleeps_through_the_end_of_its_action_changes_nothing(
-    bench: Bench, step: str, after: bool
-) -> None:
+async def test_run_after_the_end_changes_nothing(bench: Bench, step: str, after: bool) -> None:
+    """A run that sleeps through the end of its action changes nothing."""
     rows = ["same,First,first@x.example,active", "same,Second,second@x.example,active"]
     job = await bench.submit(*rows, "other,Third,third@x.example,active", chunk_rows=1)
     # Row 2 is a duplicate, which must not come to own the record after the end; row 3 may have claimed before.
@@ -370,7 +374,8 @@ async def test_a_run_that_sleeps_through_the_end_of_its_action_changes_nothing(
     assert told.read_counts() == before.outcomes[sleeper.id].counts
 
 
-async def test_all_chunks_delivered_once_more_after_the_end_change_nothing(bench: Bench) -> None:
+async def test_chunks_repeated_after_the_end(bench: Bench) -> None:
+    """All chunks delivered once more after the end change nothing."""
     job = await bench.finish(await submit(bench))
     before = await bench.state(job)
     await bench.run(*job.chunks * 2)
@@ -381,7 +386,8 @@ async def test_all_chunks_delivered_once_more_after_the_end_change_nothing(bench
         await bench.claims.claim(job.action_id, 1, [1], [["x"]])
 
 
-async def test_a_chunk_without_outcome_of_an_action_that_has_ended_is_a_permanent_fault(bench: Bench) -> None:
+async def test_missing_outcome_after_the_end(bench: Bench) -> None:
+    """A chunk without outcome of an action that has ended is a permanent fault."""
     job = await submit(bench)
     await bench.claims.release(job.action_id)
     before = await bench.state(job)
@@ -390,7 +396,8 @@ async def test_a_chunk_without_outcome_of_an_action_that_has_ended_is_a_permanen
     assert bench.topics.taken == {}
 
 
-async def test_a_chunk_that_comes_after_its_action_was_failed_for_stalling_changes_nothing(bench: Bench) -> None:
+async def test_chunk_of_stalled_action(bench: Bench) -> None:
+    """A chunk that comes after its action was failed for stalling changes nothing."""
     long_ago = datetime(2020, 1, 1, tzinfo=UTC)
     stalls = bench.settings.action_max_stalls
     job = await bench.submit("a,A,a@x.example,active", updatedAt=long_ago, stalls=stalls, stalledAt=0)
@@ -416,7 +423,8 @@ async def give_up(bench: Bench, chunk: Chunk) -> None:
     assert told.read_counts() == (await bench.store.ledger.summaries([chunk.id]))[chunk.id].counts
 
 
-async def test_a_message_that_was_given_up_is_kept_for_the_account_of_its_action(bench: Bench) -> None:
+async def test_lost_message_has_an_account(bench: Bench) -> None:
+    """A message that was given up is kept for the account of its action."""
     job = await bench.submit("a,A,a@x.example,active", accountId="acme")
     nobodys = "f" * 24
     for offset, action_id in enumerate((job.action_id, nobodys)):
@@ -426,7 +434,8 @@ async def test_a_message_that_was_given_up_is_kept_for_the_account_of_its_action
     assert {letter.action_id: letter.account_id for letter in letters} == {job.action_id: "acme", nobodys: None}
 
 
-async def test_a_chunk_that_was_given_up_stays_so_when_it_is_only_delivered_again(bench: Bench) -> None:
+async def test_dead_chunk_stays_dead(bench: Bench) -> None:
+    """A chunk that was given up stays so when it is only delivered again."""
     job = await submit(bench)
     await bench.store.ledger.open(job.chunks[0].id)
     await give_up(bench, job.chunks[0])
@@ -438,7 +447,8 @@ async def test_a_chunk_that_was_given_up_stays_so_when_it_is_only_delivered_agai
     assert await bench.names() == {"there": "Before"}
 
 
-async def test_a_replay_of_a_chunk_that_was_given_up_runs_it_and_asks_for_a_recount(bench: Bench) -> None:
+async def test_replay_runs_a_dead_chunk(bench: Bench) -> None:
+    """A replay of a chunk that was given up runs it, and asks for a recount."""
     job = await submit(bench)
     await bench.store.ledger.open(job.chunks[0].id)
     await give_up(bench, job.chunks[0])
@@ -459,7 +469,8 @@ async def test_a_replay_of_a_chunk_that_was_given_up_runs_it_and_asks_for_a_reco
     assert action.counts == COUNTS
 
 
-async def test_a_run_that_ends_well_after_its_chunk_was_given_up_has_the_last_word(bench: Bench) -> None:
+async def test_late_run_beats_a_dead_letter(bench: Bench) -> None:
+    """A run that ends well after its chunk was given up has the last word."""
     job = await submit(bench)
     task, go = await late(bench, job.chunks[0], "ledger.close", after=False)
     await give_up(bench, job.chunks[0])
@@ -472,7 +483,8 @@ async def test_a_run_that_ends_well_after_its_chunk_was_given_up_has_the_last_wo
     await assert_done(bench, job, results=1)
 
 
-async def test_a_chunk_with_an_outcome_is_not_given_up_any_more(bench: Bench) -> None:
+async def test_finished_chunk_never_dies(bench: Bench) -> None:
+    """A chunk with an outcome is not given up any more."""
     job = await submit(bench)
     await bench.run(*job.chunks)
     await give_up(bench, job.chunks[0])
@@ -501,7 +513,8 @@ WRONG: dict[str, tuple[Callable[[Chunk], Chunk], type[Exception]]] = {
 
 
 @pytest.mark.parametrize("kind", WRONG)
-async def test_a_chunk_that_cannot_be_right_is_a_permanent_fault_and_writes_nothing(bench: Bench, kind: str) -> None:
+async def test_impossible_chunk_writes_nothing(bench: Bench, kind: str) -> None:
+    """A chunk that cannot be right is a permanent fault, and writes nothing."""
     job = await submit(bench)
     damage, fault = WRONG[kind]
     before = await bench.state(job)
@@ -513,8 +526,11 @@ async def test_a_chunk_that_cannot_be_right_is_a_permanent_fault_and_writes_noth
     await assert_done(bench, job, results=1)
 
 
-async def test_a_chunk_of_which_every_row_fails_in_the_longest_words_fits_into_the_ledger(bench: Bench) -> None:
-    """The most rows of a chunk, each with the longest message that a row can have."""
+async def test_longest_errors_fit_the_ledger(bench: Bench) -> None:
+    """A chunk of which every row fails in the longest words fits into the ledger.
+
+    The most rows of a chunk, each with the longest message that a row can have.
+    """
     rows = [f"{'🙂' * 128},,{n},active" if n % 2 else f"{n},n,{'漢' * 90},active" for n in range(10_000)]
     job = await bench.submit(*rows, chunk_rows=10_000)
     await asyncio.gather(*(bench.run(chunk) for chunk in job.chunks))

@@ -49,24 +49,23 @@ async def test_keys_are_fetched_once_and_kept(provider: KeyProvider, keys: JwksC
     assert provider.requests == 2
 
 
-async def test_a_crowd_at_the_start_is_one_request(provider: KeyProvider, keys: JwksClient) -> None:
+async def test_crowd_is_one_request(provider: KeyProvider, keys: JwksClient) -> None:
+    """A crowd at the start is one request."""
     found = await asyncio.gather(*(find(keys, "first") for _ in range(50)))
     assert {key.key_id for key in found} == {"first"}
     assert provider.requests == 1
 
 
-async def test_a_new_key_is_found_without_waiting_for_the_lifetime(
-    provider: KeyProvider, keys: JwksClient, clock: ManualClock
-) -> None:
+async def test_new_key_is_found_at_once(provider: KeyProvider, keys: JwksClient, clock: ManualClock) -> None:
+    """A new key is found without waiting for the lifetime."""
     await find(keys, "first")
     provider.publish(FIRST, SECOND)
     clock.now += PAUSE
     assert (await find(keys, "second")).key_id == "second"
 
 
-async def test_made_up_key_names_do_not_reach_the_provider_more_often_than_the_pause_allows(
-    provider: KeyProvider, keys: JwksClient, clock: ManualClock
-) -> None:
+async def test_invented_keys_are_rate_limited(provider: KeyProvider, keys: JwksClient, clock: ManualClock) -> None:
+    """Made-up key names do not reach the provider more often than the pause allows."""
     await find(keys, "first")
     clock.now += PAUSE
     for n in range(100):
@@ -75,9 +74,8 @@ async def test_made_up_key_names_do_not_reach_the_provider_more_often_than_the_p
     assert provider.requests == 2
 
 
-async def test_a_withdrawn_key_is_refused_after_the_lifetime(
-    provider: KeyProvider, keys: JwksClient, clock: ManualClock
-) -> None:
+async def test_withdrawn_key_is_refused(provider: KeyProvider, keys: JwksClient, clock: ManualClock) -> None:
+    """A withdrawn key is refused after the lifetime."""
     await find(keys, "first")
     provider.publish(SECOND)
     clock.now += LIFETIME
@@ -101,9 +99,10 @@ async def test_a_withdrawn_key_is_refused_after_the_lifetime(
     ],
     ids=["500", "404", "redirect", "empty", "html", "no keys", "useless", "deep", "large", "not UTF-8"],
 )
-async def test_a_provider_that_answers_something_else_is_a_provider_that_is_away(
+async def test_wrong_answer_counts_as_absent(
     provider: KeyProvider, keys: JwksClient, clock: ManualClock, instead: tuple[int, bytes]
 ) -> None:
+    """A provider that answers something else is a provider that is away."""
     provider.instead = instead
     with pytest.raises(KeysUnavailable):
         await find(keys, "first")
@@ -112,7 +111,8 @@ async def test_a_provider_that_answers_something_else_is_a_provider_that_is_away
     assert (await find(keys, "first")).key_id == "first"
 
 
-async def test_a_provider_that_is_away_is_not_asked_by_every_request(provider: KeyProvider, keys: JwksClient) -> None:
+async def test_absent_provider_is_asked_rarely(provider: KeyProvider, keys: JwksClient) -> None:
+    """A provider that is away is not asked by every request."""
     provider.instead = (500, b"")
     for _ in range(20):
         with pytest.raises(KeysUnavailable):
@@ -120,9 +120,8 @@ async def test_a_provider_that_is_away_is_not_asked_by_every_request(provider: K
     assert provider.requests == 1
 
 
-async def test_keys_that_are_kept_outlast_a_short_absence_of_the_provider(
-    provider: KeyProvider, keys: JwksClient, clock: ManualClock
-) -> None:
+async def test_kept_keys_outlast_an_absence(provider: KeyProvider, keys: JwksClient, clock: ManualClock) -> None:
+    """Keys that are kept outlast a short absence of the provider."""
     await find(keys, "first")
     provider.instead = (500, b"")
     clock.now += LIFETIME - 1
@@ -134,7 +133,8 @@ async def test_keys_that_are_kept_outlast_a_short_absence_of_the_provider(
         await find(keys, "first")
 
 
-async def test_nobody_listening_is_a_provider_that_is_away(clock: ManualClock) -> None:
+async def test_no_listener_counts_as_absent(clock: ManualClock) -> None:
+    """Nobody listening is a provider that is away."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/keys"
@@ -142,9 +142,8 @@ async def test_nobody_listening_is_a_provider_that_is_away(clock: ManualClock) -
             await find(JwksClient(url, lifetime=LIFETIME, clock=clock), "first")
 
 
-async def test_the_loop_turns_while_the_provider_is_slow_and_known_keys_are_found(
-    provider: KeyProvider, keys: JwksClient, clock: ManualClock
-) -> None:
+async def test_slow_provider_blocks_nothing(provider: KeyProvider, keys: JwksClient, clock: ManualClock) -> None:
+    """The loop turns while the provider is slow, and known keys are found."""
     await find(keys, "first")
     provider.publish(FIRST, SECOND)
     clock.now += PAUSE
@@ -157,7 +156,8 @@ async def test_the_loop_turns_while_the_provider_is_slow_and_known_keys_are_foun
     assert (await waiting).key_id == "second"
 
 
-async def test_a_token_that_names_no_key_reaches_nobody(provider: KeyProvider, keys: JwksClient) -> None:
+async def test_token_without_key_id(provider: KeyProvider, keys: JwksClient) -> None:
+    """A token that names no key reaches nobody."""
     for header in ({}, {"kid": None}, {"kid": 1}, {"kid": ["first"]}):
         with pytest.raises(InvalidToken, match="kid"):
             await keys.key(header)
@@ -190,10 +190,13 @@ async def test_known_keys_outlive_an_outage(provider: KeyProvider, lasting: Jwks
         await find(lasting, "first")
 
 
-async def test_who_has_a_known_key_does_not_wait(
+async def test_known_key_does_not_wait(
     provider: KeyProvider, lasting: JwksClient, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once the provider is known to be away, it is asked again beside the requests."""
+    """Who has a known key does not wait.
+
+    Once the provider is known to be away, it is asked again beside the requests.
+    """
     await find(lasting, "first")
     provider.instead = (500, b"")
     clock.now += LIFETIME
@@ -215,9 +218,8 @@ async def test_who_has_a_known_key_does_not_wait(
     lasting._in_background.cancel()
 
 
-async def test_a_key_withdrawn_meanwhile_is_refused(
-    provider: KeyProvider, lasting: JwksClient, clock: ManualClock
-) -> None:
+async def test_key_withdrawn_meanwhile(provider: KeyProvider, lasting: JwksClient, clock: ManualClock) -> None:
+    """A key withdrawn meanwhile is refused."""
     await find(lasting, "first")
     provider.instead = (500, b"")
     clock.now += LIFETIME

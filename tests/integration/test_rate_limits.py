@@ -29,7 +29,8 @@ async def make_limits(settings: Settings) -> AsyncIterator[MakeLimits]:
         yield make
 
 
-async def test_of_many_at_once_over_several_workers_exactly_the_limit_passes(make_limits: MakeLimits) -> None:
+async def test_limit_is_exact_across_workers(make_limits: MakeLimits) -> None:
+    """Of many at once over several workers exactly the limit passes."""
     workers = [make_limits() for _ in range(3)]
     asked = [worker.hit("acme", "uploads", 25) for worker in workers for _ in range(30)]
     verdicts = await asyncio.gather(*asked)
@@ -37,14 +38,18 @@ async def test_of_many_at_once_over_several_workers_exactly_the_limit_passes(mak
     assert all(verdict.remaining == 0 for verdict in verdicts if not verdict.allowed)
 
 
-async def test_a_crowd_at_one_worker_waits_and_is_counted(make_limits: MakeLimits) -> None:
-    """More than there are connections: what cannot be asked at once must not pass as if Redis were away."""
+async def test_crowd_is_counted(make_limits: MakeLimits) -> None:
+    """A crowd at one worker waits and is counted.
+
+    More than there are connections: what cannot be asked at once must not pass as if Redis were away.
+    """
     limits = make_limits()
     verdicts = await asyncio.gather(*(limits.hit("acme", "uploads", 10) for _ in range(1000)))
     assert sum(verdict.allowed for verdict in verdicts) == 10
 
 
-async def test_what_is_left_counts_down_and_is_said(make_limits: MakeLimits) -> None:
+async def test_remaining_requests_are_told(make_limits: MakeLimits) -> None:
+    """The number of requests that is left counts down, and is told."""
     limits = make_limits()
     verdicts = [await limits.hit("acme", "uploads", 3) for _ in range(5)]
     assert [verdict.remaining for verdict in verdicts] == [2, 1, 0, 0, 0]
@@ -53,7 +58,8 @@ async def test_what_is_left_counts_down_and_is_said(make_limits: MakeLimits) -> 
     assert verdicts[-1].retry_after(time.time()) in (59, 60)
 
 
-async def test_accounts_classes_and_installations_do_not_share_a_window(make_limits: MakeLimits) -> None:
+async def test_windows_are_separate(make_limits: MakeLimits) -> None:
+    """Accounts, classes and installations do not share a window."""
     limits, foreign = make_limits(), make_limits(namespace="another")
     for account in ("a", "b", "a.b", "a@b", "a-b"):
         for kind in ("uploads", "reads"):
@@ -62,8 +68,11 @@ async def test_accounts_classes_and_installations_do_not_share_a_window(make_lim
     assert (await foreign.hit(f"a-{time.time_ns()}", "uploads", 1)).allowed
 
 
-async def test_the_window_slides_so_that_a_border_of_the_clock_gives_nothing_twice(make_limits: MakeLimits) -> None:
-    """Two, then two more half a window later: a fixed window would give the four again at its border at once."""
+async def test_window_slides(make_limits: MakeLimits) -> None:
+    """The window slides, so that a border of the clock gives nothing twice.
+
+    Two, then two more half a window later: a fixed window would give the four again at its border at once.
+    """
     limits = make_limits(window_ms=2000)
     begin = time.time()
     passed: list[tuple[float, float]] = []
@@ -88,7 +97,8 @@ async def test_the_window_slides_so_that_a_border_of_the_clock_gives_nothing_twi
     assert len([sent for sent, _ in passed if 2.9 <= sent < 3.9]) == 2, "those of the next two, half a window later"
 
 
-async def test_waiting_as_long_as_was_said_is_enough(make_limits: MakeLimits) -> None:
+async def test_told_wait_is_enough(make_limits: MakeLimits) -> None:
+    """Waiting as long as was said is enough."""
     limits = make_limits(window_ms=1000)
     assert (await limits.hit("acme", "uploads", 1)).allowed
     refused = await limits.hit("acme", "uploads", 1)
@@ -98,16 +108,16 @@ async def test_waiting_as_long_as_was_said_is_enough(make_limits: MakeLimits) ->
 
 
 @pytest.mark.parametrize(("window_ms", "seconds"), [(1, 1), (1000, 1), (1001, 2), (59_999, 60), (60_000, 60)])
-async def test_a_window_is_rounded_up_to_whole_seconds(make_limits: MakeLimits, window_ms: int, seconds: int) -> None:
+async def test_window_is_whole_seconds(make_limits: MakeLimits, window_ms: int, seconds: int) -> None:
+    """A window is rounded up to whole seconds."""
     limits = make_limits(window_ms=window_ms)
     assert limits.seconds == seconds
     verdict = await limits.hit("acme", "uploads", 1)
     assert 0 < verdict.reset_at - time.time() <= seconds
 
 
-async def test_keys_expire_by_themselves_and_hold_no_more_than_the_limit(
-    make_limits: MakeLimits, settings: Settings
-) -> None:
+async def test_keys_expire_and_stay_small(make_limits: MakeLimits, settings: Settings) -> None:
+    """Keys expire by themselves, and hold no more than the limit."""
     limits = make_limits(window_ms=1000)
     for _ in range(50):
         await limits.hit("acme", "uploads", 3)
@@ -123,9 +133,8 @@ async def test_keys_expire_by_themselves_and_hold_no_more_than_the_limit(
         await redis.aclose()
 
 
-async def test_a_redis_that_has_forgotten_the_scripts_is_taught_them_again(
-    make_limits: MakeLimits, settings: Settings
-) -> None:
+async def test_forgotten_scripts_are_reloaded(make_limits: MakeLimits, settings: Settings) -> None:
+    """A Redis that has forgotten the scripts is taught them again."""
     limits = make_limits()
     await limits.hit("acme", "uploads", 5)
     redis = Redis.from_url(settings.redis_uri.get_secret_value())

@@ -60,8 +60,8 @@ async def test_a_wrong_password_is_called_so(tmp_path: Path, password: str) -> N
                 await refuse_unfit(redis)
 
 
-async def test_a_redis_that_does_not_tell_is_used(tmp_path: Path) -> None:
-    """A managed one may forbid to look at its configuration."""
+async def test_silent_redis_is_used(tmp_path: Path) -> None:
+    """A Redis that does not tell is used. A managed one may forbid to look at its configuration."""
     with redis_server(tmp_path, password="right") as uri:
         with blocking.Redis.from_url(uri) as client:
             client.acl_setuser("worker", enabled=True, passwords=["+word"], keys="*", commands=["+@all", "-info"])
@@ -141,8 +141,8 @@ async def test_a_promoted_replica_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", ["full", "replica"])
-async def test_limits_and_snapshots_live_without_writes(server: str, fault: str) -> None:
-    """No error of Redis is an error of a request."""
+async def test_reads_work_without_writes(server: str, fault: str) -> None:
+    """Limits and snapshots live without writes. No error of Redis is an error of a request."""
     async with open_redis(server) as redis:
         limits = RateLimits(server, window_ms=60_000, namespace="t")
         if fault == "full":
@@ -158,8 +158,8 @@ async def test_limits_and_snapshots_live_without_writes(server: str, fault: str)
         await limits.close()
 
 
-async def test_a_snapshot_that_is_none_is_nothing(server: str) -> None:
-    """Whoever shares the Redis may have written anything there."""
+async def test_bad_snapshot_is_ignored(server: str) -> None:
+    """A snapshot that is none is nothing. Whoever shares the Redis may have written anything there."""
     async with Redis.from_url(server) as redis:
         await redis.set(f"progress:{ACTION}", b"\xff not JSON")
         await redis.lpush("progress:" + "1" * 24, b"a list")

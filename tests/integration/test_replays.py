@@ -137,8 +137,8 @@ async def test_a_replay_that_was_recounted_only(bench: Bench, context: AppContex
     await assert_done(bench, job)
 
 
-async def test_a_chunk_that_dies_again_is_dead_again(bench: Bench, context: AppContext) -> None:
-    """With the reason; and its next replay finds what it needs."""
+async def test_replayed_chunk_dies_again(bench: Bench, context: AppContext) -> None:
+    """A chunk that dies again is dead again. With the reason; and its next replay finds what it needs."""
     job = await half_dead(bench, context)
     await start_replay(context, await letter(bench, job))
     await bench.clean_up(context)
@@ -168,8 +168,8 @@ async def test_a_death_that_is_told_twice(bench: Bench, context: AppContext) -> 
     await assert_done(bench, job)
 
 
-async def test_a_replay_that_nobody_runs_is_dead_again(bench: Bench, context: AppContext) -> None:
-    """It is sent a bounded number of times, after pauses that double."""
+async def test_unrun_replay_is_dead_again(bench: Bench, context: AppContext) -> None:
+    """A replay that nobody runs is dead again. It is sent a bounded number of times, after pauses that double."""
     job = await half_dead(bench, context)
     await start_replay(context, await letter(bench, job))
     sent = 0
@@ -196,8 +196,11 @@ async def test_nothing_is_kept_in_redis(bench: Bench, context: AppContext) -> No
 
 
 @pytest.mark.parametrize("gone", ["released", "forgotten"])
-async def test_an_old_letter_is_replayed_exactly(bench: Bench, context: AppContext, gone: str) -> None:
-    """Its claims are gone and its duplicates were never stored: they are worked out from the file and the ledger."""
+async def test_old_letter_is_replayed_exactly(bench: Bench, context: AppContext, gone: str) -> None:
+    """An old letter is replayed exactly.
+
+    Its claims are gone and its duplicates were never stored: they are worked out from the file and the ledger.
+    """
     job = await half_dead(bench, context)
     await bench.claims.release(job.action_id)
     if gone == "forgotten":
@@ -221,8 +224,8 @@ async def test_a_chunk_without_a_file_says_so(bench: Bench, context: AppContext)
     assert await find_obstacle(context, dead) == Obstacle.CHUNK_UNREADABLE
 
 
-async def test_a_chunk_of_a_failed_action_says_so(bench: Bench, context: AppContext) -> None:
-    """Before the replay, and when the action fails in the middle of one."""
+async def test_chunk_of_failed_action_says_so(bench: Bench, context: AppContext) -> None:
+    """A chunk of a failed action says so. Before the replay, and when the action fails in the middle of one."""
     job = await bench.submit(*ROWS, chunk_rows=2)
     await give_up(bench, job.chunks[1])
     dead = await letter(bench, job)
@@ -235,8 +238,8 @@ async def test_a_chunk_of_a_failed_action_says_so(bench: Bench, context: AppCont
     assert await find_obstacle(context, dead) == Obstacle.ACTION_OVER
 
 
-async def test_a_chunk_is_replayed_while_its_action_runs(bench: Bench, context: AppContext) -> None:
-    """There its claims are those of all others."""
+async def test_replay_while_action_runs(bench: Bench, context: AppContext) -> None:
+    """A chunk is replayed while its action runs. There its claims are those of all others."""
     job = await bench.submit(*ROWS, chunk_rows=2)
     await bench.run(job.chunks[0])
     await give_up(bench, job.chunks[1])
@@ -252,8 +255,8 @@ async def test_a_chunk_is_replayed_while_its_action_runs(bench: Bench, context: 
 
 
 @pytest.mark.parametrize("kind", ["POISON", "MESSAGE"])
-async def test_a_message_is_done_when_it_is_sent(bench: Bench, context: AppContext, kind: str) -> None:
-    """The broker has it; what becomes of it there is another story."""
+async def test_sent_message_is_done(bench: Bench, context: AppContext, kind: str) -> None:
+    """A message is done when it is sent. The broker has it; what becomes of it there is another story."""
     value = Feed(action_id="f" * 24).encode() if kind == "MESSAGE" else b"\xff"
     handler, topic = (store_dead_letter, bench.topics.dead) if kind == "MESSAGE" else (keep_poison, bench.topics.poison)
     headers = RetryHeaders.after(event(topic=bench.topics.feed.name), "no").to_headers()

@@ -50,7 +50,8 @@ async def pages(bench: Bench, job: Job, status: RowStatus | None, limit: int) ->
 
 
 @pytest.mark.parametrize("limit", [1, 3, 4, 7, 500])
-async def test_pages_have_every_row_once_and_in_order(bench: Bench, limit: int) -> None:
+async def test_pages_have_every_row_once(bench: Bench, limit: int) -> None:
+    """Pages have every row once, and in order."""
     job = await finished(bench)
     for status, wanted in (
         (None, range(1, 41)),
@@ -64,8 +65,11 @@ async def test_pages_have_every_row_once_and_in_order(bench: Bench, limit: int) 
         assert found[-1]
 
 
-async def test_what_is_wrong_with_a_row_is_read_in_its_file(bench: Bench) -> None:
-    """The ledger has row and code alone; message and column are those that the processor saw."""
+async def test_row_error_is_read_from_file(bench: Bench) -> None:
+    """What is wrong with a row is read in its file.
+
+    The ledger has row and code alone; message and column are those that the processor saw.
+    """
     job = await finished(bench)
     [failed] = await pages(bench, job, "FAILED", 500)
     assert {entry.row: entry.code for entry in failed} == FAILED
@@ -74,7 +78,8 @@ async def test_what_is_wrong_with_a_row_is_read_in_its_file(bench: Bench) -> Non
     assert (duplicate.owner, duplicate.message) == (7, "Row 7 of this file has the same record.")
 
 
-async def test_only_chunks_that_have_such_rows_are_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_needed_chunks_are_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only chunks that have such rows are read."""
     job = await finished(bench)
     read: list[str] = []
     outcomes = bench.store.ledger.outcomes
@@ -88,7 +93,8 @@ async def test_only_chunks_that_have_such_rows_are_read(bench: Bench, monkeypatc
     assert read == [job.chunk_ids[index] for index in (0, 3, 9)]
 
 
-async def test_rows_are_listed_when_their_file_is_gone(bench: Bench) -> None:
+async def test_rows_are_listed_without_file(bench: Bench) -> None:
+    """Rows are listed when their file is gone."""
     job = await finished(bench)
     await bench.storage.delete(f"{job.action_id}/upload.csv")
     [failed] = await pages(bench, job, "FAILED", 500)

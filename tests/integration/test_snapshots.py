@@ -39,7 +39,8 @@ def action() -> str:
     return new_action_id()
 
 
-async def test_every_worker_sees_the_newest_counters(redis: Redis, action: str) -> None:
+async def test_workers_see_newest_counters(redis: Redis, action: str) -> None:
+    """Every worker sees the newest counters."""
     writer, reader = Snapshots(redis), Snapshots(redis)
     assert await reader.get(action) is None
     await writer.publish(action, LiveCounters(Counts(success=5)))
@@ -48,7 +49,8 @@ async def test_every_worker_sees_the_newest_counters(redis: Redis, action: str) 
     assert await reader.get(new_action_id()) is None
 
 
-async def test_counters_are_announced_to_those_who_listen(redis: Redis, action: str) -> None:
+async def test_listeners_get_counters(redis: Redis, action: str) -> None:
+    """Counters are announced to those who listen."""
     async with redis.pubsub() as listener:
         await listener.subscribe(f"progress:{action}")
         assert (await listener.get_message(timeout=10))["type"] == "subscribe"
@@ -57,7 +59,8 @@ async def test_counters_are_announced_to_those_who_listen(redis: Redis, action: 
     assert orjson.loads(heard["data"]) == COUNTERS.to_document()
 
 
-async def test_dropped_counters_are_gone_and_dropping_twice_is_no_error(redis: Redis, action: str) -> None:
+async def test_dropped_counters_are_gone(redis: Redis, action: str) -> None:
+    """Dropped counters are gone, and dropping twice is no error."""
     snapshots = Snapshots(redis)
     await snapshots.publish(action, COUNTERS)
     await snapshots.drop(action)
@@ -65,14 +68,14 @@ async def test_dropped_counters_are_gone_and_dropping_twice_is_no_error(redis: R
     assert await snapshots.get(action) is None
 
 
-async def test_counters_of_an_action_that_nobody_ended_expire(redis: Redis, action: str) -> None:
+async def test_abandoned_counters_expire(redis: Redis, action: str) -> None:
+    """Counters of an action that nobody ended expire."""
     await Snapshots(redis).publish(action, COUNTERS)
     assert 0 < await redis.ttl(f"progress:{action}") <= 3600
 
 
-async def test_a_redis_that_is_away_only_makes_progress_look_older(
-    away: Snapshots, action: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_absent_redis_shows_old_progress(away: Snapshots, action: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A Redis that is away only makes progress look older."""
     await away.publish(action, COUNTERS)
     assert await away.get(action) is None
     await away.drop(action)

@@ -61,9 +61,8 @@ def clusters() -> Iterator[list[Cluster]]:
         cluster.process.wait()
 
 
-def test_a_cluster_serves_replaces_a_worker_that_dies_and_stops_whole(
-    services: Stack, tmp_path: Path, clusters: list[Cluster]
-) -> None:
+def test_cluster_replaces_dead_worker(services: Stack, tmp_path: Path, clusters: list[Cluster]) -> None:
+    """A cluster serves, replaces a worker that dies, and stops whole."""
     clusters.append(cluster := Cluster(services, tmp_path, BROKER_SESSION_TIMEOUT="6"))
     cluster.says(r"worker-\d +ready after", times=2)
     assert httpx.get(f"{cluster.gateway}/ready").json()["status"] == "UP"
@@ -88,9 +87,8 @@ def test_a_cluster_serves_replaces_a_worker_that_dies_and_stops_whole(
     assert all(instance.alive() for instance in services)
 
 
-def test_a_worker_that_cannot_start_ends_the_cluster_with_what_it_said(
-    services: Stack, tmp_path: Path, clusters: list[Cluster]
-) -> None:
+def test_failed_start_ends_cluster(services: Stack, tmp_path: Path, clusters: list[Cluster]) -> None:
+    """A worker that cannot start ends the cluster with what it said."""
     clusters.append(cluster := Cluster(services, tmp_path, BATCH_SIZE="none"))
     assert cluster.process.wait(60) == 1
     assert "before it was ready" in cluster.output

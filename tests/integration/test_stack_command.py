@@ -77,7 +77,8 @@ def gone(process: psutil.Process) -> bool:
 REDIS_ONLY = ("--port-base", "auto", "--services", "redis")
 
 
-def test_the_command_finds_its_services_and_its_exit_code_is_passed_on(launch: Launch) -> None:
+def test_command_gets_its_services(launch: Launch) -> None:
+    """The command finds its services, and its exit code is passed on."""
     ping = "import os, redis, sys; sys.exit(7 if redis.Redis.from_url(os.environ['REDIS_URI']).ping() else 1)"
     launcher = launch(*REDIS_ONLY, "--", sys.executable, "-c", ping)
     assert launcher.ends() == 7
@@ -86,7 +87,8 @@ def test_the_command_finds_its_services_and_its_exit_code_is_passed_on(launch: L
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_is_passed_to_the_command_which_may_end_as_it_likes(launch: Launch, number: signal.Signals) -> None:
+def test_signal_reaches_the_command(launch: Launch, number: signal.Signals) -> None:
+    """A signal is passed to the command, which may end as it likes."""
     script = f"trap 'echo got it; exit 9' {number.name.removeprefix('SIG')}; echo waiting; while :; do sleep 0.1; done"
     launcher = launch(*REDIS_ONLY, "--", "sh", "-c", script)
     launcher.says("waiting")
@@ -97,17 +99,20 @@ def test_a_signal_is_passed_to_the_command_which_may_end_as_it_likes(launch: Lau
     assert gone(service)
 
 
-def test_the_services_may_be_chosen_by_the_environment(launch: Launch) -> None:
+def test_services_from_environment(launch: Launch) -> None:
+    """The services may be chosen by the environment."""
     launcher = launch("--port-base", "auto", "--", "true", environment={"STACK": "redis"})
     assert launcher.ends() == 0
     assert sorted(path.name for path in (launcher.directory / "data").iterdir()) == ["redis"]
 
 
-def test_a_command_killed_by_a_signal_counts_as_in_a_shell(launch: Launch) -> None:
+def test_killed_command_exit_code(launch: Launch) -> None:
+    """A command killed by a signal has the exit code that a shell would give it."""
     assert launch(*REDIS_ONLY, "--", "sh", "-c", "kill -9 $$").ends() == 128 + 9
 
 
-def test_without_a_command_it_serves_until_ctrl_c_and_leaves_nothing(launch: Launch) -> None:
+def test_serves_until_ctrl_c(launch: Launch) -> None:
+    """Without a command it serves until Ctrl-C, and leaves nothing."""
     launcher = launch(*REDIS_ONLY)
     launcher.says("serving until Ctrl-C")
     service = launcher.service("redis")
@@ -116,7 +121,8 @@ def test_without_a_command_it_serves_until_ctrl_c_and_leaves_nothing(launch: Lau
     assert gone(service)
 
 
-def test_kill_9_of_the_launcher_leaves_no_child_and_the_next_start_works(launch: Launch) -> None:
+def test_killed_launcher_leaves_nothing(launch: Launch) -> None:
+    """After kill -9 of the launcher no child is left, and the next start works."""
     arguments = ("--port-base", "auto", "--services", "mongo,redis")
     launcher = launch(*arguments, "--", "sh", "-c", "echo command $$; exec sleep 600")
     launcher.says("command ")
@@ -128,14 +134,16 @@ def test_kill_9_of_the_launcher_leaves_no_child_and_the_next_start_works(launch:
     assert launch(*arguments, "--", "true").ends() == 0
 
 
-def test_what_the_command_leaves_in_the_background_ends_with_the_services(launch: Launch) -> None:
+def test_background_processes_end(launch: Launch) -> None:
+    """What the command leaves in the background ends with the services."""
     launcher = launch(*REDIS_ONLY, "--", "sh", "-c", "setsid sleep 600 & echo background $!")
     assert launcher.ends() == 0
     background = int(launcher.output.partition("background ")[2].split()[0])
     assert not psutil.pid_exists(background) or gone(psutil.Process(background))
 
 
-def test_a_redis_that_answers_is_used_and_left_running(launch: Launch, tmp_path: Path) -> None:
+def test_running_redis_is_used(launch: Launch, tmp_path: Path) -> None:
+    """A Redis that answers is used, and left running."""
     with Stack(tmp_path / "own", ["redis"], ports="free") as stack:
         launcher = launch("--services", "redis", "--", "sh", "-c", "echo $REDIS_URI", environment=stack.environment())
         assert launcher.ends() == 0
@@ -145,7 +153,8 @@ def test_a_redis_that_answers_is_used_and_left_running(launch: Launch, tmp_path:
             assert client.ping()
 
 
-def test_an_occupied_port_is_one_clear_line_and_exit_code_2(launch: Launch) -> None:
+def test_occupied_port_is_one_line(launch: Launch) -> None:
+    """An occupied port is one clear line and exit code 2."""
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         port = stranger.getsockname()[1]
         launcher = launch("--services", "kafka", "--", "true", environment={"KAFKA_BROKER": f"127.0.0.1:{port}"})
@@ -154,7 +163,8 @@ def test_an_occupied_port_is_one_clear_line_and_exit_code_2(launch: Launch) -> N
     assert line.startswith(f"error: 127.0.0.1:{port} is occupied by something that is not kafka")
 
 
-def test_a_service_that_dies_while_serving_is_told_with_the_end_of_its_log(launch: Launch) -> None:
+def test_dead_service_shows_its_log(launch: Launch) -> None:
+    """A service that dies while serving is told with the end of its log."""
     launcher = launch(*REDIS_ONLY)
     launcher.says("serving until Ctrl-C")
     launcher.service("redis").kill()
@@ -163,7 +173,8 @@ def test_a_service_that_dies_while_serving_is_told_with_the_end_of_its_log(launc
     assert "Ready to accept connections" in launcher.output
 
 
-def test_a_misspelt_service_is_one_clear_line(launch: Launch) -> None:
+def test_misspelt_service_is_one_line(launch: Launch) -> None:
+    """A misspelt service is one clear line."""
     launcher = launch("--services", "reddis")
     assert launcher.ends() == 1
     assert launcher.output == "error: there is no service 'reddis'; there are: kafka, mongo, redis, s3, gateway\n"

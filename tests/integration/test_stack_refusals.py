@@ -64,13 +64,15 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("login", ["", ":wrong-password@"])
-def test_redis_says_that_the_password_is_wrong(redis: int, tmp_path: Path, login: str) -> None:
+def test_redis_reports_wrong_password(redis: int, tmp_path: Path, login: str) -> None:
+    """Redis says that the password is wrong."""
     said = both("redis", tmp_path, REDIS_URI=f"redis://{login}127.0.0.1:{redis}/0")
     assert "REDIS_URI: " in said
     assert ("it asks for a password" if not login else "invalid username-password pair") in said
 
 
-def test_redis_lets_in_who_has_the_password(redis: int) -> None:
+def test_redis_accepts_password(redis: int) -> None:
+    """Redis lets in who has the password."""
     code, said = launcher("doctor", "--services", "redis", REDIS_URI=f"redis://:right@127.0.0.1:{redis}/0")
     assert (code, "answers at" in said) == (0, True)
 
@@ -121,14 +123,16 @@ def answer_to(command: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("login", "words"), [("", "requires authentication"), ("me:wrong-password@", "Authentication failed")]
 )
-def test_mongo_says_that_the_password_is_wrong(tmp_path: Path, login: str, words: str) -> None:
+def test_mongo_reports_wrong_password(tmp_path: Path, login: str, words: str) -> None:
+    """MongoDB says that the password is wrong."""
     with guarded_mongo() as port:
         said = both("mongo", tmp_path, MONGO_DB_URI=f"mongodb://{login}127.0.0.1:{port}/bulk")
     assert "MONGO_DB_URI: " in said
     assert words in said
 
 
-def test_kafka_says_that_the_password_is_wrong(secure_kafka: SecureKafka, tmp_path: Path) -> None:
+def test_kafka_reports_wrong_password(secure_kafka: SecureKafka, tmp_path: Path) -> None:
+    """Kafka says that the password is wrong."""
     settings = secure_kafka.settings()
     said = both("kafka", tmp_path, **{**settings, "KAFKA_SASL_PASSWORD": "wrong-password"})
     assert "KAFKA_SASL_USERNAME or KAFKA_SASL_PASSWORD is wrong" in said

@@ -57,7 +57,8 @@ async def consume(stack: Stack, topic: str) -> bytes | None:
             await consumer.stop()
 
 
-async def test_kafka_comes_back_from_a_kill_on_its_port_with_every_acknowledged_message(stack: Stack) -> None:
+async def test_kafka_recovers_from_a_kill(stack: Stack) -> None:
+    """Kafka comes back from a kill, on its port, with every acknowledged message."""
     await produce(stack, "kept", b"acknowledged")
     pid, port = stack["kafka"].pid, stack["kafka"].port
     await asyncio.to_thread(stack["kafka"].kill)
@@ -67,7 +68,8 @@ async def test_kafka_comes_back_from_a_kill_on_its_port_with_every_acknowledged_
     assert await consume(stack, "kept") == b"acknowledged"
 
 
-def test_mongo_comes_back_from_a_kill_on_its_port_with_what_is_older_than_its_commit_delay(stack: Stack) -> None:
+def test_mongo_recovers_from_a_kill(stack: Stack) -> None:
+    """MongoDB comes back from a kill, on its port, with what is older than its commit delay."""
     with pymongo.MongoClient[dict[str, object]](stack.environment()["MONGO_DB_URI"]) as client:
         contacts = client.get_default_database()["contacts"]
         contacts.insert_one({"_id": "kept"})
@@ -79,7 +81,8 @@ def test_mongo_comes_back_from_a_kill_on_its_port_with_what_is_older_than_its_co
         assert contacts.find_one({"_id": "kept"}) == {"_id": "kept"}
 
 
-def test_mongo_keeps_the_last_write_over_a_polite_stop(stack: Stack) -> None:
+def test_mongo_keeps_last_write_on_stop(stack: Stack) -> None:
+    """MongoDB keeps the last write over an orderly stop."""
     with pymongo.MongoClient[dict[str, object]](stack.environment()["MONGO_DB_URI"]) as client:
         contacts = client.get_default_database()["contacts"]
         contacts.insert_one({"_id": "last"})
@@ -88,7 +91,8 @@ def test_mongo_keeps_the_last_write_over_a_polite_stop(stack: Stack) -> None:
         assert contacts.find_one({"_id": "last"}) == {"_id": "last"}
 
 
-def test_redis_comes_back_from_a_kill_on_its_port_with_every_acknowledged_write(stack: Stack) -> None:
+def test_redis_recovers_from_a_kill(stack: Stack) -> None:
+    """Redis comes back from a kill, on its port, with every acknowledged write."""
     with redis.Redis.from_url(stack.environment()["REDIS_URI"]) as client:
         client.set("kept", "acknowledged")
         stack[REDIS].kill()
@@ -96,7 +100,8 @@ def test_redis_comes_back_from_a_kill_on_its_port_with_every_acknowledged_write(
         assert client.get("kept") == b"acknowledged"
 
 
-def test_s3_comes_back_from_a_kill_on_its_port_with_every_acknowledged_object(s3: Stack) -> None:
+def test_s3_recovers_from_a_kill(s3: Stack) -> None:
+    """S3 comes back from a kill, on its port, with every acknowledged object."""
     bucket = Bucket(s3)
     port = s3[S3].port
     bucket.put("kept", b"acknowledged")
@@ -107,7 +112,8 @@ def test_s3_comes_back_from_a_kill_on_its_port_with_every_acknowledged_object(s3
     bucket.close()
 
 
-async def test_s3_has_the_bucket_that_its_environment_names(s3: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_s3_has_its_bucket(s3: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S3 has the bucket that its environment names."""
     for name, value in s3.environment().items():
         monkeypatch.setenv(name, value)
     settings = Settings(_env_file=None)
@@ -116,7 +122,8 @@ async def test_s3_has_the_bucket_that_its_environment_names(s3: Stack, monkeypat
     await storage.close()
 
 
-def test_a_paused_service_is_silent_until_it_is_resumed(stack: Stack) -> None:
+def test_paused_service_is_silent(stack: Stack) -> None:
+    """A paused service is silent until it is resumed."""
     service = stack["redis"]
     with redis.Redis(port=service.port, socket_timeout=0.2, retry=Retry(NoBackoff(), 0)) as client:
         assert client.ping()
@@ -127,7 +134,8 @@ def test_a_paused_service_is_silent_until_it_is_resumed(stack: Stack) -> None:
         assert client.ping()
 
 
-def test_a_second_stack_takes_what_answers_and_leaves_it_running(stack: Stack, tmp_path: Path) -> None:
+def test_second_stack_shares_services(stack: Stack, tmp_path: Path) -> None:
+    """A second stack takes what answers, and leaves it running."""
     pids = [instance.pid for instance in stack]
     with Stack(tmp_path, environment=stack.environment()) as second:
         assert second.environment() == stack.environment()
@@ -138,26 +146,30 @@ def test_a_second_stack_takes_what_answers_and_leaves_it_running(stack: Stack, t
     assert all(instance.alive() for instance in stack)
 
 
-def test_a_directory_serves_one_stack_at_a_time(stack: Stack) -> None:
+def test_one_stack_per_directory(stack: Stack) -> None:
+    """A directory serves one stack at a time."""
     with pytest.raises(StackError, match="in use by another launcher"):
         Stack(stack.directory, ["redis"], ports="free").start()
     assert stack["redis"].alive()
 
 
-def test_what_sits_at_the_address_and_is_no_such_service_is_named(stack: Stack, tmp_path: Path) -> None:
+def test_foreign_service_is_named(stack: Stack, tmp_path: Path) -> None:
+    """What listens at the address and is not the service that is expected there is named."""
     environment = {"MONGO_DB_URI": f"mongodb://127.0.0.1:{stack['redis'].port}/bulk"}
     with pytest.raises(AddressTaken, match="is occupied by something that is not mongo"):
         Stack(tmp_path, ["mongo"], environment=environment).start()
 
 
-def test_a_service_that_does_not_come_up_shows_the_end_of_its_log_and_takes_the_others_down(tmp_path: Path) -> None:
+def test_failed_service_stops_the_others(tmp_path: Path) -> None:
+    """A service that does not come up shows the end of its log, and takes the others down."""
     stack = Stack(tmp_path, ["kafka", "redis"], ports="free", options=Options(kafka_heap="nonsense"))
     with pytest.raises(StackError, match="Invalid maximum heap size"):
         stack.start()
     assert not any(instance.alive() for instance in stack)
 
 
-def test_a_start_under_way_can_be_given_up(tmp_path: Path) -> None:
+def test_start_can_be_given_up(tmp_path: Path) -> None:
+    """A start under way can be given up."""
     stack = Stack(tmp_path, ["kafka"], ports="free")
     errors: list[BaseException] = []
 
@@ -176,7 +188,8 @@ def test_a_start_under_way_can_be_given_up(tmp_path: Path) -> None:
     assert not stack["kafka"].alive()
 
 
-def test_a_stack_starts_again_on_the_same_ports_with_the_same_data(tmp_path: Path) -> None:
+def test_stack_restarts_in_place(tmp_path: Path) -> None:
+    """A stack starts again on the same ports with the same data."""
     with Stack(tmp_path, ["redis"], ports="free") as first, redis.Redis(port=first["redis"].port) as client:
         client.set("kept", 1)
     with Stack(tmp_path, ["redis"], ports="free") as second, redis.Redis(port=second["redis"].port) as client:
@@ -184,7 +197,8 @@ def test_a_stack_starts_again_on_the_same_ports_with_the_same_data(tmp_path: Pat
         assert client.get("kept") == b"1"
 
 
-def test_what_a_killed_launcher_left_behind_is_ended_by_the_next(tmp_path: Path) -> None:
+def test_leftovers_are_ended(tmp_path: Path) -> None:
+    """What a killed launcher left behind is ended by the next."""
     with Stack(tmp_path, ["redis"], ports="free") as stack:
         port = stack["redis"].port
     directory = tmp_path / "redis"
@@ -200,7 +214,8 @@ def test_what_a_killed_launcher_left_behind_is_ended_by_the_next(tmp_path: Path)
     assert any(f"ended process {leftover.pid}" in message for message in messages)
 
 
-def test_a_forked_copy_of_the_stack_does_not_stop_it(stack: Stack) -> None:
+def test_forked_stack_stops_nothing(stack: Stack) -> None:
+    """A forked copy of the stack does not stop it."""
     child = os.fork()
     if child == 0:
         stack.stop()

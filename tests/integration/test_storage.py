@@ -94,7 +94,8 @@ async def write(storage: Storage, key: str, *blocks: bytes) -> None:
     ],
     ids=lambda blocks: f"{len(blocks)} blocks of {sum(map(len, blocks))} bytes",
 )
-async def test_an_object_is_the_blocks_that_were_written(storage: Storage, blocks: list[bytes]) -> None:
+async def test_object_is_its_blocks(storage: Storage, blocks: list[bytes]) -> None:
+    """An object is the blocks that were written."""
     await write(storage, KEY, *blocks)
     assert await storage.read(KEY) == b"".join(blocks)
 
@@ -103,7 +104,8 @@ async def test_an_object_is_the_blocks_that_were_written(storage: Storage, block
     ("start", "end"),
     [(0, None), (0, 0), (0, 1), (5, 5), (5, 700), (1279, 1280), (700, None), (0, 1280), (1000, 9999), (1280, None)],
 )
-async def test_a_range_is_its_bytes_and_ends_with_the_object(storage: Storage, start: int, end: int | None) -> None:
+async def test_range_is_its_bytes(storage: Storage, start: int, end: int | None) -> None:
+    """A range is its bytes, and ends with the object."""
     await storage.put(KEY, DATA)
     assert await storage.read(KEY, start, end) == DATA[start:end]
 
@@ -113,7 +115,8 @@ async def test_a_range_behind_the_end_is_empty(storage: Storage) -> None:
     assert await storage.read(KEY, 5000, 6000) == b""
 
 
-async def test_many_ranges_at_once_make_the_object_again(storage: Storage) -> None:
+async def test_ranges_make_the_object(storage: Storage) -> None:
+    """Many ranges at once make the object again."""
     data = os.urandom(3_000_000)
     await storage.put(KEY, data)
     bounds = [*range(0, len(data), 70_001), len(data)]
@@ -121,14 +124,16 @@ async def test_many_ranges_at_once_make_the_object_again(storage: Storage) -> No
     assert b"".join(parts) == data
 
 
-async def test_put_stores_at_once_and_in_place_of_what_was_there(place: Place) -> None:
+async def test_put_replaces_the_object(place: Place) -> None:
+    """Put stores at once, and in place of what was there."""
     await place.storage.put(KEY, DATA)
     await place.storage.put(KEY, b"short")
     assert await place.storage.read(KEY) == b"short"
     assert place.contents() == {KEY}
 
 
-async def test_an_object_written_again_takes_the_place_of_the_first(place: Place) -> None:
+async def test_rewrite_replaces_the_object(place: Place) -> None:
+    """An object written again takes the place of the first."""
     await write(place.storage, KEY, DATA)
     await write(place.storage, KEY, b"other")
     assert await place.storage.read(KEY) == b"other"
@@ -138,14 +143,16 @@ async def test_an_object_written_again_takes_the_place_of_the_first(place: Place
 # What is not there
 
 
-async def test_an_object_that_is_not_there_is_missing_for_good_and_no_passing_fault(storage: Storage) -> None:
+async def test_missing_object_is_permanent(storage: Storage) -> None:
+    """An object that is not there is missing for good, and not a passing fault."""
     assert not issubclass(ObjectMissing, OSError)
     for start, end in ((0, None), (0, 10)):
         with pytest.raises(ObjectMissing):
             await storage.read(KEY, start, end)
 
 
-async def test_an_object_is_not_there_before_it_is_complete(storage: Storage) -> None:
+async def test_incomplete_object_is_absent(storage: Storage) -> None:
+    """An object is not there before it is complete."""
     async with storage.writer(KEY) as writer:
         await writer.write(DATA)
         with pytest.raises(ObjectMissing):
@@ -153,7 +160,8 @@ async def test_an_object_is_not_there_before_it_is_complete(storage: Storage) ->
     assert await storage.read(KEY) == DATA
 
 
-async def test_readers_see_the_old_object_until_the_new_one_is_complete(storage: Storage) -> None:
+async def test_readers_see_the_complete_object(storage: Storage) -> None:
+    """Readers see the old object until the new one is complete."""
     await storage.put(KEY, b"old")
     async with storage.writer(KEY) as writer:
         await writer.write(DATA)
@@ -164,7 +172,8 @@ async def test_readers_see_the_old_object_until_the_new_one_is_complete(storage:
 # What is there
 
 
-async def test_objects_are_listed_in_the_order_of_their_keys_page_by_page(storage: Storage) -> None:
+async def test_objects_are_listed_in_order(storage: Storage) -> None:
+    """Objects are listed in the order of their keys page by page."""
     keys = ["A", "a-b/x", "a/b/c", "a/b.d", "b/spans", "b/upload.csv", "ü/x"]
     for key in reversed(keys):
         await storage.put(key, b"x")
@@ -177,24 +186,28 @@ async def test_objects_are_listed_in_the_order_of_their_keys_page_by_page(storag
     assert [stored.key for stored in await storage.objects("a/b")] == [key for key in sorted(keys) if key > "a/b"]
 
 
-async def test_a_storage_that_nobody_has_used_has_no_objects(storage: Storage) -> None:
+async def test_unused_storage_is_empty(storage: Storage) -> None:
+    """A storage that nobody has used has no objects."""
     assert await storage.objects() == []
     assert await storage.discard_unfinished(datetime.now(UTC)) == 0
 
 
-async def test_an_object_tells_since_when_it_is_there(storage: Storage) -> None:
+async def test_object_tells_its_age(storage: Storage) -> None:
+    """An object tells since when it is there."""
     await storage.put(KEY, DATA)
     [stored] = await storage.objects()
     assert abs(datetime.now(UTC) - stored.modified) < timedelta(seconds=60)
 
 
-async def test_an_object_that_is_being_written_is_not_listed(storage: Storage) -> None:
+async def test_unfinished_object_is_not_listed(storage: Storage) -> None:
+    """An object that is being written is not listed."""
     async with storage.writer(KEY) as writer:
         await writer.write(b"x" * 9 * 1024**2)
         assert await storage.objects() == []
 
 
-async def test_what_was_begun_long_ago_and_not_finished_is_discarded(place: Place) -> None:
+async def test_old_unfinished_is_discarded(place: Place) -> None:
+    """What was begun long ago and not finished is discarded."""
     await place.storage.put("kept", DATA)
     with pytest.raises(OSError):
         async with place.storage.writer(KEY) as writer:
@@ -213,9 +226,8 @@ async def test_what_was_begun_long_ago_and_not_finished_is_discarded(place: Plac
 
 @pytest.mark.parametrize("fault", [RuntimeError, OSError, asyncio.CancelledError, KeyboardInterrupt])
 @pytest.mark.parametrize("blocks", [0, 1, 3])
-async def test_an_exception_in_the_writer_leaves_nothing_behind(
-    place: Place, fault: type[BaseException], blocks: int
-) -> None:
+async def test_failed_write_leaves_nothing(place: Place, fault: type[BaseException], blocks: int) -> None:
+    """An exception in the writer leaves nothing behind."""
     with pytest.raises(fault):
         async with place.storage.writer(KEY) as writer:
             for _ in range(blocks):
@@ -226,7 +238,8 @@ async def test_an_exception_in_the_writer_leaves_nothing_behind(
         await place.storage.read(KEY)
 
 
-async def test_an_exception_in_the_writer_leaves_the_old_object(place: Place) -> None:
+async def test_failed_write_keeps_old_object(place: Place) -> None:
+    """An exception in the writer leaves the old object."""
     await place.storage.put(KEY, b"old")
     with pytest.raises(RuntimeError):
         async with place.storage.writer(KEY) as writer:
@@ -236,7 +249,8 @@ async def test_an_exception_in_the_writer_leaves_the_old_object(place: Place) ->
     assert place.contents() == {KEY}
 
 
-async def test_a_task_cancelled_while_it_writes_leaves_nothing_behind(place: Place) -> None:
+async def test_cancelled_write_leaves_nothing(place: Place) -> None:
+    """A task cancelled while it writes leaves nothing behind."""
     begun = asyncio.Event()
 
     async def upload() -> None:
@@ -254,9 +268,8 @@ async def test_a_task_cancelled_while_it_writes_leaves_nothing_behind(place: Pla
 
 
 @pytest.mark.parametrize("step", ["while it is flushed", "when it has its name"])
-async def test_a_task_cancelled_while_the_object_gets_its_name_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
+async def test_cancelled_naming_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """A task cancelled while the object gets its name leaves nothing behind."""
     entered, go = threading.Event(), threading.Event()
     begun = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -331,9 +344,8 @@ asyncio.run(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
         (300_000, "refused missing 100000"),
     ],
 )
-def test_an_object_that_the_disk_does_not_take_whole_is_refused_and_leaves_nothing(
-    tmp_path: Path, block: int, said: str
-) -> None:
+def test_short_write_is_refused(tmp_path: Path, block: int, said: str) -> None:
+    """An object that the disk does not take whole is refused, and leaves nothing."""
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(tmp_path / "root"), KEY, str(block)],
         cwd=ROOT,
@@ -350,7 +362,8 @@ def test_an_object_that_the_disk_does_not_take_whole_is_refused_and_leaves_nothi
 # Deleting
 
 
-async def test_deleting_takes_away_the_object_and_nothing_else(place: Place) -> None:
+async def test_delete_removes_one_object(place: Place) -> None:
+    """Deleting takes away the object and nothing else."""
     beside = KEY.replace("upload.csv", "spans")
     await place.storage.put(KEY, DATA)
     await place.storage.put(beside, b"spans")
@@ -360,7 +373,8 @@ async def test_deleting_takes_away_the_object_and_nothing_else(place: Place) -> 
     assert place.contents() == {beside}
 
 
-async def test_deleting_twice_or_what_never_was_is_no_error(place: Place) -> None:
+async def test_delete_is_idempotent(place: Place) -> None:
+    """Deleting twice, or what never was, is no error."""
     await place.storage.delete(KEY)
     await place.storage.put(KEY, DATA)
     await place.storage.delete(KEY)
@@ -386,7 +400,8 @@ async def test_writers_at_once_do_not_mix(place: Place) -> None:
     assert place.contents() == set(keys)
 
 
-async def test_of_two_writers_of_one_key_one_is_there_whole(place: Place) -> None:
+async def test_one_of_two_writers_wins(place: Place) -> None:
+    """Of two writers of one key one is there whole."""
     await asyncio.gather(*(write(place.storage, KEY, *[word * 1000] * 20) for word in (b"one", b"two")))
     assert await place.storage.read(KEY) in (b"one" * 20_000, b"two" * 20_000)
     assert place.contents() == {KEY}
@@ -395,14 +410,16 @@ async def test_of_two_writers_of_one_key_one_is_there_whole(place: Place) -> Non
 # Whether it can be used
 
 
-async def test_check_returns_on_a_storage_that_is_new_and_leaves_no_object(place: Place) -> None:
+async def test_check_leaves_no_object(place: Place) -> None:
+    """Check returns on a storage that is new, and leaves no object."""
     await place.storage.check()
     await place.storage.put(KEY, DATA)
     await place.storage.check()
     assert place.contents() == {KEY}
 
 
-async def test_check_of_a_directory_that_cannot_be_made_is_an_os_error(tmp_path: Path) -> None:
+async def test_check_reports_bad_directory(tmp_path: Path) -> None:
+    """Check of a directory that cannot be made is an OSError."""
     in_the_way = tmp_path / "file"
     in_the_way.write_bytes(b"")
     storage = open_storage((in_the_way / "uploads").as_uri(), {}, MemoryRegister())
@@ -442,7 +459,8 @@ async def test_a_full_disk_has_no_room(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("code", "status"), [("QuotaExceeded", 403), ("XMinioStorageFull", 507), ("AnyOther", 507), ("SlowDown", 503)]
 )
-def test_a_bucket_that_is_full_has_no_room(code: str, status: int) -> None:
+def test_full_bucket_has_no_room(code: str, status: int) -> None:
+    """A bucket that is full has no room."""
     answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
     with pytest.raises(OSError) as refused, s3_faults():
         raise ClientError(answer, "PutObject")

@@ -119,8 +119,11 @@ async def storage(place: Any, register: MemoryRegister) -> AsyncIterator[Identif
 # What vanishes
 
 
-async def test_nothing_is_missing_in_a_storage_that_vanished(place: Any, storage: IdentifiedStorage) -> None:
-    """Reading is a passing fault until it is back; then what was there is there, and what was not is missing."""
+async def test_lost_storage_misses_nothing(place: Any, storage: IdentifiedStorage) -> None:
+    """Nothing is missing in a storage that vanished.
+
+    Reading is a passing fault until it is back; then what was there is there, and what was not is missing.
+    """
     await storage.put(KEY, DATA)
     place.vanish()
     for start, end in ((0, None), (0, 5)):
@@ -133,8 +136,11 @@ async def test_nothing_is_missing_in_a_storage_that_vanished(place: Any, storage
         await storage.read(OTHER)
 
 
-async def test_a_storage_that_comes_back_during_a_read(place: Any, register: MemoryRegister) -> None:
-    """What it did not have while it was away is read again, and not taken for missing."""
+async def test_storage_back_during_read(place: Any, register: MemoryRegister) -> None:
+    """A storage that comes back during a read.
+
+    What it did not have while it was away is read again, and not taken for missing.
+    """
     storage = place.open(register)
     await storage.prepare()
     await storage.put(KEY, DATA)
@@ -162,8 +168,11 @@ async def test_a_storage_that_comes_back_during_a_read(place: Any, register: Mem
     await storage.close()
 
 
-async def test_nothing_gets_into_a_storage_that_vanished(place: Any, storage: IdentifiedStorage) -> None:
-    """Neither a new object, nor one that was begun before, nor a look, leaves anything in the place."""
+async def test_lost_storage_takes_nothing(place: Any, storage: IdentifiedStorage) -> None:
+    """Nothing gets into a storage that vanished.
+
+    Neither a new object, nor one that was begun before, nor a look, leaves anything in the place.
+    """
     writing = storage.writer(KEY)
     begun = await writing.__aenter__()
     await begun.write(LARGE)
@@ -187,7 +196,8 @@ async def test_nothing_gets_into_a_storage_that_vanished(place: Any, storage: Id
     assert {KEY, OTHER} & place.contents() == {OTHER}
 
 
-async def test_the_storage_of_another_database_is_not_ours(place: Any, storage: IdentifiedStorage) -> None:
+async def test_foreign_storage_is_refused(place: Any, storage: IdentifiedStorage) -> None:
+    """The storage of another database is not ours."""
     await storage.put(KEY, DATA)
     place.vanish()
     other = place.open(MemoryRegister())
@@ -202,7 +212,8 @@ async def test_the_storage_of_another_database_is_not_ours(place: Any, storage: 
     assert await storage.read(KEY) == DATA
 
 
-async def test_a_mount_point_that_is_gone_is_never_made(tmp_path: Path, register: MemoryRegister) -> None:
+async def test_lost_mount_point_is_not_made(tmp_path: Path, register: MemoryRegister) -> None:
+    """A mount point that is gone is never made."""
     place = LocalPlace(tmp_path / "mnt" / "uploads")
     storage = place.open(register)
     await storage.prepare()
@@ -239,8 +250,11 @@ async def test_reading_asks_for_no_marker(
 # The first start, and the next ones
 
 
-async def test_the_first_start_marks_the_storage(place: Any, register: MemoryRegister) -> None:
-    """Any number of workers at once agree on one id, and none of them changes it later."""
+async def test_first_start_marks_storage(place: Any, register: MemoryRegister) -> None:
+    """The first start marks the storage.
+
+    Any number of workers at once agree on one id, and none of them changes it later.
+    """
     workers = [place.open(register) for _ in range(6)]
     await asyncio.gather(*(worker.prepare() for worker in workers))
     first = register.identity
@@ -253,8 +267,11 @@ async def test_the_first_start_marks_the_storage(place: Any, register: MemoryReg
         await worker.close()
 
 
-async def test_a_start_that_was_killed_is_finished_by_the_next(place: Any, register: MemoryRegister) -> None:
-    """Killed after the database knew the id, before the marker was there."""
+async def test_killed_start_is_finished(place: Any, register: MemoryRegister) -> None:
+    """A start that was killed is finished by the next.
+
+    Killed after the database knew the id, before the marker was there.
+    """
     await register.propose("f" * 32)
     storage = place.open(register)
     await storage.prepare()
@@ -263,8 +280,11 @@ async def test_a_start_that_was_killed_is_finished_by_the_next(place: Any, regis
     await storage.close()
 
 
-async def test_a_storage_without_marker_is_taken_over(place: Any, register: MemoryRegister) -> None:
-    """It was made by a version that knew none, and holds the files of the database."""
+async def test_unmarked_storage_is_adopted(place: Any, register: MemoryRegister) -> None:
+    """A storage without marker is taken over.
+
+    It was made by a version that knew none, and holds the files of the database.
+    """
     place.put(KEY, DATA)
     register.keys = [OTHER, KEY]
     storage = place.open(register)
@@ -274,8 +294,11 @@ async def test_a_storage_without_marker_is_taken_over(place: Any, register: Memo
     await storage.close()
 
 
-async def test_a_storage_without_our_files_is_not_taken_over(place: Any, register: MemoryRegister) -> None:
-    """The database has actions and knows no storage: what has none of their files cannot be theirs."""
+async def test_storage_without_files_is_refused(place: Any, register: MemoryRegister) -> None:
+    """A storage without our files is not taken over.
+
+    The database has actions and knows no storage: what has none of their files cannot be theirs.
+    """
     register.keys = [KEY]
     storage = place.open(register)
     with pytest.raises(WrongStorage, match="STORAGE_URI"):
@@ -285,8 +308,11 @@ async def test_a_storage_without_our_files_is_not_taken_over(place: Any, registe
     await storage.close()
 
 
-async def test_a_new_database_does_not_take_the_files_of_another(place: Any, storage: IdentifiedStorage) -> None:
-    """Its sweeper would remove them all; an operator may say that they are its own."""
+async def test_new_database_refuses_files(place: Any, storage: IdentifiedStorage) -> None:
+    """A new database does not take the files of another.
+
+    Its sweeper would remove them all; an operator may say that they are its own.
+    """
     await storage.put(KEY, DATA)
     other = place.open(MemoryRegister())
     with pytest.raises(WrongStorage, match="adopt"):
@@ -298,17 +324,19 @@ async def test_a_new_database_does_not_take_the_files_of_another(place: Any, sto
     await other.close()
 
 
-async def test_a_new_database_takes_a_marked_storage_that_is_empty(place: Any, storage: IdentifiedStorage) -> None:
+async def test_new_database_adopts_empty_storage(place: Any, storage: IdentifiedStorage) -> None:
+    """A new database takes a marked storage that is empty."""
     other = place.open(MemoryRegister())
     await other.prepare()
     await other.put(KEY, DATA)
     await other.close()
 
 
-async def test_an_operator_says_which_storage_is_the_new_one(
-    place: Any, storage: IdentifiedStorage, register: MemoryRegister
-) -> None:
-    """A running worker follows at once; the storage that was left behind is not ours any more."""
+async def test_operator_adopts_new_storage(place: Any, storage: IdentifiedStorage, register: MemoryRegister) -> None:
+    """An operator says which storage is the new one.
+
+    A running worker follows at once; the storage that was left behind is not ours any more.
+    """
     await storage.put(KEY, DATA)
     place.vanish()
     operator = place.open(register)
@@ -331,8 +359,11 @@ async def test_of_many_first_ids_one_stands(bench: Bench) -> None:
     assert await bench.store.storage_register.recorded() == proposed[0]
 
 
-async def test_a_database_of_an_older_version_is_taken_over(bench: Bench) -> None:
-    """Actions exist, and no identity does: the storage with their files gets its marker."""
+async def test_old_database_is_adopted(bench: Bench) -> None:
+    """A database of an older version is taken over.
+
+    Actions exist, and no identity does: the storage with their files gets its marker.
+    """
     job = await bench.submit("1,Ada,ada@example.com,active")
     await bench.database["installation"].delete_many({})
     await bench.storage._storage.delete(MARKER)
@@ -342,8 +373,8 @@ async def test_a_database_of_an_older_version_is_taken_over(bench: Bench) -> Non
     assert (await bench.store.storage_register.recorded()) is not None
 
 
-async def test_a_chunk_waits_for_a_storage_that_vanished(bench: Bench) -> None:
-    """It fails in a way that passes, and runs when the storage is back."""
+async def test_chunk_waits_for_lost_storage(bench: Bench) -> None:
+    """A chunk waits for a storage that vanished. It fails in a way that passes, and runs when the storage is back."""
     job = await bench.submit("1,Ada,ada@example.com,active")
     place = LocalPlace(Path(bench.settings.storage_uri.removeprefix("file://")))
     place.vanish()
@@ -354,8 +385,11 @@ async def test_a_chunk_waits_for_a_storage_that_vanished(bench: Bench) -> None:
     await bench.finish(job)
 
 
-async def test_the_sweeper_leaves_alone_what_is_not_ours(bench: Bench) -> None:
-    """Neither in a storage that another database knows, nor the marker in its own."""
+async def test_sweeper_spares_foreign_objects(bench: Bench) -> None:
+    """The sweeper leaves alone what is not ours.
+
+    Neither in a storage that another database knows, nor the marker in its own.
+    """
     context = bench.platform_with(settings=bench.settings.model_copy(update={"orphan_age": -60}))
     place = LocalPlace(Path(bench.settings.storage_uri.removeprefix("file://")))
     await OrphanSweeper().sweep_orphans(context)

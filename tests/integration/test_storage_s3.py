@@ -50,11 +50,13 @@ async def fault_of(storage: Storage) -> OSError:
 # Parts
 
 
-def test_a_part_is_of_a_size_that_every_server_takes() -> None:
+def test_part_size_suits_every_server() -> None:
+    """A part is of a size that every server takes."""
     assert 5 * 1024**2 <= PART_SIZE <= 5 * 1024**3
 
 
-async def test_a_large_object_is_sent_in_parts_while_it_grows(bucket: Bucket, storage: Storage) -> None:
+async def test_large_object_is_sent_in_parts(bucket: Bucket, storage: Storage) -> None:
+    """A large object is sent in parts while it grows."""
     async with storage.writer(KEY) as writer:
         for _ in range(2 * BLOCKS_OF_A_PART + 1):
             await writer.write(BLOCK)
@@ -71,12 +73,14 @@ async def test_a_small_object_is_sent_at_once(bucket: Bucket, storage: Storage, 
     assert bucket.parts_of(KEY) == 0
 
 
-async def test_an_object_of_whole_parts_has_no_empty_one(bucket: Bucket, storage: Storage) -> None:
+async def test_whole_parts_have_no_empty_end(bucket: Bucket, storage: Storage) -> None:
+    """An object of whole parts has no empty one."""
     await write(storage, KEY, 2 * BLOCKS_OF_A_PART)
     assert bucket.parts_of(KEY) == 2
 
 
-async def test_a_writer_holds_a_few_parts_in_memory_whatever_the_size(storage: Storage) -> None:
+async def test_writer_memory_is_bounded(storage: Storage) -> None:
+    """A writer holds a few parts in memory, whatever the size."""
     await storage.check()  # what the client itself takes is not the question
     tracemalloc.start()
     try:
@@ -92,9 +96,8 @@ async def test_a_writer_holds_a_few_parts_in_memory_whatever_the_size(storage: S
 
 
 @pytest.mark.parametrize("fault", [RuntimeError, asyncio.CancelledError])
-async def test_an_exception_after_parts_were_sent_ends_the_upload_at_the_server(
-    bucket: Bucket, storage: Storage, fault: type[BaseException]
-) -> None:
+async def test_error_after_parts_aborts_upload(bucket: Bucket, storage: Storage, fault: type[BaseException]) -> None:
+    """An exception after parts were sent ends the upload at the server."""
     with pytest.raises(fault):
         async with storage.writer(KEY) as writer:
             for _ in range(BLOCKS_OF_A_PART + 1):
@@ -105,9 +108,8 @@ async def test_an_exception_after_parts_were_sent_ends_the_upload_at_the_server(
 
 
 @pytest.mark.parametrize("step", ["its first part", "a later part", "its last part", "all of it at once"])
-async def test_a_task_cancelled_while_the_server_takes_something_leaves_nothing_behind(
-    bucket: Bucket, storage: Storage, s3: Stack, step: str
-) -> None:
+async def test_cancelled_request_leaves_nothing(bucket: Bucket, storage: Storage, s3: Stack, step: str) -> None:
+    """A task cancelled while the server takes something leaves nothing behind."""
     parts = {"its first part": 0, "a later part": 1, "its last part": 2, "all of it at once": 0}[step]
     reached, go_on = asyncio.Event(), asyncio.Event()
 
@@ -145,9 +147,8 @@ async def test_a_task_cancelled_while_the_server_takes_something_leaves_nothing_
 # A server with faults
 
 
-async def test_a_server_that_is_away_is_a_passing_fault_and_works_again_when_it_is_back(
-    storage: Storage, s3: Stack
-) -> None:
+async def test_absent_server_is_transient(storage: Storage, s3: Stack) -> None:
+    """A server that is away is a passing fault, and works again when it is back."""
     await storage.put(KEY, BLOCK)
     await asyncio.to_thread(s3["s3"].kill)
     try:
@@ -160,7 +161,8 @@ async def test_a_server_that_is_away_is_a_passing_fault_and_works_again_when_it_
     assert await storage.read(KEY) == BLOCK
 
 
-async def test_a_writer_whose_server_dies_says_so(storage: Storage, s3: Stack) -> None:
+async def test_writer_reports_dead_server(storage: Storage, s3: Stack) -> None:
+    """A writer whose server dies says so."""
     with pytest.raises(OSError):
         async with storage.writer(KEY) as writer:
             await writer.write(BLOCK)
@@ -183,9 +185,8 @@ async def test_a_writer_whose_server_dies_says_so(storage: Storage, s3: Stack) -
     ],
     ids=lambda wrong: next(iter(wrong)),
 )
-async def test_what_an_operator_can_mend_is_a_passing_fault_and_no_missing_object(
-    bucket: Bucket, wrong: dict[str, str]
-) -> None:
+async def test_mendable_fault_is_transient(bucket: Bucket, wrong: dict[str, str]) -> None:
+    """What an operator can mend is a passing fault, and not a missing object."""
     storage = bucket.raw_storage(**wrong)
     with pytest.raises(OSError):
         await storage.check()
@@ -241,9 +242,8 @@ class Wire:
                 limit -= len(block)
 
 
-async def test_a_request_that_fails_is_tried_again_before_anybody_hears_of_it(
-    bucket: Bucket, storage: Storage, s3: Stack
-) -> None:
+async def test_failed_request_is_retried(bucket: Bucket, storage: Storage, s3: Stack) -> None:
+    """A request that fails is tried again before anybody hears of it."""
     await storage.put(KEY, BLOCK)
     wire = Wire(s3["s3"].port)
     async with wire.laid() as address:
@@ -254,9 +254,8 @@ async def test_a_request_that_fails_is_tried_again_before_anybody_hears_of_it(
         await near.close()
 
 
-async def test_an_answer_that_ends_early_is_a_passing_fault_and_no_short_object(
-    bucket: Bucket, storage: Storage, s3: Stack
-) -> None:
+async def test_short_answer_is_transient(bucket: Bucket, storage: Storage, s3: Stack) -> None:
+    """An answer that ends early is a passing fault, and not a short object."""
     await storage.put(KEY, BLOCK * 4)
     wire = Wire(s3["s3"].port)
     async with wire.laid() as address:

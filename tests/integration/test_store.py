@@ -45,7 +45,8 @@ def ids_of(actions: Sequence[Action]) -> list[str]:
     return [action.id for action in actions]
 
 
-async def test_preparing_twice_and_at_once_is_harmless(store: Store) -> None:
+async def test_preparing_is_idempotent(store: Store) -> None:
+    """Preparing twice, and at once, is harmless."""
     await asyncio.gather(store.prepare(), store.prepare())
     await store.check()
 
@@ -53,7 +54,8 @@ async def test_preparing_twice_and_at_once_is_harmless(store: Store) -> None:
 # Actions
 
 
-async def test_an_action_comes_back_as_it_was_stored(store: Store) -> None:
+async def test_action_round_trip(store: Store) -> None:
+    """An action comes back as it was stored."""
     action_id = await add_action(store, columns=["id", "ä"], totalCount=2**40, scheduledAt=None)
     action = await store.actions.get(action_id)
     assert action is not None
@@ -62,7 +64,8 @@ async def test_an_action_comes_back_as_it_was_stored(store: Store) -> None:
     assert action.status is Status.QUEUED
 
 
-async def test_an_action_is_shown_to_its_own_account_only(store: Store) -> None:
+async def test_action_is_of_its_account(store: Store) -> None:
+    """An action is shown to its own account only."""
     action_id = await add_action(store, accountId="mine")
     assert await store.actions.get(action_id, "mine")
     assert await store.actions.get(action_id)
@@ -73,9 +76,8 @@ async def test_an_action_is_shown_to_its_own_account_only(store: Store) -> None:
 
 @pytest.mark.parametrize("target", list(Status))
 @pytest.mark.parametrize("present", list(Status))
-async def test_a_status_changes_exactly_where_the_state_machine_allows_it(
-    store: Store, present: Status, target: Status
-) -> None:
+async def test_status_follows_the_machine(store: Store, present: Status, target: Status) -> None:
+    """A status changes exactly where the state machine allows it."""
     action_id = await add_action(store, status=present)
     moved = await store.actions.transition(action_id, target, error="moved")
     if target in TRANSITIONS[present]:
@@ -91,11 +93,13 @@ async def test_a_status_changes_exactly_where_the_state_machine_allows_it(
         assert (action.status, action.updated_at, action.error) == (present, PAST, None)
 
 
-async def test_moving_what_is_not_there_changes_nothing(store: Store) -> None:
+async def test_unknown_action_does_not_move(store: Store) -> None:
+    """Moving what is not there changes nothing."""
     assert await store.actions.transition(str(ObjectId()), Status.PROCESSING) is None
 
 
-async def test_of_many_who_move_an_action_at_once_one_wins(store: Store) -> None:
+async def test_one_of_many_moves_wins(store: Store) -> None:
+    """Of many who move an action at once one wins."""
     for _ in range(10):
         action_id = await add_action(store, status=Status.SCHEDULED)
         moved = await asyncio.gather(*(store.actions.transition(action_id, Status.QUEUED, stalls=n) for n in range(8)))
@@ -115,7 +119,8 @@ async def test_of_two_different_ends_one_stands(store: Store) -> None:
 
 
 @pytest.mark.parametrize("status", list(Status))
-async def test_counters_are_written_only_while_an_action_is_under_way(store: Store, status: Status) -> None:
+async def test_counters_need_a_running_action(store: Store, status: Status) -> None:
+    """Counters are written only while an action is under way."""
     action_id = await add_action(store, status=status, **Counts().to_document())
     await store.actions.record_progress(action_id, Counts(success=3, failure=1))
     action = await store.actions.get(action_id)
@@ -124,7 +129,8 @@ async def test_counters_are_written_only_while_an_action_is_under_way(store: Sto
     assert (action.counts.processed, action.status) == (4 if under_way else 0, status)
 
 
-async def test_pages_are_newest_first_and_their_cursor_leaves_out_and_repeats_nothing(store: Store) -> None:
+async def test_pages_are_complete(store: Store) -> None:
+    """Pages are newest first, and their cursor leaves out and repeats nothing."""
     # Some were made in the same millisecond: there the id decides.
     made = [(PAST + timedelta(milliseconds=n // 3), await add_action(store)) for n in range(20)]
     for moment, action_id in made:
@@ -142,14 +148,16 @@ async def test_pages_are_newest_first_and_their_cursor_leaves_out_and_repeats_no
         assert ids_of(found) == expected
 
 
-async def test_a_page_shows_only_what_was_asked_for(store: Store) -> None:
+async def test_page_is_filtered(store: Store) -> None:
+    """A page shows only what was asked for."""
     await add_action(store, status=Status.QUEUED)
     failed = await add_action(store, status=Status.FAILED)
     page = await store.actions.page("default", 10, status="FAILED")
     assert ids_of(page) == [failed]
 
 
-async def test_due_is_what_is_scheduled_up_to_now(store: Store) -> None:
+async def test_due_is_scheduled_until_now(store: Store) -> None:
+    """Due is what is scheduled up to now."""
     moments = {"past": PAST - timedelta(days=1), "now": PAST, "future": PAST + timedelta(milliseconds=1)}
     made = {name: await add_action(store, status=Status.SCHEDULED, scheduledAt=at) for name, at in moments.items()}
     await add_action(store, status=Status.QUEUED, scheduledAt=PAST - timedelta(days=1))
@@ -158,14 +166,16 @@ async def test_due_is_what_is_scheduled_up_to_now(store: Store) -> None:
     assert len(await store.actions.due_schedules(PAST, 1)) == 1
 
 
-async def test_unchanged_is_what_nothing_has_touched_since(store: Store) -> None:
+async def test_unchanged_is_untouched_since(store: Store) -> None:
+    """Unchanged is what nothing has touched since."""
     old = await add_action(store, updatedAt=PAST)
     await add_action(store, updatedAt=PAST + timedelta(milliseconds=1))
     await add_action(store, updatedAt=PAST, status=Status.PROCESSING)
     assert ids_of(await store.actions.claim_unchanged(Status.QUEUED, PAST, 10)) == [old]
 
 
-async def test_an_action_is_claimed_for_a_look_by_one_of_many(store: Store) -> None:
+async def test_one_of_many_claims_a_look(store: Store) -> None:
+    """An action is claimed for a look by one of many."""
     for _ in range(10):
         action_id = await add_action(store)
         claimed = await asyncio.gather(*(store.actions.claim_unchanged(Status.QUEUED, PAST, 100) for _ in range(8)))
@@ -190,7 +200,8 @@ def ids(count: int) -> list[str]:
     return [chunk_id(action_id, index) for index in range(count)]
 
 
-async def test_the_first_who_opens_a_chunk_is_told_so_and_no_other(store: Store) -> None:
+async def test_first_opener_is_told(store: Store) -> None:
+    """The first who opens a chunk is told so and no other."""
     [chunk] = ids(1)
     assert await store.ledger.open(chunk) is True
     assert await store.ledger.opened_once(chunk)
@@ -199,18 +210,21 @@ async def test_the_first_who_opens_a_chunk_is_told_so_and_no_other(store: Store)
         assert not await store.ledger.opened_once(chunk)
 
 
-async def test_of_many_who_open_a_chunk_at_once_one_is_first(store: Store) -> None:
+async def test_one_of_many_opens_first(store: Store) -> None:
+    """Of many who open a chunk at once one is first."""
     for chunk in ids(10):
         first = await asyncio.gather(*(store.ledger.open(chunk) for _ in range(8)))
         assert first.count(True) == 1
         assert not await store.ledger.opened_once(chunk)
 
 
-async def test_a_chunk_that_nobody_opened_was_not_opened_once(store: Store) -> None:
+async def test_unopened_chunk_is_reported(store: Store) -> None:
+    """A chunk that nobody opened was not opened once."""
     assert not await store.ledger.opened_once(ids(1)[0])
 
 
-async def test_a_chunk_has_an_entry_from_its_outcome_on_however_often_it_was_opened(store: Store) -> None:
+async def test_closed_chunk_has_one_entry(store: Store) -> None:
+    """A chunk has an entry from its outcome on, however often it was opened."""
     chunk, other = ids(2)
     await store.ledger.open(chunk)
     await store.ledger.open(other)
@@ -229,14 +243,16 @@ async def test_closing_is_not_opening(store: Store) -> None:
     assert await store.ledger.open(chunk) is True
 
 
-async def test_closing_twice_is_as_closing_once_and_opening_is_not_needed(store: Store) -> None:
+async def test_closing_is_idempotent(store: Store) -> None:
+    """Closing twice is as closing once, and opening is not needed."""
     [chunk] = ids(1)
     for _ in range(2):
         assert await store.ledger.close(chunk, outcome(rows=65)) == (Entry(outcome(rows=65).counts), False)
         assert await store.ledger.outcomes([chunk]) == {chunk: outcome(rows=65)}
 
 
-async def test_the_first_outcome_stands_and_who_comes_later_with_another_is_told_it(store: Store) -> None:
+async def test_first_outcome_stands(store: Store) -> None:
+    """The first outcome stands, and who comes later with another is told it."""
     [chunk] = ids(1)
     await store.ledger.close(chunk, outcome())
     before = await store.ledger.outcomes([chunk])
@@ -245,7 +261,8 @@ async def test_the_first_outcome_stands_and_who_comes_later_with_another_is_told
     assert await store.ledger.outcomes([chunk]) == before == {chunk: outcome()}
 
 
-async def test_of_many_different_outcomes_at_once_one_stands_and_all_are_told_it(store: Store) -> None:
+async def test_first_of_many_outcomes_stands(store: Store) -> None:
+    """Of many different outcomes at once one stands, and all are told it."""
     for chunk in ids(5):
         outcomes = [ChunkOutcome(1, 10, Counts(success=10, created=n, updated=10 - n), [], n) for n in range(8)]
         closed = await asyncio.gather(*(store.ledger.close(chunk, one) for one in outcomes))
@@ -254,7 +271,8 @@ async def test_of_many_different_outcomes_at_once_one_stands_and_all_are_told_it
         assert closed == [(Entry(standing.counts), False)] * 8
 
 
-async def test_of_an_outcome_and_a_giving_up_at_once_the_outcome_stands_in_the_end(store: Store) -> None:
+async def test_outcome_beats_giving_up(store: Store) -> None:
+    """When an outcome and a giving up come at once the outcome stands in the end."""
     given_up = ChunkOutcome(1, 10, Counts(failure=10), [], 0)
     for chunk in ids(10):
         await asyncio.gather(
@@ -266,7 +284,8 @@ async def test_of_an_outcome_and_a_giving_up_at_once_the_outcome_stands_in_the_e
         assert await store.ledger.outcomes([chunk]) == {chunk: outcome()}
 
 
-async def test_counts_and_outcomes_of_any_number_of_chunks_are_those_of_the_closed_ones(store: Store) -> None:
+async def test_counts_are_of_closed_chunks(store: Store) -> None:
+    """Counts and outcomes of any number of chunks are those of the closed ones."""
     chunks = ids(2_300)
     closed = chunks[::2]
 
@@ -287,7 +306,8 @@ async def test_counts_and_outcomes_of_any_number_of_chunks_are_those_of_the_clos
     assert await store.ledger.outcomes(ids(1)) == {}
 
 
-async def test_a_chunk_that_is_given_up_keeps_the_outcome_that_it_has(store: Store) -> None:
+async def test_giving_up_keeps_outcome(store: Store) -> None:
+    """A chunk that is given up keeps the outcome that it has."""
     done, never_opened, begun = ids(3)
     given_up = ChunkOutcome(1, 10, Counts(failure=10), [], 0)
     await store.ledger.close(done, outcome())
@@ -301,7 +321,8 @@ async def test_a_chunk_that_is_given_up_keeps_the_outcome_that_it_has(store: Sto
     assert {chunk: entry.dead for chunk, entry in summaries.items()} == {done: False, never_opened: True, begun: True}
 
 
-async def test_a_dead_chunk_that_runs_after_all_is_dead_no_more_and_says_that_it_was(store: Store) -> None:
+async def test_revived_chunk_says_it_was_dead(store: Store) -> None:
+    """A dead chunk that runs after all is dead no more, and says that it was."""
     [chunk] = ids(1)
     await store.ledger.close_as_dead(chunk, ChunkOutcome(1, 10, Counts(failure=10), [], 0))
     live = Entry(outcome().counts, dead=False)
@@ -318,7 +339,8 @@ def upsert(_id: str, **values: Any) -> dict[str, Any]:
     return {"q": {"_id": _id}, "u": {"$set": values, "$setOnInsert": {"createdBy": "me"}}, "upsert": True}
 
 
-async def test_an_upsert_tells_which_records_it_made_and_which_were_there(store: Store) -> None:
+async def test_upsert_tells_new_from_old(store: Store) -> None:
+    """An upsert tells which records it made and which were there."""
     first = await store.records.upsert("contacts", [upsert("a:1", name="One"), upsert("a:2", name="Two")])
     assert (first.created, first.refused) == (frozenset({0, 1}), {})
     second = await store.records.upsert(
@@ -329,13 +351,15 @@ async def test_an_upsert_tells_which_records_it_made_and_which_were_there(store:
     assert {_id: record["name"] for _id, record in found.items()} == {"a:1": "Eins", "a:2": "Zwei", "a:3": "Drei"}
 
 
-async def test_nothing_to_write_or_find_is_nothing_written_or_found(store: Store) -> None:
+async def test_nothing_in_nothing_out(store: Store) -> None:
+    """With nothing to write or to find nothing is written or found."""
     written = await store.records.upsert("contacts", [])
     assert (written.created, written.refused) == (frozenset(), {})
     assert await store.records.find("contacts", [], ["name"]) == {}
 
 
-async def test_a_statement_that_the_server_refuses_is_named_and_the_others_are_written(store: Store) -> None:
+async def test_refused_statement_is_named(store: Store) -> None:
+    """A statement that the server refuses is named, and the others are written."""
     await store.records.upsert("contacts", [upsert("a:0", count="text")])
     bad = {"q": {"_id": "a:0"}, "u": {"$inc": {"count": 1}}, "upsert": True}
     written = await store.records.upsert("contacts", [upsert("a:1"), bad, upsert("a:2")])
@@ -345,10 +369,11 @@ async def test_a_statement_that_the_server_refuses_is_named_and_the_others_are_w
     assert set(await store.records.find("contacts", ["a:0", "a:1", "a:2"], ["_id"])) == {"a:0", "a:1", "a:2"}
 
 
-async def test_the_largest_chunk_that_the_settings_allow_can_be_written(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As many rows as possible, as wide as CHUNK_BYTES lets them be, most of it in the ids, which are written twice."""
+async def test_largest_chunk_can_be_written(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The largest chunk that the settings allow can be written.
+
+    As many rows as possible, as wide as CHUNK_BYTES lets them be, most of it in the ids, which are written twice.
+    """
     monkeypatch.setenv("BATCH_SIZE", "10000")
     monkeypatch.setenv("CHUNK_BYTES", str(3 * 1024**2))
     limits = Settings(_env_file=None)
@@ -373,12 +398,14 @@ async def test_the_largest_chunk_that_the_settings_allow_can_be_written(
     assert (len(written.created), written.refused) == (rows, {})
 
 
-async def test_only_the_fields_that_are_asked_for_are_read(store: Store) -> None:
+async def test_only_asked_fields_are_read(store: Store) -> None:
+    """Only the fields that are asked for are read."""
     await store.records.upsert("contacts", [upsert("a:1", name="One", email="one@example.com")])
     assert await store.records.find("contacts", ["a:1"], ["createdBy"]) == {"a:1": {"_id": "a:1", "createdBy": "me"}}
 
 
-async def test_of_many_who_make_the_same_records_at_once_one_makes_each(store: Store) -> None:
+async def test_concurrent_upserts_create_once(store: Store) -> None:
+    """Of many who make the same records at once one makes each."""
     statements = [upsert(f"a:{n}", name="N") for n in range(300)]
     written = await asyncio.gather(*(store.records.upsert("contacts", statements) for _ in range(6)))
     assert all(not answer.refused for answer in written)
@@ -386,7 +413,9 @@ async def test_of_many_who_make_the_same_records_at_once_one_makes_each(store: S
     assert len(await store.records.find("contacts", [f"a:{n}" for n in range(300)], ["_id"])) == 300
 
 
-async def test_a_record_that_somebody_else_makes_at_the_same_moment_is_written_again() -> None:
+async def test_record_made_meanwhile_is_retried() -> None:
+    """A record that somebody else makes at the same moment is written again."""
+
     class Overtaken:
         """A server on which another worker's insert comes first, once, for the second and third statement."""
 

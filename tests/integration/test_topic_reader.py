@@ -82,8 +82,8 @@ async def bench(services: Stack) -> Bench:
     return bench
 
 
-async def test_a_partition_that_waits_holds_up_no_other(bench: Bench) -> None:
-    """Not even ten thousand records before one that waits for ever."""
+async def test_waiting_partition_blocks_no_other(bench: Bench) -> None:
+    """A partition that waits holds up no other. Not even ten thousand records before one that waits for ever."""
     waiting = [b"%d" % number for number in range(10_000)]
     async with bench.reader(slow=bench.wait):
         await bench.send(bench.slow, 0, *waiting)
@@ -98,8 +98,8 @@ async def test_a_partition_that_waits_holds_up_no_other(bench: Bench) -> None:
     assert bench.values(bench.slow) == waiting, "in their order, each once"
 
 
-async def test_what_waits_is_left_to_the_next_reader(bench: Bench) -> None:
-    """What was handled is committed even behind it nothing could be done."""
+async def test_waiting_record_is_left_to_next(bench: Bench) -> None:
+    """What waits is left to the next reader. What was handled is committed even behind it nothing could be done."""
 
     async def stops_at_three(event: Event) -> None:
         await (bench.wait if event.value == b"3" else bench.note)(event)
@@ -114,7 +114,8 @@ async def test_what_waits_is_left_to_the_next_reader(bench: Bench) -> None:
     assert await bench.committed(bench.slow, 0) == 4
 
 
-async def test_a_second_reader_takes_over_partitions(bench: Bench) -> None:
+async def test_partitions_are_taken_over(bench: Bench) -> None:
+    """A second reader takes over partitions."""
     async with bench.reader(slow=bench.wait):
         await bench.send(bench.slow, 0, b"a")
         await bench.send(bench.slow, 1, b"b")
@@ -126,7 +127,8 @@ async def test_a_second_reader_takes_over_partitions(bench: Bench) -> None:
             await eventually(lambda: set(bench.values(bench.slow)) == {b"a", b"b"}, "what waited is done")
 
 
-async def test_a_handler_that_raises_loses_nothing(bench: Bench) -> None:
+async def test_raising_handler_loses_nothing(bench: Bench) -> None:
+    """A handler that raises loses nothing."""
     faults = [ValueError("never to happen")]
 
     async def raises_once(event: Event) -> None:

@@ -47,9 +47,10 @@ def stored(bench: Bench) -> set[str]:
     return {path.parent.name for path in directory.rglob("*/*") if path.is_file()}
 
 
-async def test_when_the_answer_of_the_database_is_lost_the_same_key_finds_the_action_and_its_file(
+async def test_lost_answer_is_found_by_its_key(
     bench: Bench, client: TestClient[web.Request, web.Application], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """When the answer of the database is lost, the same key finds the action and its file."""
     add = bench.store.actions.add
 
     async def lose_the_answer(action: Action) -> Action:
@@ -64,9 +65,11 @@ async def test_when_the_answer_of_the_database_is_lost_the_same_key_finds_the_ac
     assert stored(bench) == {made}
 
 
-async def test_when_the_database_was_never_reached_nothing_stays_and_the_key_is_free(
+async def test_unreached_database_leaves_nothing(
     bench: Bench, client: TestClient[web.Request, web.Application], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """When the database was never reached nothing stays, and the key is free."""
+
     async def not_there(action: dict[str, Any]) -> None:
         raise ServerSelectionTimeoutError("no server")
 
@@ -89,10 +92,13 @@ def limited(bench: Bench) -> Bench:
     return bench
 
 
-async def test_the_end_of_a_turn_takes_no_file_away(
+async def test_end_of_turn_keeps_the_file(
     limited: Bench, client: TestClient[web.Request, web.Application], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The action is stored, then the database goes away before the turn is given back."""
+    """The end of a turn takes no file away.
+
+    The action is stored, then the database goes away before the turn is given back.
+    """
 
     async def away(*_: Any) -> None:
         raise ServerSelectionTimeoutError("no server")
@@ -107,13 +113,16 @@ async def test_the_end_of_a_turn_takes_no_file_away(
 @pytest.mark.parametrize(
     "error", [AutoReconnect("closed"), OperationFailure("stepped down", 189), TimeoutError(), ValueError("a fault")]
 )
-async def test_what_fails_behind_the_insert_takes_no_file_away(
+async def test_later_failure_keeps_the_file(
     limited: Bench,
     client: TestClient[web.Request, web.Application],
     monkeypatch: pytest.MonkeyPatch,
     error: Exception,
 ) -> None:
-    """Whatever it is: only an insert that is known not to have happened gives the file up."""
+    """What fails behind the insert takes no file away.
+
+    Whatever it is: only an insert that is known not to have happened gives the file up.
+    """
     add = limited.store.actions.add
 
     async def add_and_fail(action: Action) -> Action:
@@ -127,9 +136,11 @@ async def test_what_fails_behind_the_insert_takes_no_file_away(
     assert stored(limited) == {action["_id"]}
 
 
-async def test_an_account_without_room_keeps_no_file(
+async def test_refused_upload_keeps_no_file(
     limited: Bench, client: TestClient[web.Request, web.Application], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """An account without room keeps no file."""
+
     async def away(*_: Any) -> int:
         raise AutoReconnect("closed before anything was inserted")
 

@@ -60,8 +60,11 @@ async def test_so_many_rows(bench: Bench, client: Client) -> None:
     assert (await upload(client, HEADER + ROW * 3))[0] == 201
 
 
-async def test_rows_are_counted_again_with_a_late_delimiter(bench: Bench, client: Client) -> None:
-    """With the delimiter that comes behind the file, quotes end elsewhere and so do rows."""
+async def test_late_delimiter_recounts_rows(bench: Bench, client: Client) -> None:
+    """Rows are counted again with a late delimiter.
+
+    With the delimiter that comes behind the file, quotes end elsewhere and so do rows.
+    """
     limit(bench, max_rows=3)
     form = FormData(REQUIRED)
     form.add_field("file", (HEADER + ROW * 3).replace(b",", b";"), filename="upload.csv")

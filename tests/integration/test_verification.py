@@ -49,20 +49,23 @@ async def differences(bench: Bench, job: Job) -> list[str]:
 # What is exact
 
 
-async def test_of_an_exact_action_nothing_is_said(bench: Bench) -> None:
+async def test_exact_action_has_no_differences(bench: Bench) -> None:
+    """An exact action has no differences."""
     job = await finished(bench)
     assert len(job.chunks) == 3
     assert await differences(bench, job) == []
 
 
-async def test_of_an_action_nothing_is_said_after_a_newer_one_has_written_the_same_records(bench: Bench) -> None:
+async def test_newer_action_is_no_difference(bench: Bench) -> None:
+    """An action has no differences after a newer one has written the same records."""
     job = await finished(bench)
     newer = await bench.finish(await bench.submit("a,Newer,new@x.example,archived", "was,Newer,was@x.example,active"))
     assert await differences(bench, job) == []
     assert await differences(bench, newer) == []
 
 
-async def test_rows_that_the_database_refused_are_no_difference(bench: Bench) -> None:
+async def test_refused_rows_are_no_difference(bench: Bench) -> None:
+    """Rows that the database refused are no difference."""
     await bench.database["contacts"].create_index("email", unique=True)
     await bench.database["contacts"].insert_one({"_id": "else", "id": "else", "email": "b@x.example"})
     job = await finished(bench)
@@ -71,12 +74,14 @@ async def test_rows_that_the_database_refused_are_no_difference(bench: Bench) ->
 
 
 @pytest.mark.parametrize("status", [Status.SCHEDULED, Status.QUEUED, Status.PROCESSING, Status.PAUSED])
-async def test_an_action_that_has_not_ended_is_not_verified_and_that_is_said(bench: Bench, status: Status) -> None:
+async def test_running_action_is_not_verified(bench: Bench, status: Status) -> None:
+    """An action that has not ended is not verified, and that is said."""
     job = await bench.submit(*ROWS, status=status)
     assert await differences(bench, job) == [f"not ended: it is {status}"]
 
 
-async def test_an_action_that_failed_need_not_have_all_outcomes_but_those_must_be_right(bench: Bench) -> None:
+async def test_failed_action_may_lack_outcomes(bench: Bench) -> None:
+    """An action that failed need not have all outcomes, but those that it has must be right."""
     job = await bench.submit(*ROWS, chunk_rows=CHUNK_ROWS)
     await bench.run(job.chunks[0])
     [outcome] = (await bench.store.ledger.outcomes(job.chunk_ids)).values()
@@ -236,26 +241,30 @@ async def test_what_is_broken_is_named(bench: Bench, kind: str) -> None:
         "spans",
     ],
 )
-async def test_a_stored_file_or_span_index_that_is_gone_is_named(bench: Bench, key: str) -> None:
+async def test_missing_file_is_named(bench: Bench, key: str) -> None:
+    """A stored file or span index that is gone is named."""
     job = await finished(bench)
     await bench.storage.delete(f"{job.action_id}/{key}")
     assert any("cannot be read" in text for text in await differences(bench, job))
 
 
-async def test_a_record_that_something_else_has_made_anew_is_named(bench: Bench) -> None:
+async def test_record_made_anew_is_named(bench: Bench) -> None:
+    """A record that something else has made anew is named."""
     job = await finished(bench)
     await bench.database["contacts"].replace_one({"_id": "default:a"}, {"id": "a", "name": "By hand"})
     assert await differences(bench, job) == ["row 1: the outcome says CREATED, the record does not"]
 
 
 @pytest.mark.parametrize("owner", [2, 5, 7])
-async def test_a_duplicate_of_a_row_with_which_it_has_nothing_in_common_is_named(bench: Bench, owner: int) -> None:
+async def test_wrong_duplicate_is_named(bench: Bench, owner: int) -> None:
+    """A duplicate of a row with which it has nothing in common is named."""
     job = await finished(bench)
     await _outcome(bench, job, 1, **{"exceptions.0.owner": owner})
     assert await differences(bench, job) != []
 
 
-async def test_a_row_that_was_lost_and_is_called_a_duplicate_is_named(bench: Bench) -> None:
+async def test_lost_row_is_named(bench: Bench) -> None:
+    """A row that was lost and is called a duplicate is named."""
     job = await finished(bench)
     [_, outcome, _] = await bench.outcomes(job)
     exceptions = [e.to_document() for e in outcome.exceptions]
@@ -283,8 +292,8 @@ async def _give_up(bench: Bench, job: Job, index: int) -> None:
         ("DONE", "dead letter {1} is DONE, its chunk was given up"),
     ],
 )
-async def test_a_letter_of_another_state_is_named(bench: Bench, status: str, sentence: str | None) -> None:
-    """A chunk that was given up has a letter that is DEAD."""
+async def test_letter_of_another_state_is_named(bench: Bench, status: str, sentence: str | None) -> None:
+    """A letter of another state is named. A chunk that was given up has a letter that is DEAD."""
     job = await bench.submit(*ROWS, chunk_rows=CHUNK_ROWS)
     await bench.run(job.chunks[0], job.chunks[2])
     await _give_up(bench, job, 1)
@@ -293,8 +302,8 @@ async def test_a_letter_of_another_state_is_named(bench: Bench, status: str, sen
     assert await differences(bench, job) == ([] if sentence is None else [sentence.format(*job.chunk_ids)])
 
 
-async def test_a_letter_of_a_chunk_with_an_outcome_is_named(bench: Bench) -> None:
-    """Its letter is DONE."""
+async def test_letter_with_an_outcome_is_named(bench: Bench) -> None:
+    """A letter of a chunk with an outcome is named. Its letter is DONE."""
     job = await finished(bench)
     await _give_up(bench, job, 1)
     assert await differences(bench, job) == []
@@ -302,8 +311,11 @@ async def test_a_letter_of_a_chunk_with_an_outcome_is_named(bench: Bench) -> Non
     assert await differences(bench, job) == [f"dead letter {job.chunk_ids[1]} is DEAD, its chunk has an outcome"]
 
 
-async def test_counters_of_a_failed_action_are_compared(bench: Bench) -> None:
-    """With what its ledger has, also of chunks that were closed after the end."""
+async def test_failed_action_is_compared(bench: Bench) -> None:
+    """Counters of a failed action are compared.
+
+    With what its ledger has, also of chunks that were closed after the end.
+    """
     job = await bench.submit(*ROWS, chunk_rows=CHUNK_ROWS)
     await bench.run(job.chunks[0])
     await bench.store.actions.transition(job.action_id, Status.FAILED)
@@ -333,7 +345,8 @@ def command(settings_of: Bench, *arguments: str) -> tuple[int, list[str]]:
     return done.returncode, done.stdout.splitlines()
 
 
-async def test_the_command_recounts_every_ended_action_or_one_and_tells_by_its_exit_code(bench: Bench) -> None:
+async def test_command_verifies_actions(bench: Bench) -> None:
+    """The command recounts every ended action, or one, and tells by its exit code."""
     job = await finished(bench)
     under_way = await bench.submit(*ROWS)
     assert command(bench) == (0, ["2 actions with 9 rows verified, 0 differences"])
@@ -357,7 +370,8 @@ async def test_the_command_recounts_every_ended_action_or_one_and_tells_by_its_e
     )
 
 
-async def test_an_account_or_a_date_may_be_asked_for(bench: Bench) -> None:
+async def test_command_filters_actions(bench: Bench) -> None:
+    """An account or a date may be asked for."""
     job = await finished(bench)
     assert command(bench, "--account", "default", "--since", "2020-01-01") == (
         0,

@@ -147,8 +147,11 @@ async def test_a_probe_speaks_for_an_only_row(bench: Bench, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("rows", [2, 40])
-async def test_a_chunk_of_which_all_fail_is_dead(bench: Bench, rows: int) -> None:
-    """When every row fails alone it is not the rows: none is refused, and the chunk is a dead letter."""
+async def test_chunk_of_which_all_fail_is_dead(bench: Bench, rows: int) -> None:
+    """A chunk of which all fail is dead.
+
+    When every row fails alone it is not the rows: none is refused, and the chunk is a dead letter.
+    """
     keys = [f"k{n:02}" for n in range(rows)]
     fail(bench, *keys)
     job = await submit(bench, *keys)
@@ -159,8 +162,11 @@ async def test_a_chunk_of_which_all_fail_is_dead(bench: Bench, rows: int) -> Non
     assert list(bench.topics.taken) == [bench.topics.dead.name]
 
 
-async def test_a_poisonous_id_takes_no_other_row(bench: Bench) -> None:
-    """Of 500 rows one fails every command that has it: it alone is FAILED, and few commands find it."""
+async def test_bad_id_takes_no_other_row(bench: Bench) -> None:
+    """An id that fails every command takes no other row with it.
+
+    Of 500 rows one fails every command that has it: it alone is FAILED, and few commands find it.
+    """
     keys = [f"k{n:03}" for n in range(500)]
     database = fail(bench, "k321", whole=True)
     job = await submit(bench, *keys)
