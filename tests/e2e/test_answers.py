@@ -35,7 +35,8 @@ def faults(answer: httpx.Response) -> list[tuple[str | None, str]]:
 
 
 @pytest.mark.parametrize("first", ["fields", "file"])
-def test_faults_of_form_and_file_are_told_together(uploads: UploadClient, first: str) -> None:
+def test_form_and_file_faults_together(uploads: UploadClient, first: str) -> None:
+    """Faults of form and file are told together."""
     parts = [
         fields(scheduledAt="tomorrow", scheduled_at=LATER),
         file_part(b"id,name,id\n"),
@@ -53,13 +54,17 @@ def test_faults_of_form_and_file_are_told_together(uploads: UploadClient, first:
     assert uploads.files() == before
 
 
-def test_a_file_that_is_none_does_not_hide_the_form(uploads: UploadClient) -> None:
+def test_bad_file_does_not_hide_the_form(uploads: UploadClient) -> None:
+    """A file that is not one does not hide the faults of the form."""
     answer = uploads.post(file_part(b"\x89PNG\r\n\x1a\n") + fields(delimiter="x") + END_OF_FORM)
     assert faults(answer) == [("file", "NOT_CSV"), ("delimiter", "INVALID_DELIMITER")]
 
 
-def test_a_large_file_is_not_read_to_its_end_for_nothing(uploads: UploadClient) -> None:
-    """A fault that is known when the file begins is told without the whole of it."""
+def test_faulty_upload_is_not_read(uploads: UploadClient) -> None:
+    """A large file is not read to its end for nothing.
+
+    A fault that is known when the file begins is told without the whole of it.
+    """
     rows = CONTACTS + b"refused2,Nobody,refused2@example.com,active\n" * 40_000
     body = fields(delimiter="x") + file_part(rows)[:-100_000]
     # The form is not complete, and is refused all the same: nobody waited for its end.
@@ -87,14 +92,16 @@ def test_an_unknown_parameter_is_refused(worker: Worker, path: str) -> None:
     assert error_of(worker.client.get(path))[:2] == (400, "UNKNOWN_PARAMETER")
 
 
-def test_a_field_in_the_query_is_no_upload(uploads: UploadClient) -> None:
+def test_query_field_is_refused(uploads: UploadClient) -> None:
+    """A field in the query is not an upload."""
     answer = uploads.worker.client.post(
         "/bulk-actions", params={"scheduledAt": LATER}, content=form(CONTACTS), headers={"Content-Type": MULTIPART}
     )
     assert error_of(answer)[:2] == (400, "UNKNOWN_PARAMETER")
 
 
-def test_whoever_asks_for_health_may_add_anything(worker: Worker) -> None:
+def test_health_ignores_parameters(worker: Worker) -> None:
+    """Whoever asks for health may add anything."""
     assert worker.client.get("/health?at=1").status_code == 200
 
 
@@ -116,7 +123,8 @@ def test_who_sends_no_file_is_told_how_to(uploads: UploadClient, body: bytes, co
 # What was understood
 
 
-def test_an_upload_is_told_what_was_understood(worker: Worker) -> None:
+def test_upload_tells_what_was_understood(worker: Worker) -> None:
+    """An upload is told what was understood."""
     rows = b"sep=;\r\nid;name;email;status;note\r\nu1;A;u1@example.com;active;x\r\n;;;;\r\n"
     answer = worker.upload(rows, scheduledAt=LATER)
     told_ = answer.json()
@@ -133,13 +141,15 @@ def test_an_upload_is_told_what_was_understood(worker: Worker) -> None:
     }
 
 
-def test_a_queued_upload_has_the_words_that_clients_know(worker: Worker) -> None:
+def test_queued_upload_has_known_words(worker: Worker) -> None:
+    """A queued upload has the words that clients know."""
     answer = worker.upload(HEADER + b"q1,A,q1@example.com,active\n", delimiter="comma").json()
     assert answer["message"] == "Success! Your bulk action has been queued for processing."
     assert (answer["scheduledAt"], answer["delimiter"], answer["ignoredColumns"]) == (None, ",", [])
 
 
-def test_a_damaged_id_is_a_failed_row_and_no_duplicate(worker: Worker) -> None:
+def test_damaged_id_is_a_failed_row(worker: Worker) -> None:
+    """A damaged id is a failed row, and not a duplicate."""
     rows = HEADER + b"4.9E+11,A,sci1@example.com,active\n4.9E+11,B,sci2@example.com,active\n,,,\n"
     action_id = worker.submit(rows)
     assert worker.wait_ended(action_id)["failureCount"] == 2
@@ -159,7 +169,8 @@ def upload(worker: Worker, account: str, key: str) -> dict[str, Any]:
     return dict(answer.json())
 
 
-def test_a_lost_answer_is_found_by_its_key(worker: Worker) -> None:
+def test_lost_answer_is_found_by_key(worker: Worker) -> None:
+    """A lost answer is found by its key."""
     key = f"lost {uuid.uuid4()}"
     made = upload(worker, "lost", key)
 
@@ -177,7 +188,8 @@ def test_a_key_that_cannot_be_is_refused(worker: Worker) -> None:
     assert error_of(answer)[:2] == (400, "INVALID_IDEMPOTENCY_KEY")
 
 
-def test_who_polls_is_sent_only_what_is_new(worker: Worker) -> None:
+def test_polling_sends_only_changes(worker: Worker) -> None:
+    """Who polls is sent only what is new."""
     rows = HEADER + b"etag1,A,etag1@example.com,active\n"
     action_id = worker.submit(rows, scheduledAt=LATER)
     for path in (f"/bulk-actions/{action_id}", f"/bulk-actions/{action_id}/stats", "/bulk-actions?limit=1"):

@@ -39,10 +39,10 @@ def _put(environment: dict[str, str], **changes: Any) -> str:
     ],
     ids=["cut", "of another topic", "of no action", "of no file"],
 )
-def test_a_replay_that_cannot_work_is_refused(
+def test_impossible_replay_is_refused(
     worker: Worker, shared_environment: dict[str, str], changes: dict[str, Any], obstacle: Obstacle
 ) -> None:
-    """With a conflict that names the reason; the letter is as it was."""
+    """A replay that cannot work is refused. With a conflict that names the reason; the letter is as it was."""
     if "obstacle" in changes:
         action = worker.submit(b"id,name,email,status\nx,X,x@x.example,active\n")
         worker.wait_ended(action)

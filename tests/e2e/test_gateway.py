@@ -116,7 +116,8 @@ def on_disk(gateway: Instance) -> list[str]:
     ]
 
 
-def test_the_configuration_for_containers_is_accepted(nginx: None, tmp_path: Path) -> None:
+def test_container_configuration_is_valid(nginx: None, tmp_path: Path) -> None:
+    """The configuration for containers is accepted."""
     shutil.copytree(RULES, tmp_path / "nginx")
     # What takes a later nginx than Debian's, or the privileges that a container has.
     for name, written, instead in (
@@ -136,9 +137,8 @@ def test_the_configuration_for_containers_is_accepted(nginx: None, tmp_path: Pat
 # Uploads
 
 
-def test_an_upload_reaches_the_worker_while_it_is_sent_and_nothing_of_it_stays_in_the_gateway(
-    cluster: Cluster, tmp_path: Path
-) -> None:
+def test_upload_is_streamed_to_worker(cluster: Cluster, tmp_path: Path) -> None:
+    """An upload reaches the worker while it is sent, and nothing of it stays in the gateway."""
     sample = Sample(2_000, prefix="streamed", note=8_000)
     expected = sample.write(tmp_path / "file.csv")
     content = (tmp_path / "file.csv").read_bytes()
@@ -169,9 +169,8 @@ def test_an_upload_reaches_the_worker_while_it_is_sent_and_nothing_of_it_stays_i
     assert on_disk(cluster.gateway) == []
 
 
-def test_a_worker_is_killed_in_the_middle_and_no_get_fails_and_every_row_is_exact(
-    cluster: Cluster, tmp_path: Path
-) -> None:
+def test_no_get_fails_when_worker_dies(cluster: Cluster, tmp_path: Path) -> None:
+    """A worker is killed in the middle, no GET fails, and every row is exact."""
     sample = Sample(20_000, prefix="killed")
     expected = sample.write(tmp_path / "file.csv")
     action_id = cluster.through.submit(tmp_path / "file.csv")
@@ -218,8 +217,11 @@ def test_all_workers_get_requests(cluster: Cluster) -> None:
 # Answers
 
 
-def test_what_is_inside_is_not_told_outside(cluster: Cluster) -> None:
-    """Whoever asks through the gateway learns whether the system can work, and no more; a neighbour of a worker may."""
+def test_outsiders_see_status_alone(cluster: Cluster) -> None:
+    """What is inside is not told outside.
+
+    Whoever asks through the gateway learns whether the system can work, and no more; a neighbour of a worker may.
+    """
     outside, inside = cluster.through.client, cluster.workers[-1].client
     assert outside.get("/ready").json() == {"status": "UP"}
     assert set(inside.get("/ready").json()["checks"]) == {"mongodb", "redis", "storage", "kafka", "worker"}
@@ -227,7 +229,8 @@ def test_what_is_inside_is_not_told_outside(cluster: Cluster) -> None:
     assert "http_requests" in inside.get("/metrics").text
 
 
-def test_request_ids_pass_through_to_the_worker_and_back(cluster: Cluster) -> None:
+def test_request_ids_pass_through(cluster: Cluster) -> None:
+    """Request ids pass through to the worker and back."""
     get = cluster.through.client.get
     status, code, _ = error_of(refused := get("/bulk-actions/none", headers={"X-Request-ID": "my-request.1"}))
     assert (status, code) == (404, "ACTION_NOT_FOUND")
@@ -238,7 +241,8 @@ def test_request_ids_pass_through_to_the_worker_and_back(cluster: Cluster) -> No
     wait_for(lambda: named.headers["X-Request-ID"] in cluster.gateway.log.read_text(), "its line in the log")
 
 
-def test_the_answers_of_workers_and_of_the_gateway_have_the_same_protective_headers_once(cluster: Cluster) -> None:
+def test_protective_headers_come_once(cluster: Cluster) -> None:
+    """The answers of workers and of the gateway have the same protective headers, once."""
     for path in ("/dead-letters", "/nowhere", "/health", "/-/too-many"):
         answer = cluster.through.client.get(path)
         assert {name: answer.headers.get_list(name) for name in PROTECTIVE} == {
@@ -248,7 +252,8 @@ def test_the_answers_of_workers_and_of_the_gateway_have_the_same_protective_head
         assert "Strict-Transport-Security" not in answer.headers
 
 
-def test_without_any_worker_the_gateway_says_so_as_a_worker_would(open_gateway: OpenGateway) -> None:
+def test_answer_without_workers(open_gateway: OpenGateway) -> None:
+    """Without any worker the gateway says so as a worker would."""
     gateway = open_gateway(free_port(), free_port())
     for method in ("GET", "POST"):
         answer = httpx.request(method, f"{gateway.uri}/bulk-actions")
@@ -290,9 +295,8 @@ def silent() -> Iterator[list[Silent]]:
         server.server.close()
 
 
-def test_a_worker_is_told_who_asks_and_not_what_the_client_says_about_it(
-    open_gateway: OpenGateway, silent: list[Silent]
-) -> None:
+def test_gateway_sets_client_address(open_gateway: OpenGateway, silent: list[Silent]) -> None:
+    """A worker is told who asks, and not what the client says about it."""
     gateway = open_gateway(silent[0].port)
     httpx.get(
         gateway.uri, headers={"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "https", "Host": "bulk.example"}
@@ -304,9 +308,10 @@ def test_a_worker_is_told_who_asks_and_not_what_the_client_says_about_it(
 
 
 @pytest.mark.parametrize(("method", "times"), [("GET", 2), ("HEAD", 2), ("POST", 1), ("PATCH", 1)])
-def test_only_what_changes_nothing_is_sent_to_a_second_worker(
+def test_only_safe_requests_are_retried(
     open_gateway: OpenGateway, silent: list[Silent], method: str, times: int
 ) -> None:
+    """Only what changes nothing is sent to a second worker."""
     gateway = open_gateway(*(server.port for server in silent))
     answer = httpx.request(method, f"{gateway.uri}/bulk-actions", content=b"x" if times == 1 else None)
     assert answer.status_code == 503
@@ -316,7 +321,8 @@ def test_only_what_changes_nothing_is_sent_to_a_second_worker(
 # Limits
 
 
-def test_a_body_above_the_limit_is_refused_in_json(open_gateway: OpenGateway) -> None:
+def test_oversized_body_is_refused(open_gateway: OpenGateway) -> None:
+    """A body above the limit is refused in JSON."""
     gateway = open_gateway(free_port(), instead={"client_max_body_size 5121m": "client_max_body_size 100k"})
     answer = httpx.post(f"{gateway.uri}/bulk-actions", content=b"x" * 102_401)
     assert error_of(answer) == (413, "FILE_TOO_LARGE", "The file is larger than the limit.")
@@ -332,7 +338,8 @@ def refused(answer: httpx.Response) -> str:
     return str(body["code"])
 
 
-def test_an_address_that_asks_too_often_is_told_when_to_come_back(open_gateway: OpenGateway) -> None:
+def test_rate_limit_of_an_address(open_gateway: OpenGateway) -> None:
+    """An address that asks too often is told when to come back."""
     gateway = open_gateway(free_port(), instead={"rate=100r/s": "rate=1r/m", "burst=200": "burst=5"})
     answers = [httpx.get(f"{gateway.uri}/ready") for _ in range(7)]
     assert {answer.status_code for answer in answers[:6]} == {503}
@@ -364,7 +371,8 @@ def test_a_network_of_ipv6_is_one_client(open_gateway: OpenGateway) -> None:
     assert statuses("::ffff:192.0.2.4", "::ffff:192.0.2.5", "::ffff:192.0.2.6") == [503, 503, 503]
 
 
-def test_an_address_has_so_many_connections_at_once(open_gateway: OpenGateway) -> None:
+def test_connections_are_limited(open_gateway: OpenGateway) -> None:
+    """An address may have so many connections at once, and no more."""
     with socket.create_server(("127.0.0.1", 0)) as upstream:  # takes connections, and never answers
         gateway = open_gateway(upstream.getsockname()[1], instead={"connections 100": "connections 1"})
         with socket.create_connection(("127.0.0.1", gateway.port)) as first:
@@ -402,11 +410,13 @@ def ask(gateway: Instance, request: bytes) -> tuple[int, str]:
     ],
     ids=lambda value: value[:40].decode() if isinstance(value, bytes) else str(value),
 )
-def test_what_is_no_request_is_refused_in_json(cluster: Cluster, request_: bytes, status: int, code: str) -> None:
+def test_malformed_request_is_refused(cluster: Cluster, request_: bytes, status: int, code: str) -> None:
+    """What is not a request is refused in JSON."""
     assert ask(cluster.gateway, request_) == (status, code)
 
 
-def test_a_client_that_does_not_finish_the_head_of_its_request_is_left(open_gateway: OpenGateway) -> None:
+def test_unfinished_head_is_dropped(open_gateway: OpenGateway) -> None:
+    """The gateway closes the connection of a client that does not finish the head of its request."""
     gateway = open_gateway(free_port(), instead={"client_header_timeout 10s": "client_header_timeout 1s"})
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=15) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost:")
@@ -417,7 +427,8 @@ def test_a_client_that_does_not_finish_the_head_of_its_request_is_left(open_gate
 # TLS
 
 
-def test_with_a_certificate_it_is_the_end_of_tls(open_gateway: OpenGateway, tmp_path: Path) -> None:
+def test_certificate_ends_tls(open_gateway: OpenGateway, tmp_path: Path) -> None:
+    """With a certificate the gateway is the end of TLS."""
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),

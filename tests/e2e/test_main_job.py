@@ -17,9 +17,8 @@ from tests.support.workers import Worker
 StartWorker = Callable[..., Worker]
 
 
-def test_every_row_of_a_large_file_is_accounted_for(
-    start_worker: StartWorker, environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_large_file_is_accounted_for(start_worker: StartWorker, environment: dict[str, str], tmp_path: Path) -> None:
+    """Every row of a large file is accounted for."""
     sample = Sample(100_000, seed=3)
     expected = sample.write(tmp_path / "contacts.csv")
     worker = start_worker()
@@ -29,9 +28,8 @@ def test_every_row_of_a_large_file_is_accounted_for(
     assert_exact(worker, action, sample, expected, environment["MONGO_DB_URI"])
 
 
-def test_a_second_worker_that_joins_in_the_middle_changes_nothing(
-    start_worker: StartWorker, environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_joining_worker_changes_nothing(start_worker: StartWorker, environment: dict[str, str], tmp_path: Path) -> None:
+    """A second worker that joins in the middle changes nothing."""
     sample = Sample(100_000, seed=4)
     expected = sample.write(tmp_path / "contacts.csv")
     first = start_worker(STALL_TIMEOUT="5")
@@ -43,9 +41,8 @@ def test_a_second_worker_that_joins_in_the_middle_changes_nothing(
     assert_exact(second, action, sample, expected, environment["MONGO_DB_URI"])
 
 
-def test_uploading_the_same_file_again_updates_every_record(
-    worker: Worker, shared_environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_repeated_upload_updates_all(worker: Worker, shared_environment: dict[str, str], tmp_path: Path) -> None:
+    """Uploading the same file again updates every record."""
     first, again = (Sample(3_000, seed=5, prefix="again", name_suffix=suffix) for suffix in ("", " II"))
     expected = first.write(tmp_path / "first.csv")
     again.write(tmp_path / "again.csv")
@@ -56,7 +53,8 @@ def test_uploading_the_same_file_again_updates_every_record(
     assert_exact(worker, action, again, expected, shared_environment["MONGO_DB_URI"])
 
 
-def test_the_answer_to_the_upload_knows_the_exact_total(worker: Worker) -> None:
+def test_upload_answer_knows_the_total(worker: Worker) -> None:
+    """The answer to the upload knows the exact total."""
     answer = worker.upload(b'id,name,email,status\n1,"two\nlines",a1@example.com,active\n\n2,B,b2@example.com,active')
     assert answer.status_code == 201
     assert answer.json()["status"] == "QUEUED"
@@ -64,7 +62,8 @@ def test_the_answer_to_the_upload_knows_the_exact_total(worker: Worker) -> None:
     assert worker.action(answer.json()["actionId"])["totalCount"] == 2
 
 
-def test_each_bad_row_fails_by_itself_with_code_column_and_message(worker: Worker) -> None:
+def test_bad_rows_fail_alone(worker: Worker) -> None:
+    """Each bad row fails by itself, with code, column and message."""
     action = worker.submit(
         b"id,name,email,status\n"
         b"bad1,Good,bad1@example.com,active\n"
@@ -90,7 +89,8 @@ def test_each_bad_row_fails_by_itself_with_code_column_and_message(worker: Worke
     assert all(row["message"] for row in failed)
 
 
-def test_a_later_row_with_the_same_id_or_email_is_skipped_and_names_its_owner(worker: Worker) -> None:
+def test_later_duplicate_is_skipped(worker: Worker) -> None:
+    """A later row with the same id or email is skipped, and names its owner."""
     action = worker.submit(
         b"id,name,email,status\n"
         b"dup1,One,dup1@example.com,active\n"
@@ -105,7 +105,8 @@ def test_a_later_row_with_the_same_id_or_email_is_skipped_and_names_its_owner(wo
 
 
 @pytest.mark.parametrize("order", ["delimiter first", "delimiter last"])
-def test_the_delimiter_may_be_chosen_wherever_the_field_stands_in_the_form(worker: Worker, order: str) -> None:
+def test_delimiter_may_come_anywhere(worker: Worker, order: str) -> None:
+    """The delimiter may be chosen wherever the field stands in the form."""
     prefix = order.replace(" ", "-")
     content = f'id;name;email;status\n{prefix};"semi;colon\nand two lines";{prefix}@example.com;active\n'.encode()
     file = ("file", ("u.csv", content, "text/csv"))
@@ -118,7 +119,8 @@ def test_the_delimiter_may_be_chosen_wherever_the_field_stands_in_the_form(worke
     assert (ended["totalCount"], ended["successCount"]) == (1, 1)
 
 
-def test_statistics_tell_what_is_pending_and_how_fast_it_goes(worker: Worker, tmp_path: Path) -> None:
+def test_statistics_show_the_progress(worker: Worker, tmp_path: Path) -> None:
+    """Statistics tell what is pending and how fast it goes."""
     expected = Sample(2_000, seed=6, prefix="stat").write(tmp_path / "s.csv")
     action = worker.submit(tmp_path / "s.csv")
     worker.wait_ended(action)
@@ -128,7 +130,8 @@ def test_statistics_tell_what_is_pending_and_how_fast_it_goes(worker: Worker, tm
     assert stats["rowsPerSecond"] > 0
 
 
-def test_the_list_is_newest_first_and_goes_on_by_its_link_header(worker: Worker) -> None:
+def test_list_is_newest_first(worker: Worker) -> None:
+    """The list is newest first, and goes on by its Link header."""
     made = [worker.submit(f"id,name,email,status\nl{n},N,l{n}@example.com,active\n".encode()) for n in range(3)]
     answer = worker.client.get("/bulk-actions", params={"limit": 2, "entityType": "Contact"})
     following = worker.client.get(answer.links["next"]["url"])
@@ -136,9 +139,10 @@ def test_the_list_is_newest_first_and_goes_on_by_its_link_header(worker: Worker)
     assert listed[:3] == made[::-1]
 
 
-def test_an_upload_succeeds_while_the_broker_is_down_and_completes_when_it_is_back(
+def test_upload_without_broker(
     start_worker: StartWorker, environment: dict[str, str], tmp_path: Path, services: Stack
 ) -> None:
+    """An upload succeeds while the broker is down, and completes when it is back."""
     sample = Sample(5_000, seed=7)
     expected = sample.write(tmp_path / "contacts.csv")
     worker = start_worker(REQUEUE_AFTER="2", STALL_TIMEOUT="5")
@@ -153,9 +157,8 @@ def test_an_upload_succeeds_while_the_broker_is_down_and_completes_when_it_is_ba
     assert_exact(worker, action, sample, expected, environment["MONGO_DB_URI"])
 
 
-def test_a_scheduled_action_waits_for_its_time_and_runs_once_with_two_workers(
-    start_worker: StartWorker, environment: dict[str, str]
-) -> None:
+def test_scheduled_action_runs_once(start_worker: StartWorker, environment: dict[str, str]) -> None:
+    """A scheduled action waits for its time, and runs once with two workers."""
     first, second = start_worker(), start_worker()
     due = datetime.now(UTC) + timedelta(seconds=4)
     answer = first.upload(
@@ -171,7 +174,8 @@ def test_a_scheduled_action_waits_for_its_time_and_runs_once_with_two_workers(
     assert contacts(environment["MONGO_DB_URI"], "s1") == {"s1": ("S", "s1@example.com", "active")}
 
 
-def test_a_large_upload_leaves_the_worker_small(start_worker: StartWorker, tmp_path: Path) -> None:
+def test_large_upload_needs_little_memory(start_worker: StartWorker, tmp_path: Path) -> None:
+    """A large upload leaves the worker small."""
     line = b"%d," + b"x" * 180 + b",u%d@example.com,active\n"
     size = 300 * 1024**2
     path = tmp_path / "large.csv"

@@ -41,9 +41,8 @@ def worker(on_s3: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> I
         worker.client.close()
 
 
-def test_every_row_of_a_file_that_comes_in_parts_is_accounted_for_and_verify_agrees(
-    worker: Worker, on_s3: dict[str, str], bucket: Bucket, tmp_path: Path
-) -> None:
+def test_file_in_parts_is_accounted_for(worker: Worker, on_s3: dict[str, str], bucket: Bucket, tmp_path: Path) -> None:
+    """Every row of a file that comes in parts is accounted for, and verify agrees."""
     file = tmp_path / "contacts.csv"
     sample = Sample(40_000, seed=8, name_suffix=" of the long name" * 12)
     expected = sample.write(file)
@@ -56,7 +55,8 @@ def test_every_row_of_a_file_that_comes_in_parts_is_accounted_for_and_verify_agr
     assert bucket.parts_of(f"{action}/upload.csv") == 2
 
 
-def test_a_stored_file_is_read_again_when_the_delimiter_comes_after_it(worker: Worker, on_s3: dict[str, str]) -> None:
+def test_late_delimiter_rereads_file(worker: Worker, on_s3: dict[str, str]) -> None:
+    """A stored file is read again when the delimiter comes after it."""
     content = b"id;name;email;status\nsemi;B, and C;semi@example.com;active\n"
     parts = [
         ("entityType", (None, "Contact")),
@@ -72,7 +72,8 @@ def test_a_stored_file_is_read_again_when_the_delimiter_comes_after_it(worker: W
     assert_verified(on_s3, action)
 
 
-def test_a_file_that_unpacks_beyond_reason_leaves_nothing_in_the_bucket(worker: Worker, bucket: Bucket) -> None:
+def test_gzip_bomb_leaves_nothing(worker: Worker, bucket: Bucket) -> None:
+    """A file that unpacks beyond reason leaves nothing in the bucket."""
     before = bucket.contents()
     answer = worker.upload(gzip.compress(b"id,name,email,status\n" + b"1,A,a@example.com,active\n" * 1_500_000))
     assert (answer.status_code, answer.json()["code"]) == (413, "GZIP_TOO_DENSE")
@@ -86,9 +87,8 @@ def test_a_file_that_unpacks_beyond_reason_leaves_nothing_in_the_bucket(worker: 
         pytest.param("id,name,email,status", b'"' + b"x" * 200_000, "INVALID_CSV", id="after its first part"),
     ],
 )
-def test_a_refused_file_leaves_nothing_in_the_bucket(
-    worker: Worker, bucket: Bucket, columns: str, end: bytes, code: str
-) -> None:
+def test_refused_file_leaves_nothing(worker: Worker, bucket: Bucket, columns: str, end: bytes, code: str) -> None:
+    """A refused file leaves nothing in the bucket."""
     before = bucket.contents()
     rows = b"1,A,a@example.com,active\n" * 400_000
     assert len(rows) > PART_SIZE
@@ -97,8 +97,8 @@ def test_a_refused_file_leaves_nothing_in_the_bucket(
     assert bucket.contents() == before
 
 
-def test_readiness_tells_whether_the_bucket_answers(worker: Worker, s3: Stack) -> None:
-    """It may be a second old."""
+def test_readiness_checks_the_bucket(worker: Worker, s3: Stack) -> None:
+    """Readiness tells whether the bucket answers. It may be a second old."""
 
     def storage_is(state: str) -> None:
         wait_for(lambda: worker.readiness()["checks"]["storage"] == state, f"the storage is {state}")

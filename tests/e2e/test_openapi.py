@@ -45,11 +45,13 @@ schema.config.checks.update(excluded_check_names=["positive_data_acceptance"])
 
 @schema.parametrize()
 @SETTINGS
-def test_every_operation_answers_as_described(case: Case, worker: Worker) -> None:
+def test_operations_answer_as_described(case: Case, worker: Worker) -> None:
+    """Every operation answers as described."""
     case.call_and_validate(base_url=str(worker.client.base_url), headers=HEADERS)
 
 
-def test_operations_one_after_another_answer_as_described(worker: Worker) -> None:
+def test_chained_operations_are_described(worker: Worker) -> None:
+    """Operations one after another answer as described."""
     followed: set[str] = set()
 
     class Session(schema.as_state_machine()):  # type: ignore[misc]
@@ -87,7 +89,8 @@ def with_another_media_type(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "change", [without_an_answer, with_another_field, with_another_header, with_another_media_type]
 )
-def test_a_description_that_is_not_kept_is_found(worker: Worker, change: Callable[[dict[str, Any]], None]) -> None:
+def test_broken_description_is_found(worker: Worker, change: Callable[[dict[str, Any]], None]) -> None:
+    """A description that is not kept is found."""
     changed = deepcopy(DOCUMENT)
     change(changed)
     case = schemathesis.openapi.from_dict(changed)["/health"]["GET"].Case()
@@ -98,7 +101,8 @@ def test_a_description_that_is_not_kept_is_found(worker: Worker, change: Callabl
 # The document and its page
 
 
-def test_a_worker_gives_the_document_to_everybody(worker: Worker) -> None:
+def test_document_is_public(worker: Worker) -> None:
+    """A worker gives the document to everybody."""
     answer = worker.client.get("/openapi.json")
     assert answer.headers["Content-Type"].startswith("application/json")
     assert answer.json() == DOCUMENT
@@ -112,7 +116,8 @@ def test_the_page_has_a_policy_of_its_own(worker: Worker) -> None:
 
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/docs"])
-def test_who_has_it_already_is_not_sent_it_again(worker: Worker, path: str) -> None:
+def test_unchanged_document_is_not_resent(worker: Worker, path: str) -> None:
+    """Who has the document already is not sent it again."""
     first = worker.client.get(path)
     assert first.headers["Cache-Control"] == "no-cache"
 
@@ -128,7 +133,8 @@ def test_who_has_it_already_is_not_sent_it_again(worker: Worker, path: str) -> N
 
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/docs"])
-def test_head_tells_of_it_without_sending_it(worker: Worker, path: str) -> None:
+def test_head_has_no_body(worker: Worker, path: str) -> None:
+    """HEAD tells of the document without sending it."""
     answer = worker.client.head(path)
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["ETag"] == worker.client.get(path).headers["ETag"]

@@ -23,7 +23,8 @@ def asked(item: dict[str, Any]) -> tuple[str, str]:
     return item["request"]["method"], path
 
 
-def test_every_route_and_method_is_in_the_collection() -> None:
+def test_collection_has_every_route() -> None:
+    """Every route and method is in the collection."""
     sent = [asked(item) for item in REQUESTS]
     met = {
         (method, route.path): {
@@ -38,7 +39,8 @@ def test_every_route_and_method_is_in_the_collection() -> None:
     assert set(sent) - set().union(*met.values()) == NO_ROUTE
 
 
-def test_every_request_has_a_name_of_its_own_and_says_what_it_expects() -> None:
+def test_requests_are_named() -> None:
+    """Every request has a name of its own, and says what it expects."""
     names = [item["name"] for item in REQUESTS]
     assert len(set(names)) == len(names)
     for item in REQUESTS:
@@ -46,17 +48,20 @@ def test_every_request_has_a_name_of_its_own_and_says_what_it_expects() -> None:
         assert any("pm.test(" in script for script in scripts), item["name"]
 
 
-def test_the_environment_has_no_secret_and_points_to_this_machine() -> None:
+def test_environment_is_local() -> None:
+    """The environment has no secret, and points to this machine."""
     values = {value["key"]: value["value"] for value in json.loads(ENVIRONMENT.read_text())["values"]}
     assert values == {"baseUrl": "http://localhost:3000", "apiKey": "", "accountId": ""}
 
 
-def test_the_collection_runs_without_a_failure(newman: Path, worker: Worker, tmp_path: Path) -> None:
+def test_collection_has_no_failure(newman: Path, worker: Worker, tmp_path: Path) -> None:
+    """The collection runs without a failure."""
     address = str(worker.client.base_url).rstrip("/")
     assert_all_went_well(run(newman, tmp_path / "report.json", baseUrl=address, accountId="postman"))
 
 
-def test_a_failure_of_the_collection_is_seen(newman: Path, worker: Worker, tmp_path: Path) -> None:
+def test_failure_is_seen(newman: Path, worker: Worker, tmp_path: Path) -> None:
+    """A failure of the collection is seen."""
     with pytest.raises(AssertionError, match="404 DEAD_LETTER_NOT_FOUND"):
         nowhere = f"{str(worker.client.base_url).rstrip('/')}/nowhere"
         run(newman, tmp_path / "report.json", folder="Dead letters", baseUrl=nowhere)

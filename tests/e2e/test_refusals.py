@@ -83,9 +83,8 @@ FILES: dict[str, tuple[bytes, str, str]] = {
 
 @pytest.mark.parametrize("kind", FILES)
 @pytest.mark.parametrize("fields_first", [True, False], ids=["fields first", "file first"])
-def test_a_bad_file_is_refused_and_what_is_wrong_with_it_is_said(
-    uploads: UploadClient, kind: str, fields_first: bool
-) -> None:
+def test_bad_file_is_refused(uploads: UploadClient, kind: str, fields_first: bool) -> None:
+    """A bad file is refused, and the message says what is wrong with it."""
     content, code, words = FILES[kind]
     parts = [fields(), file_part(content)]
     status, told_code, message = uploads.refuse(b"".join(parts if fields_first else parts[::-1]) + END)
@@ -94,14 +93,16 @@ def test_a_bad_file_is_refused_and_what_is_wrong_with_it_is_said(
 
 
 @pytest.mark.parametrize("surplus", [1, 500_000])
-def test_a_file_above_the_limit_is_too_large(uploads: UploadClient, surplus: int) -> None:
+def test_file_above_limit(uploads: UploadClient, surplus: int) -> None:
+    """A file above the limit is too large."""
     content = (CONTACTS + ROW * (MAX_UPLOAD // len(ROW) + 1))[:MAX_UPLOAD] + b"x" * surplus
     status, code, message = uploads.refuse(form(content))
     assert (status, code) == (413, "FILE_TOO_LARGE")
     assert str(MAX_UPLOAD) in message
 
 
-def test_a_file_and_a_field_of_exactly_the_limit_are_taken(client: UploadClient) -> None:
+def test_file_and_field_of_the_limit(client: UploadClient) -> None:
+    """A file and a field of exactly the limit are taken."""
     content = HEADER + b"1," + b"x" * MAX_FIELD + b",a@b.co,active\n"
     content += b"y" * 999 + b"\n" * (MAX_UPLOAD - len(content) - 999 - 1_000_000)
     content += (b"z" * 99 + b"\n") * ((MAX_UPLOAD - len(content)) // 100)
@@ -149,23 +150,24 @@ FIELDS: dict[str, tuple[dict[str, str | None], str, str]] = {
 
 @pytest.mark.parametrize("kind", FIELDS)
 @pytest.mark.parametrize("fields_first", [True, False], ids=["fields first", "file first"])
-def test_a_bad_field_is_refused_wherever_it_stands_in_the_words_that_clients_know(
-    uploads: UploadClient, kind: str, fields_first: bool
-) -> None:
+def test_bad_field_is_refused(uploads: UploadClient, kind: str, fields_first: bool) -> None:
+    """A bad field is refused wherever it stands, in the words that clients know."""
     values, code, message = FIELDS[kind]
     parts = [fields(**values), file_part(CONTACTS)]
     assert uploads.refuse(b"".join(parts if fields_first else parts[::-1]) + END) == (400, code, message)
 
 
 @pytest.mark.parametrize("fields_first", [True, False], ids=["fields first", "file first"])
-def test_an_overlong_field_is_refused_by_its_name(uploads: UploadClient, fields_first: bool) -> None:
+def test_overlong_field_is_named(uploads: UploadClient, fields_first: bool) -> None:
+    """An overlong field is refused by its name."""
     parts = [fields(note="x" * 20_000), file_part(CONTACTS)]
     status, code, message = uploads.refuse(b"".join(parts if fields_first else parts[::-1]) + END)
     assert (status, code) == (400, "FIELD_TOO_LONG")
     assert "note" in message
 
 
-def test_a_field_that_is_not_utf_8_is_refused_by_its_name(uploads: UploadClient) -> None:
+def test_non_utf8_field_is_named(uploads: UploadClient) -> None:
+    """A field that is not UTF-8 is refused by its name."""
     status, code, message = uploads.refuse(fields() + part("scheduledAt", b"\xff\xfe") + file_part(CONTACTS) + END)
     assert (status, code) == (400, "FIELD_NOT_UTF8")
     assert "scheduledAt" in message
@@ -193,7 +195,8 @@ PARTS_BROKEN = (400, "BROKEN_MULTIPART", BROKEN)
     ],
     ids=["fields only", "no part", "no filename", "other name", "csv", "json", "urlencoded", "mixed", "none", "odd"],
 )
-def test_a_request_without_a_file_is_asked_for_one(uploads: UploadClient, body: bytes, content_type: str) -> None:
+def test_missing_file_is_asked_for(uploads: UploadClient, body: bytes, content_type: str) -> None:
+    """A request without a file is asked for one."""
     assert uploads.refuse(body, content_type) == NO_FILE
 
 
@@ -211,11 +214,13 @@ CUTS = {
 
 
 @pytest.mark.parametrize("cut", CUTS)
-def test_a_form_that_ends_early_is_no_shorter_file_but_broken(uploads: UploadClient, cut: str) -> None:
+def test_cut_off_form_is_broken(uploads: UploadClient, cut: str) -> None:
+    """A form that ends early is not a shorter file, but broken."""
     assert uploads.refuse(WHOLE[: CUTS[cut]]) == PARTS_BROKEN
 
 
-def test_a_large_file_that_ends_early_is_broken(uploads: UploadClient) -> None:
+def test_cut_off_large_file_is_broken(uploads: UploadClient) -> None:
+    """A large file that ends early is broken."""
     assert uploads.refuse(form(CONTACTS + ROW * 30_000)[:1_000_000]) == PARTS_BROKEN
 
 
@@ -233,7 +238,8 @@ def test_a_large_file_that_ends_early_is_broken(uploads: UploadClient) -> None:
     ],
     ids=["no boundary", "empty boundary", "long boundary", "other boundary", "empty", "garbage", "binary", "bare lf"],
 )
-def test_parts_that_cannot_be_told_apart_are_broken(uploads: UploadClient, body: bytes, content_type: str) -> None:
+def test_inseparable_parts_are_broken(uploads: UploadClient, body: bytes, content_type: str) -> None:
+    """Parts that cannot be told apart are broken."""
     assert uploads.refuse(body, content_type) == PARTS_BROKEN
 
 
@@ -252,7 +258,8 @@ HEADS = {
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_a_part_whose_headers_cannot_be_read_is_broken(uploads: UploadClient, kind: str) -> None:
+def test_unreadable_part_headers(uploads: UploadClient, kind: str) -> None:
+    """A part whose headers cannot be read is broken."""
     assert uploads.refuse(HEADS[kind]) == PARTS_BROKEN
 
 
@@ -274,9 +281,8 @@ ODD_HEADS = {
 
 
 @pytest.mark.parametrize("kind", ODD_HEADS)
-def test_a_file_part_with_odd_headers_is_taken_as_it_is_or_refused_but_no_fault_of_ours(
-    client: UploadClient, kind: str
-) -> None:
+def test_odd_part_headers(client: UploadClient, kind: str) -> None:
+    """A file part with odd headers is taken as it is, or refused, and never an internal error."""
     before = client.files()
     answer = client.post(fields(scheduledAt="2100-01-01T00:00:00Z") + section(ODD_HEADS[kind]) + END)
     if answer.status_code != 201:
@@ -286,9 +292,8 @@ def test_a_file_part_with_odd_headers_is_taken_as_it_is_or_refused_but_no_fault_
 
 @pytest.mark.parametrize("value", ["x" * 64, "nope", "utf-16", "\0", "", "base64"])
 @pytest.mark.parametrize("action_type", [None, "BULK_EXPLODE"])
-def test_a_charset_field_of_any_kind_is_refused_as_a_part_of_the_form(
-    uploads: UploadClient, value: str, action_type: str | None
-) -> None:
+def test_charset_field_is_refused(uploads: UploadClient, value: str, action_type: str | None) -> None:
+    """A charset field of any kind is refused as a part of the form."""
     status, code, _ = uploads.refuse(
         part("_charset_", value) + fields(actionType=action_type) + file_part(b"\xff" + CONTACTS) + END
     )
@@ -297,7 +302,8 @@ def test_a_charset_field_of_any_kind_is_refused_as_a_part_of_the_form(
 
 
 @pytest.mark.parametrize("name", [b"M\xfcller.csv", b"\xff\xfe", b"\xed\xa0\x80.csv", b"%FF.csv"])
-def test_a_file_whose_name_is_not_utf_8_is_taken_like_any_other(client: UploadClient, name: bytes) -> None:
+def test_non_utf8_file_name_is_taken(client: UploadClient, name: bytes) -> None:
+    """A file whose name is not UTF-8 is taken like any other."""
     head = FILE_HEAD.replace(b"upload.csv", name)
     answer = client.post(fields(scheduledAt="2100-01-01T00:00:00Z") + section(head) + END)
     assert answer.status_code == 201, answer.text
@@ -308,9 +314,8 @@ def test_a_file_whose_name_is_not_utf_8_is_taken_like_any_other(client: UploadCl
 
 @pytest.mark.parametrize(("value", "code"), [(b"x" * 20_000, "FIELD_TOO_LONG"), (b"\xff", "FIELD_NOT_UTF8")])
 @pytest.mark.parametrize("name", [b"\xff", b"M\xfcller", b"\xed\xa0\x80"])
-def test_a_bad_field_whose_name_is_not_utf_8_is_refused_like_any_other(
-    uploads: UploadClient, name: bytes, value: bytes, code: str
-) -> None:
+def test_non_utf8_field_name_is_refused(uploads: UploadClient, name: bytes, value: bytes, code: str) -> None:
+    """A bad field whose name is not UTF-8 is refused like any other."""
     head = b'Content-Disposition: form-data; name="' + name + b'"'
     assert uploads.refuse(fields() + section(head, value) + file_part(CONTACTS) + END)[:2] == (400, code)
 
@@ -320,7 +325,8 @@ def test_two_files_are_one_too_many(uploads: UploadClient) -> None:
     assert (status, code, message) == (400, "TOO_MANY_FILES", "Please upload one file only.")
 
 
-def test_a_form_of_endless_parts_is_refused(uploads: UploadClient) -> None:
+def test_endless_parts_are_refused(uploads: UploadClient) -> None:
+    """A form of endless parts is refused."""
     status, code, _ = uploads.refuse(fields() + part("more", "x") * 1000 + file_part(CONTACTS) + END)
     assert (status, code) == (400, "TOO_MANY_PARTS")
 
@@ -352,9 +358,8 @@ def routes_with_an_id() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("method", "path"), routes_with_an_id())
 @pytest.mark.parametrize("action_id", UNKNOWN_IDS)
-def test_an_id_that_is_unknown_or_none_at_all_is_not_found(
-    uploads: UploadClient, method: str, path: str, action_id: str
-) -> None:
+def test_unknown_id_is_not_found(uploads: UploadClient, method: str, path: str, action_id: str) -> None:
+    """An id that is unknown, or not an id at all, is not found."""
     answer = uploads.worker.client.request(method, path.replace("{action_id}", action_id))
     assert error_of(answer) == (404, "ACTION_NOT_FOUND", NOT_FOUND)
 
@@ -379,9 +384,8 @@ def test_an_unknown_path_is_not_found(uploads: UploadClient, method: str, path: 
         ("TRACE", "/ready", {"GET", "HEAD"}),
     ],
 )
-def test_a_method_that_a_path_does_not_have_is_refused_with_those_that_it_has(
-    uploads: UploadClient, method: str, path: str, allowed: set[str]
-) -> None:
+def test_wrong_method_names_the_right(uploads: UploadClient, method: str, path: str, allowed: set[str]) -> None:
+    """A method that a path does not have is refused with those that it has."""
     answer = uploads.worker.client.request(method, path)
     assert error_of(answer)[:2] == (405, "METHOD_NOT_ALLOWED")
     assert set(answer.headers["Allow"].split(",")) == allowed
@@ -401,9 +405,8 @@ LIMITS = ["0", "-1", "501", "1.5", "1e2", "x", "", "٣", "9" * 100, "%FF", "1%00
 
 @pytest.mark.parametrize("limit", LIMITS)
 @pytest.mark.parametrize("path", ["/bulk-actions", "/bulk-actions/{}/records"])
-def test_a_limit_out_of_range_is_refused_with_the_range(
-    waiting_action: str, uploads: UploadClient, path: str, limit: str
-) -> None:
+def test_limit_out_of_range(waiting_action: str, uploads: UploadClient, path: str, limit: str) -> None:
+    """A limit out of range is refused, with the range."""
     answer = uploads.worker.client.get(f"{path.format(waiting_action)}?limit={limit}")
     status, code, message = error_of(answer)
     assert (status, code) == (400, "INVALID_LIMIT")
@@ -417,7 +420,8 @@ def encoded(text: str) -> str:
 @pytest.mark.parametrize(
     "cursor", ["", "x", "%FF", "====", encoded("yesterday/x"), encoded("/x"), base64.b64encode(b"\xff\xfe").decode()]
 )
-def test_a_cursor_that_no_link_gave_is_refused_by_the_list(uploads: UploadClient, cursor: str) -> None:
+def test_action_cursor_of_no_link(uploads: UploadClient, cursor: str) -> None:
+    """A cursor that no link gave is refused by the list."""
     answer = uploads.worker.client.get(f"/bulk-actions?cursor={cursor}")
     assert error_of(answer) == (400, "INVALID_CURSOR", "cursor must be one that a Link header gave.")
 
@@ -427,7 +431,8 @@ def test_a_cursor_that_no_link_gave_is_refused_by_the_list(uploads: UploadClient
     ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "10000-01-01T00:00:00Z", "2030-13-01T00:00:00Z"],
 )
 @pytest.mark.parametrize("path", ["/bulk-actions", "/dead-letters"])
-def test_a_cursor_of_a_moment_that_cannot_be_is_refused(uploads: UploadClient, path: str, moment: str) -> None:
+def test_cursor_of_no_moment(uploads: UploadClient, path: str, moment: str) -> None:
+    """A cursor whose moment cannot exist is refused."""
     answer = uploads.worker.client.get(path, params={"cursor": encoded(f"{moment}/x")})
     assert error_of(answer) == (400, "INVALID_CURSOR", "cursor must be one that a Link header gave.")
 
@@ -435,26 +440,23 @@ def test_a_cursor_of_a_moment_that_cannot_be_is_refused(uploads: UploadClient, p
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "2030-01-01", "2030-W01-1"])
 @pytest.mark.parametrize("rest", ["/x", "", "/", "/\0", "/a/b", f"/{'漢' * 1000}"])
 @pytest.mark.parametrize("path", ["/bulk-actions", "/dead-letters"])
-def test_a_cursor_that_somebody_made_up_is_a_page_or_refused(
-    uploads: UploadClient, path: str, moment: str, rest: str
-) -> None:
+def test_invented_cursor(uploads: UploadClient, path: str, moment: str, rest: str) -> None:
+    """A cursor that somebody made up is a page, or refused."""
     answer = uploads.worker.client.get(path, params={"cursor": encoded(moment + rest)})
     assert answer.status_code == 200 or error_of(answer)[:2] == (400, "INVALID_CURSOR")
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "1", "-", "1-", "-1", "1--1", "1-x", "٣-٣", "9" * 50 + "-1", "%FF"])
-def test_a_cursor_that_no_link_gave_is_refused_by_the_records(
-    waiting_action: str, uploads: UploadClient, cursor: str
-) -> None:
+def test_record_cursor_of_no_link(waiting_action: str, uploads: UploadClient, cursor: str) -> None:
+    """A cursor that no link gave is refused by the records."""
     answer = uploads.worker.client.get(f"/bulk-actions/{waiting_action}/records?cursor={cursor}")
     assert error_of(answer) == (400, "INVALID_CURSOR", "cursor must be one that a Link header gave.")
 
 
 @pytest.mark.parametrize("status", ["DONE", "QUEUED ", "QUEUED,FAILED", "%00", "%FF"])
 @pytest.mark.parametrize("path", ["/bulk-actions", "/bulk-actions/{}/records"])
-def test_an_unknown_status_is_refused_with_the_known_ones(
-    waiting_action: str, uploads: UploadClient, path: str, status: str
-) -> None:
+def test_unknown_status_names_the_known(waiting_action: str, uploads: UploadClient, path: str, status: str) -> None:
+    """An unknown status is refused, with the known ones."""
     answer = uploads.worker.client.get(f"{path.format(waiting_action)}?status={status}")
     told_status, code, message = error_of(answer)
     assert (told_status, code) == (400, "INVALID_STATUS")
@@ -507,9 +509,8 @@ def head_of(body: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("go", [leave, slam, fall_silent])
-def test_a_client_that_goes_away_in_the_middle_of_an_upload_leaves_nothing_behind(
-    uploads: UploadClient, go: Callable[[socket.socket], None]
-) -> None:
+def test_aborted_upload_leaves_nothing(uploads: UploadClient, go: Callable[[socket.socket], None]) -> None:
+    """A client that goes away in the middle of an upload leaves nothing behind."""
     before = uploads.files()
     body = form(CONTACTS + ROW * 30_000)
     connection = connect(uploads.worker, head_of(body) + body[: len(body) // 2])
@@ -518,7 +519,8 @@ def test_a_client_that_goes_away_in_the_middle_of_an_upload_leaves_nothing_behin
     wait_for(lambda: uploads.files() == before, "what was stored is gone", timeout=30)
 
 
-def test_many_clients_that_go_away_at_once_leave_nothing_behind(uploads: UploadClient) -> None:
+def test_aborted_uploads_leave_nothing(uploads: UploadClient) -> None:
+    """Many clients that go away at once leave nothing behind."""
     before = uploads.files()
     body = form(CONTACTS + ROW * 30_000)
     connections = [connect(uploads.worker, head_of(body) + body[: 200_000 + 10_000 * n]) for n in range(20)]
@@ -529,7 +531,8 @@ def test_many_clients_that_go_away_at_once_leave_nothing_behind(uploads: UploadC
 
 
 @pytest.mark.parametrize("request_", [b"HELLO\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"])
-def test_what_is_no_http_is_refused_and_disturbs_nobody(uploads: UploadClient, request_: bytes) -> None:
+def test_non_http_disturbs_nobody(uploads: UploadClient, request_: bytes) -> None:
+    """What is not HTTP is refused, and disturbs nobody."""
     connection = connect(uploads.worker, request_)
     assert b" 400 " in connection.recv(65536).split(b"\r\n")[0]
     connection.close()

@@ -60,8 +60,11 @@ def secured(environment: dict[str, str], secure_kafka: SecureKafka, tmp_path: Pa
     return settings
 
 
-def test_the_main_job_over_tls_with_logins(secured: dict[str, str], secure_redis: str, tmp_path: Path) -> None:
-    """Kafka by SASL_SSL with SCRAM, Redis by TLS with a password: exact, and no password in the log."""
+def test_main_job_over_tls(secured: dict[str, str], secure_redis: str, tmp_path: Path) -> None:
+    """The main job over TLS with logins.
+
+    Kafka by SASL_SSL with SCRAM, Redis by TLS with a password: exact, and no password in the log.
+    """
     sample = Sample(5_000, seed=20)
     expected = sample.write(tmp_path / "contacts.csv")
     worker = Worker({**secured, "REDIS_URI": secure_redis, "BATCH_SIZE": "500"}, tmp_path / "worker")
@@ -80,7 +83,8 @@ def test_the_main_job_over_tls_with_logins(secured: dict[str, str], secure_redis
         worker.client.close()
 
 
-def test_a_worker_that_is_not_let_in_ends_with_a_line(secured: dict[str, str], tmp_path: Path) -> None:
+def test_refused_worker_ends_in_one_line(secured: dict[str, str], tmp_path: Path) -> None:
+    """A worker that is not let in ends with a line."""
     (tmp_path / "password").write_text("another-password\n")
     worker = Worker(secured, tmp_path / "worker")
     try:

@@ -24,7 +24,8 @@ def _exit_code(worker: Worker) -> int:
     return worker.process.wait(timeout=30)
 
 
-def test_a_worker_whose_port_is_in_use_says_so_in_one_line_and_ends(start_worker: StartWorker) -> None:
+def test_port_in_use_ends_in_one_line(start_worker: StartWorker) -> None:
+    """A worker whose port is in use says so in one line, and ends."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -35,7 +36,8 @@ def test_a_worker_whose_port_is_in_use_says_so_in_one_line_and_ends(start_worker
     assert "Traceback" not in worker.tail()
 
 
-def test_a_worker_waits_for_what_it_depends_on_and_can_be_stopped_meanwhile(start_worker: StartWorker) -> None:
+def test_waiting_worker_can_be_stopped(start_worker: StartWorker) -> None:
+    """A worker waits for what it depends on, and can be stopped meanwhile."""
     worker = start_worker(wait=False, REDIS_URI=f"127.0.0.1:{free_port()}")
     wait_for(lambda: "waiting for Redis" in worker.tail(), "the worker says what it waits for")
     assert worker.running
@@ -43,7 +45,8 @@ def test_a_worker_waits_for_what_it_depends_on_and_can_be_stopped_meanwhile(star
     assert "Traceback" not in worker.tail()
 
 
-def test_a_worker_refuses_topics_with_another_number_of_partitions(start_worker: StartWorker) -> None:
+def test_wrong_partitions_are_refused(start_worker: StartWorker) -> None:
+    """A worker refuses topics with another number of partitions."""
     first = start_worker()
     assert first.stop() == 0
     second = start_worker(wait=False, TOPIC_PARTITIONS="5")
@@ -51,10 +54,11 @@ def test_a_worker_refuses_topics_with_another_number_of_partitions(start_worker:
     assert "TOPIC_PARTITIONS says 5" in second.tail()
 
 
-def test_a_worker_waits_for_its_own_storage(
-    start_worker: StartWorker, environment: dict[str, str], tmp_path: Path
-) -> None:
-    """With an empty directory in its place it is not ready, takes nothing, and says which setting it is about."""
+def test_worker_waits_for_its_storage(start_worker: StartWorker, environment: dict[str, str], tmp_path: Path) -> None:
+    """A worker waits for its own storage.
+
+    With an empty directory in its place it is not ready, takes nothing, and says which setting it is about.
+    """
     root, hidden = tmp_path / "storage", tmp_path / "hidden"
     worker = start_worker()
     root.rename(hidden)
@@ -86,18 +90,21 @@ def storage_command(name: str, environment: dict[str, str]) -> subprocess.Comple
     )
 
 
-def test_a_worker_is_not_open_to_others_by_omission(start_worker: StartWorker) -> None:
+def test_worker_is_not_open_by_omission(start_worker: StartWorker) -> None:
+    """A worker is not open to others by omission."""
     worker = start_worker(wait=False, HOST="0.0.0.0")
     assert _exit_code(worker) == 2
     assert "this worker cannot start: whoever reaches 0.0.0.0 could do everything: set AUTH_MODE" in worker.tail()
 
 
-def test_a_worker_is_open_to_others_when_told_so(start_worker: StartWorker) -> None:
+def test_worker_is_open_when_told_so(start_worker: StartWorker) -> None:
+    """A worker is open to others when told so."""
     worker = start_worker(HOST="0.0.0.0", AUTH_MODE="none")
     assert "whoever reaches 0.0.0.0 may do everything: AUTH_MODE is none" in worker.log.read_text()
 
 
-def test_a_directory_that_cannot_be_made_is_one_line(start_worker: StartWorker, tmp_path: Path) -> None:
+def test_bad_directory_is_one_line(start_worker: StartWorker, tmp_path: Path) -> None:
+    """A directory that cannot be made is one line."""
     (tmp_path / "file").write_text("in the way")
     worker = start_worker(wait=False)
     worker.kill()
@@ -109,8 +116,8 @@ def test_a_directory_that_cannot_be_made_is_one_line(start_worker: StartWorker, 
     assert "this worker cannot start: DATA_DIR cannot be used: Not a directory: " in line
 
 
-def test_a_mistyped_name_in_the_file_stops_the_start(tmp_path: Path) -> None:
-    """AUTH_MOD=required would leave the API open without a word."""
+def test_mistyped_name_stops_the_start(tmp_path: Path) -> None:
+    """A mistyped name in the file stops the start. AUTH_MOD=required would leave the API open without a word."""
     (tmp_path / ".env").write_text("AUTH_MOD=required\n")
     command = [sys.executable, "-m", "faust", "-A", "app", "worker", "-l", "info"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -70,7 +70,8 @@ def test_wheel_has_the_worker_alone(distributions: Path) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == SHIPPED
 
 
-def test_source_distribution_has_the_worker_alone(distributions: Path) -> None:
+def test_sdist_has_the_worker_alone(distributions: Path) -> None:
+    """Source distribution has the worker alone."""
     [sdist] = distributions.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         folders = {path.parts[1] for path in map(Path, archive.getnames()) if len(path.parts) > 2}

@@ -28,13 +28,15 @@ from tests.support.workers import Worker
     [{"deliver_twice": {}}, {"drop": {"one_in": 20}}, {"disorder": {}}],
     ids=["every message twice", "one in twenty dropped", "results out of order"],
 )
-def test_the_counts_do_not_depend_on_how_messages_are_delivered(make_scene: MakeScene, inject: Inject) -> None:
+def test_delivery_does_not_change_counts(make_scene: MakeScene, inject: Inject) -> None:
+    """The counts do not depend on how messages are delivered."""
     scene = make_scene()
     workers = [scene.worker(inject=inject), scene.worker(inject=inject)]
     scene.assert_exact(workers[0], workers[0].submit(scene.file))
 
 
-def test_dispatchers_that_both_believe_they_lead_run_an_action_once(make_scene: MakeScene) -> None:
+def test_two_leaders_run_an_action_once(make_scene: MakeScene) -> None:
+    """Dispatchers that both believe they lead run an action once."""
     scene = make_scene(rows=5_000)
     inject: Inject = {"everybody_leads": {}}
     workers = [scene.worker(inject=inject), scene.worker(inject=inject)]
@@ -43,9 +45,8 @@ def test_dispatchers_that_both_believe_they_lead_run_an_action_once(make_scene: 
 
 
 @pytest.mark.parametrize("transient", [False, True], ids=["at once", "after its retries"])
-def test_a_chunk_that_always_fails_becomes_a_dead_letter_and_its_replay_corrects_the_counters(
-    make_scene: MakeScene, transient: bool
-) -> None:
+def test_failing_chunk_is_dead_lettered(make_scene: MakeScene, transient: bool) -> None:
+    """A chunk that always fails becomes a dead letter, and its replay corrects the counters."""
     scene = make_scene(rows=5_000, RETRY_DELAYS="[0.5, 1, 2]", RETRY_INLINE_SECONDS="0.5")
     sick = scene.worker(inject={"fail_chunk": {"index": 3, "transient": transient}})
     action = sick.submit(scene.file)
@@ -69,7 +70,8 @@ def test_a_chunk_that_always_fails_becomes_a_dead_letter_and_its_replay_corrects
     assert healed.client.post(replay).status_code == 409
 
 
-def test_garbage_and_unknown_actions_are_kept_as_dead_letters_and_disturb_nothing(make_scene: MakeScene) -> None:
+def test_garbage_disturbs_nothing(make_scene: MakeScene) -> None:
+    """Garbage and unknown actions are kept as dead letters, and disturb nothing."""
     scene = make_scene(rows=5_000)
     worker = scene.worker()
     topic = scene.environment["KAFKA_TOPIC"]
@@ -102,8 +104,11 @@ def _letters(worker: Worker, least: int) -> list[dict[str, Any]]:
     return letters if len(letters) >= least else []
 
 
-def test_no_size_and_no_header_stops_an_agent(make_scene: MakeScene) -> None:
-    """Messages above what a producer may send, though not the broker, and headers as nobody writes them."""
+def test_odd_messages_stop_no_agent(make_scene: MakeScene) -> None:
+    """No size and no header stops an agent.
+
+    Messages above what a producer may send, though not the broker, and headers as nobody writes them.
+    """
     scene = make_scene(rows=5_000, RETRY_DELAYS="[0.5, 0.5, 0.5]", RETRY_INLINE_SECONDS="0.5")
     worker = scene.worker()
     topic = scene.environment["KAFKA_TOPIC"]
@@ -173,7 +178,8 @@ async def _produce(broker: str, messages: list[tuple[str, bytes | None]]) -> Non
         await client.stop()
 
 
-def test_two_actions_on_the_same_records_at_the_same_time_are_both_exact(make_scene: MakeScene) -> None:
+def test_concurrent_actions_are_exact(make_scene: MakeScene) -> None:
+    """Two actions on the same records at the same time are both exact."""
     scene = make_scene(rows=30_000, seed=21)
     second = Sample(30_000, seed=21, name_suffix=" II")
     expected = second.write(scene.directory / "second.csv")
@@ -186,9 +192,10 @@ def test_two_actions_on_the_same_records_at_the_same_time_are_both_exact(make_sc
     assert_verified(scene.environment)
 
 
-def test_a_small_action_is_done_within_seconds_while_a_large_one_runs_on_a_slow_database(
+def test_small_action_overtakes_large(
     make_scene: MakeScene,
 ) -> None:
+    """A small action is done within seconds while a large one runs on a slow database."""
     scene = make_scene(rows=500_000, BATCH_SIZE="1000", STALL_TIMEOUT="20")
     worker = scene.worker(inject={"slow_writes": {"seconds": 0.2}})
     large = worker.submit(scene.file)
@@ -202,7 +209,8 @@ def test_a_small_action_is_done_within_seconds_while_a_large_one_runs_on_a_slow_
     assert worker.peak_memory() - before < 100 * 1024**2
 
 
-def test_an_action_that_never_progresses_is_failed_with_the_reason(make_scene: MakeScene) -> None:
+def test_stuck_action_fails(make_scene: MakeScene) -> None:
+    """An action that never progresses is failed, with the reason."""
     scene = make_scene(rows=2_000, STALL_TIMEOUT="0.5", ACTION_MAX_STALLS="3")
     worker = scene.worker(inject={"drop": {"one_in": 1, "topic": scene.environment["KAFKA_TOPIC"]}})
     ended = worker.wait_ended(worker.submit(scene.file), timeout=60)

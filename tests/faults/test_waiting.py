@@ -22,8 +22,11 @@ LONG = 600
 
 
 @pytest.mark.parametrize("waiting", [100, 10_000])
-def test_waiting_retries_hold_up_no_other_action(make_scene: MakeScene, waiting: int) -> None:
-    """One hundred would fill the buffer of an agent, and with that stop every topic of its worker."""
+def test_waiting_retries_block_no_action(make_scene: MakeScene, waiting: int) -> None:
+    """Waiting retries hold up no other action.
+
+    One hundred would fill the buffer of an agent, and with that stop every topic of its worker.
+    """
     scene = make_scene(rows=20_000, RETRY_DELAYS=f"[{LONG}, {LONG}, {LONG}]")
     worker = scene.worker()
     alone = _seconds(scene, worker, "alone")

@@ -20,9 +20,8 @@ from tests.support.waiting import wait_for
         ("flushing", 2),
     ],
 )
-def test_the_only_worker_dies_and_the_file_is_finished_by_its_successor(
-    make_scene: MakeScene, point: str, nth: int
-) -> None:
+def test_successor_finishes_the_file(make_scene: MakeScene, point: str, nth: int) -> None:
+    """The only worker dies, and the file is finished by its successor."""
     scene = make_scene(seed=nth)
     doomed = scene.worker(inject={"kill": {"point": point, "nth": nth}})
     action = doomed.submit(scene.file)
@@ -32,9 +31,10 @@ def test_the_only_worker_dies_and_the_file_is_finished_by_its_successor(
     scene.assert_exact(successor, action)
 
 
-def test_a_worker_that_dies_during_an_upload_leaves_no_action_and_the_upload_can_be_repeated(
+def test_upload_after_death_is_repeated(
     make_scene: MakeScene,
 ) -> None:
+    """A worker that dies during an upload leaves no action, and the upload can be repeated."""
     scene = make_scene()
     doomed = scene.worker(inject={"kill": {"point": "uploading", "nth": 4}})
     with pytest.raises(httpx.TransportError):
@@ -44,7 +44,8 @@ def test_a_worker_that_dies_during_an_upload_leaves_no_action_and_the_upload_can
     scene.assert_exact(successor, successor.submit(scene.file))
 
 
-def test_one_of_two_workers_dies_for_good_and_a_third_joins(make_scene: MakeScene) -> None:
+def test_third_worker_replaces_dead_one(make_scene: MakeScene) -> None:
+    """One of two workers dies for good, and a third joins."""
     scene = make_scene(rows=50_000)
     first, second = scene.worker(), scene.worker()
     action = first.submit(scene.file)
@@ -56,7 +57,8 @@ def test_one_of_two_workers_dies_for_good_and_a_third_joins(make_scene: MakeScen
     wait_for(third.ready, "the third worker is ready")
 
 
-def test_a_rolling_restart_of_all_workers_loses_nothing(make_scene: MakeScene) -> None:
+def test_rolling_restart_loses_nothing(make_scene: MakeScene) -> None:
+    """A rolling restart of all workers loses nothing."""
     scene = make_scene(rows=100_000)
     workers = [scene.worker(), scene.worker()]
     action = workers[0].submit(scene.file)
@@ -68,7 +70,8 @@ def test_a_rolling_restart_of_all_workers_loses_nothing(make_scene: MakeScene) -
     scene.assert_exact(workers[0], action)
 
 
-def test_a_worker_is_not_ready_before_its_tables_are_recovered(make_scene: MakeScene) -> None:
+def test_ready_after_recovery_of_tables(make_scene: MakeScene) -> None:
+    """A worker is not ready before its tables are recovered."""
     scene = make_scene()
     doomed = scene.worker(inject={"kill": {"point": "counting", "nth": 40}})
     action = doomed.submit(scene.file)

@@ -153,9 +153,8 @@ def without_id(answer: httpx.Response) -> tuple[int, dict[str, Any], set[str]]:
 
 
 @pytest.mark.parametrize(("method", "path"), with_an_id())
-def test_the_things_of_another_account_are_as_unknown_as_those_that_never_were(
-    neighbours: Neighbours, method: str, path: str
-) -> None:
+def test_foreign_things_look_unknown(neighbours: Neighbours, method: str, path: str) -> None:
+    """The things of another account are as unknown as those that never were."""
     never_was = neighbours.house.ask(neighbours.other, method, re.sub(r"\{\w+\}", UNKNOWN, path))
     assert never_was.status_code == 404
     for one in named(neighbours, path):
@@ -171,13 +170,15 @@ def test_an_account_sees_its_own_things(neighbours: Neighbours, method: str, pat
 @pytest.mark.parametrize(
     "path", [route.path for route in ROUTES if "{" not in route.path and "GET" in route.operations]
 )
-def test_lists_have_nothing_of_another_account(neighbours: Neighbours, path: str) -> None:
+def test_lists_hide_other_accounts(neighbours: Neighbours, path: str) -> None:
+    """Lists have nothing of another account."""
     shown = neighbours.house.get(neighbours.other, path).text
     for thing in (neighbours.action_id, neighbours.waiting_id, "secret of an account", neighbours.owner):
         assert thing not in shown
 
 
-def test_lists_have_what_is_the_accounts_own(neighbours: Neighbours) -> None:
+def test_lists_have_own_things(neighbours: Neighbours) -> None:
+    """Lists have what is the account's own."""
     house, owner = neighbours.house, neighbours.owner
     actions = [action["actionId"] for action in house.get(owner, "/bulk-actions").json()]
     assert actions == [neighbours.waiting_id, neighbours.action_id]
@@ -207,7 +208,8 @@ _KNOWN_PARAMETERS = {
     ],
 )
 @pytest.mark.parametrize("path", ["/bulk-actions", "/dead-letters"])
-def test_no_query_shows_the_things_of_another_account(neighbours: Neighbours, path: str, query: dict[str, str]) -> None:
+def test_queries_hide_other_accounts(neighbours: Neighbours, path: str, query: dict[str, str]) -> None:
+    """No query shows the things of another account."""
     sent = {name: value.format(owner=neighbours.owner, action=neighbours.action_id) for name, value in query.items()}
     answer = neighbours.house.get(neighbours.other, path, **sent)
     if set(query) <= _KNOWN_PARAMETERS[path]:
@@ -218,13 +220,15 @@ def test_no_query_shows_the_things_of_another_account(neighbours: Neighbours, pa
 
 
 @pytest.mark.parametrize("path", ["/bulk-actions", "/dead-letters"])
-def test_the_next_page_of_another_account_is_a_page_of_ones_own(neighbours: Neighbours, path: str) -> None:
+def test_foreign_cursor_gives_own_page(neighbours: Neighbours, path: str) -> None:
+    """The next page of another account is a page of one's own."""
     cursor = base64.urlsafe_b64encode(b"2099-01-01T00:00:00Z/z").decode()
     assert neighbours.house.get(neighbours.owner, path, cursor=cursor).json() != []
     assert neighbours.house.get(neighbours.other, path, cursor=cursor).json() == []
 
 
-def test_a_refused_replay_leaves_the_letter_as_it_was(neighbours: Neighbours) -> None:
+def test_refused_replay_changes_nothing(neighbours: Neighbours) -> None:
+    """A refused replay leaves the letter as it was."""
     house = neighbours.house
     before = house.get(neighbours.owner, "/dead-letters").json()
     answer = house.ask(neighbours.other, "POST", f"/dead-letters/{neighbours.letter_id}/replay")
@@ -232,7 +236,8 @@ def test_a_refused_replay_leaves_the_letter_as_it_was(neighbours: Neighbours) ->
     assert house.get(neighbours.owner, "/dead-letters").json() == before
 
 
-def test_two_accounts_with_the_same_ids_have_a_record_each(neighbours: Neighbours) -> None:
+def test_accounts_share_no_records(neighbours: Neighbours) -> None:
+    """Two accounts with the same ids have a record each."""
     house = neighbours.house
     rows = b"same,%s,same@example.com,active\n"
     for account in (neighbours.owner, neighbours.other):
@@ -244,7 +249,8 @@ def test_two_accounts_with_the_same_ids_have_a_record_each(neighbours: Neighbour
     assert {f"{account}:same": account for account in (neighbours.owner, neighbours.other)}.items() <= names.items()
 
 
-def test_what_belongs_to_nobody_is_shown_to_the_default_account_alone(neighbours: Neighbours) -> None:
+def test_ownerless_is_the_defaults(neighbours: Neighbours) -> None:
+    """What belongs to nobody is shown to the default account alone."""
     house = neighbours.house
     house.add_letter(f"nobodys-{neighbours.owner}", kind="POISON")
     seen = {
@@ -283,7 +289,8 @@ WRONG_ACCOUNTS: dict[str, list[bytes]] = {
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/bulk-actions"), ("POST", "/bulk-actions"), ("GET", "/dead-letters")]
 )
-def test_an_account_that_cannot_be_is_refused_in_words(worker: Worker, kind: str, method: str, path: str) -> None:
+def test_bad_account_is_refused(worker: Worker, kind: str, method: str, path: str) -> None:
+    """An account that is not valid is refused, and the message says why."""
     headers = [(b"accountid", value) for value in WRONG_ACCOUNTS[kind]]
     status, code, message = error_of(worker.client.request(method, path, headers=headers))
     assert (status, code) == (400, "INVALID_ACCOUNT")
@@ -291,18 +298,21 @@ def test_an_account_that_cannot_be_is_refused_in_words(worker: Worker, kind: str
 
 
 @pytest.mark.parametrize("name", ["accountid", "AccountId", "ACCOUNTID"])
-def test_the_name_of_the_header_may_be_written_in_any_case(worker: Worker, name: str) -> None:
+def test_account_header_ignores_case(worker: Worker, name: str) -> None:
+    """The name of the header may be written in any case."""
     assert worker.client.get("/bulk-actions", headers={name: f"nobody-{name}"}).json() == []
 
 
-def test_without_the_header_the_account_is_the_default_one(worker: Worker) -> None:
+def test_default_account(worker: Worker) -> None:
+    """Without the header the account is the default one."""
     action_id = worker.submit(HEADER + b"1,Ada,ada@example.com,active\n", scheduledAt="2100-01-01T00:00:00Z")
     for headers, status in (({}, 200), ({"accountid": "default"}, 200), ({"accountid": "Default"}, 404)):
         assert worker.client.get(f"/bulk-actions/{action_id}", headers=headers).status_code == status
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready"])
-def test_health_and_readiness_belong_to_no_account(worker: Worker, path: str) -> None:
+def test_health_has_no_account(worker: Worker, path: str) -> None:
+    """Health and readiness belong to no account."""
     assert worker.client.get(path, headers={"accountid": "a:b"}).status_code == 200
 
 
@@ -310,7 +320,8 @@ def test_health_and_readiness_belong_to_no_account(worker: Worker, path: str) ->
 
 
 @pytest.mark.parametrize("account", ["owner", "default", "a:b", ""])
-def test_beside_a_credential_the_header_changes_nothing(guarded: Guarded, account: str) -> None:
+def test_credential_beats_header(guarded: Guarded, account: str) -> None:
+    """Beside a credential the header changes nothing."""
     key = guarded.key("beside", Role.ADMIN)
     plain = guarded.worker.client.get("/bulk-actions", headers={"X-API-Key": key})
     answer = guarded.worker.client.get("/bulk-actions", headers={"X-API-Key": key, "accountid": account})

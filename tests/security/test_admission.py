@@ -55,7 +55,8 @@ def announce(worker: Worker, account: str, length: int) -> bytes:
 # What an account has
 
 
-def test_of_many_uploads_at_once_exactly_as_many_are_taken_as_actions_may_be_active(limited: Limited) -> None:
+def test_active_actions_are_limited(limited: Limited) -> None:
+    """Of many uploads at once exactly as many are taken as actions may be active."""
     before = limited.stored()
     answers = at_once(limited, 12, lambda worker: upload(worker, {"accountid": "crowded"}, **LATER))
     taken = [answer.json()["actionId"] for answer in answers if answer.status_code == 201]
@@ -72,7 +73,8 @@ def test_of_many_uploads_at_once_exactly_as_many_are_taken_as_actions_may_be_act
     assert upload(limited.lenient, {"accountid": "free"}).status_code == 201
 
 
-def test_of_many_uploads_at_once_as_many_are_taken_as_there_is_room_for_their_bytes(limited: Limited) -> None:
+def test_stored_bytes_are_limited(limited: Limited) -> None:
+    """Of many uploads at once as many are taken as there is room for their bytes."""
     before = limited.stored()
     content = FILE + b"k2,Bob,bob@example.com,active\n" * 5
     room = 500 // len(content)
@@ -87,7 +89,8 @@ def test_of_many_uploads_at_once_as_many_are_taken_as_there_is_room_for_their_by
 
 
 @pytest.mark.parametrize(("more", "status"), [(1, 413), (0, 201)])
-def test_the_last_byte_fits_and_one_more_does_not(limited: Limited, more: int, status: int) -> None:
+def test_last_byte_fits(limited: Limited, more: int, status: int) -> None:
+    """The last byte fits, and one more does not."""
     content = HEADER + b"e1,"
     end = b",ada@example.com,active\n"
     content += b"x" * 200 + end
@@ -95,14 +98,16 @@ def test_the_last_byte_fits_and_one_more_does_not(limited: Limited, more: int, s
     assert upload(limited.lenient, {"accountid": "exact"}, content + filler).status_code == status
 
 
-def test_an_upload_that_cannot_fit_is_not_read(limited: Limited) -> None:
+def test_oversized_upload_is_not_read(limited: Limited) -> None:
+    """An upload that cannot fit is not read."""
     assert b" 413 " in announce(limited.strict, "full", 1_000_000_000)
 
 
 # Idempotency keys
 
 
-def test_twenty_at_once_with_one_key_are_one_action_and_one_file(limited: Limited) -> None:
+def test_one_key_is_one_action(limited: Limited) -> None:
+    """Twenty at once with one key are one action and one file."""
     before, key = limited.stored(), new_key()
     answers = at_once(limited, 20, lambda worker: upload(worker, {"Idempotency-Key": key}))
     assert {answer.status_code for answer in answers} == {201}
@@ -113,7 +118,8 @@ def test_twenty_at_once_with_one_key_are_one_action_and_one_file(limited: Limite
     assert limited.stored() - before == {answers[0].json()["actionId"]}
 
 
-def test_the_answer_stays_the_same_when_the_action_has_ended(limited: Limited) -> None:
+def test_answer_outlives_the_action(limited: Limited) -> None:
+    """The answer stays the same when the action has ended."""
     headers = {"Idempotency-Key": new_key()}
     first = upload(limited.lenient, headers)
     limited.lenient.wait_ended(first.json()["actionId"])
@@ -125,7 +131,8 @@ def test_the_answer_stays_the_same_when_the_action_has_ended(limited: Limited) -
 
 
 @pytest.mark.parametrize("change", ["content", "name", "field"])
-def test_another_request_with_the_same_key_is_refused_and_leaves_nothing(limited: Limited, change: str) -> None:
+def test_key_of_another_request(limited: Limited, change: str) -> None:
+    """Another request with the same key is refused, and leaves nothing."""
     headers = {"Idempotency-Key": new_key()}
     assert upload(limited.lenient, headers).status_code == 201
     before = limited.stored()
@@ -139,7 +146,8 @@ def test_another_request_with_the_same_key_is_refused_and_leaves_nothing(limited
     assert limited.stored() == before
 
 
-def test_of_two_requests_at_once_under_one_key_one_is_made(limited: Limited) -> None:
+def test_one_of_two_requests_wins(limited: Limited) -> None:
+    """Of two requests at once under one key one is made."""
     key = new_key()
     contents = [HEADER + f"k{number},Ada,ada@example.com,active\n".encode() for number in range(10)]
     with ThreadPoolExecutor(10) as threads:
@@ -151,7 +159,8 @@ def test_of_two_requests_at_once_under_one_key_one_is_made(limited: Limited) -> 
     assert sorted(answer.status_code for answer in answers) == [201, *[422] * 9]
 
 
-def test_an_upload_that_failed_does_not_use_up_its_key(limited: Limited) -> None:
+def test_failed_upload_frees_its_key(limited: Limited) -> None:
+    """An upload that failed does not use up its key."""
     headers = {"Idempotency-Key": new_key()}
     assert error_of(upload(limited.lenient, headers, b"no,header\n1,2\n"))[1] == "INVALID_HEADER"
     answer = upload(limited.lenient, headers)
@@ -185,7 +194,8 @@ def told_code(answer: httpx.Response) -> str:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_other_requests_do_not_look_at_keys(limited: Limited, method: str) -> None:
+def test_other_requests_ignore_keys(limited: Limited, method: str) -> None:
+    """Other requests do not look at keys."""
     answer = limited.lenient.client.request(method, "/bulk-actions", headers={"Idempotency-Key": "x" * 300})
     assert answer.status_code == 200
 
@@ -256,7 +266,8 @@ def test_there_are_many_hostile_keys() -> None:
     assert len({*BAD_KEYS, *GOOD_KEYS}) >= 60
 
 
-def test_what_cannot_be_a_key_is_refused_and_nothing_is_stored(limited: Limited) -> None:
+def test_bad_key_is_refused(limited: Limited) -> None:
+    """What cannot be a key is refused, and nothing is stored."""
     before = limited.stored()
     for number, key in enumerate(BAD_KEYS):
         status, answer = send_raw(limited.both[number % 2], [b"Idempotency-Key: " + key])
@@ -266,7 +277,8 @@ def test_what_cannot_be_a_key_is_refused_and_nothing_is_stored(limited: Limited)
     assert limited.stored() == before
 
 
-def test_a_strange_key_is_a_key_and_nothing_of_it_comes_back(limited: Limited) -> None:
+def test_strange_key_is_never_echoed(limited: Limited) -> None:
+    """A strange key is a key, and nothing of it comes back."""
     actions = set()
     for number, key in enumerate(GOOD_KEYS):
         status, answer = send_raw(limited.both[number % 2], [b"Idempotency-Key: " + key])
@@ -292,7 +304,8 @@ def test_several_keys_are_none(limited: Limited, lines: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize("end", [b"\r\n", b"\n", b"\r", b"\r\n\r\n"])
-def test_a_line_end_in_a_key_makes_no_header_of_an_answer(limited: Limited, end: bytes) -> None:
+def test_line_end_makes_no_header(limited: Limited, end: bytes) -> None:
+    """A line end in a key makes no header of an answer."""
     key = new_key().encode()
     status, answer = send_raw(limited.lenient, [b"Idempotency-Key: " + key + end + b"X-Injected: yes"])
     assert status in (201, 400)

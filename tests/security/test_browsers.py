@@ -33,10 +33,12 @@ def test_a_page_of_others_posts_nothing(
 
 
 @pytest.mark.parametrize("path", ["/bulk-actions", "/dead-letters", "/metrics"])
-def test_a_name_that_points_here_reads_nothing(worker: Worker, path: str) -> None:
+def test_foreign_name_reads_nothing(worker: Worker, path: str) -> None:
+    """A name that points here reads nothing."""
     assert error_of(worker.client.get(path, headers={"Host": "evil.example"}))[:2] == (403, "UNKNOWN_HOST")
 
 
-def test_health_can_be_asked_for_by_any_name(worker: Worker) -> None:
+def test_health_answers_any_name(worker: Worker) -> None:
+    """Health can be asked for by any name."""
     for path in ("/health", "/ready"):
         assert worker.client.get(path, headers={"Host": "worker.cluster.internal"}).status_code == 200

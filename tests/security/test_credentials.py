@@ -194,7 +194,8 @@ TOKENS: dict[str, str | bytes] = {
 
 
 @pytest.mark.parametrize("kind", TOKENS)
-def test_a_token_that_is_not_good_is_refused(guarded: Guarded, kind: str) -> None:
+def test_bad_token_is_refused(guarded: Guarded, kind: str) -> None:
+    """A token that is not valid is refused."""
     sent = TOKENS[kind]
     value = b"Bearer " + (sent.encode() if isinstance(sent, str) else sent)
     answer = assert_refused(guarded, [("Authorization", value.rstrip(b" "))])
@@ -227,7 +228,8 @@ KEYS: dict[str, str | bytes] = {
 
 
 @pytest.mark.parametrize("kind", KEYS)
-def test_a_key_that_is_not_good_is_refused(guarded: Guarded, kind: str) -> None:
+def test_bad_key_is_refused(guarded: Guarded, kind: str) -> None:
+    """A key that is not valid is refused."""
     assert_refused(guarded, [("X-API-Key", KEYS[kind])])
 
 
@@ -254,16 +256,19 @@ def viewer_key(guarded: Guarded) -> str:
 
 
 @pytest.mark.parametrize("kind", VARIANTS)
-def test_what_only_resembles_a_key_is_refused(guarded: Guarded, viewer_key: str, kind: str) -> None:
+def test_resembling_key_is_refused(guarded: Guarded, viewer_key: str, kind: str) -> None:
+    """What only resembles a key is refused."""
     assert_refused(guarded, [("X-API-Key", VARIANTS[kind](viewer_key))])
 
 
-def test_a_key_that_has_expired_is_refused(guarded: Guarded) -> None:
+def test_expired_key_is_refused(guarded: Guarded) -> None:
+    """A key that has expired is refused."""
     expired = guarded.key("acme", Role.ADMIN, expires_at=datetime.now(UTC) - timedelta(seconds=1))
     assert_refused(guarded, [("X-API-Key", expired)])
 
 
-def test_a_key_expires_while_it_is_in_use_and_remembered(guarded: Guarded) -> None:
+def test_cached_key_expires(guarded: Guarded) -> None:
+    """A key expires while it is in use and remembered."""
     until = datetime.now(UTC) + timedelta(seconds=2)
     key: Headers = [("X-API-Key", guarded.key("acme", Role.VIEWER, expires_at=until))]
     assert ask(guarded, key).status_code == 200
@@ -271,12 +276,14 @@ def test_a_key_expires_while_it_is_in_use_and_remembered(guarded: Guarded) -> No
     assert datetime.now(UTC) >= until
 
 
-def test_a_key_that_was_revoked_is_refused(guarded: Guarded) -> None:
+def test_revoked_key_is_refused(guarded: Guarded) -> None:
+    """A key that was revoked is refused."""
     revoked = guarded.key("acme", Role.ADMIN, revoked_at=datetime.now(UTC))
     assert_refused(guarded, [("X-API-Key", revoked)])
 
 
-def test_a_key_that_is_revoked_while_in_use_stops_within_the_documented_time(guarded: Guarded) -> None:
+def test_revoked_key_stops_in_time(guarded: Guarded) -> None:
+    """A key that is revoked while in use stops within the documented time."""
     made = keys_command(guarded, "create", "--account", "acme", "--role", "viewer")
     key: Headers = [("X-API-Key", made)]
     assert ask(guarded, key).status_code == 200
@@ -321,7 +328,8 @@ def in_other_places(key: str) -> dict[str, tuple[Headers, str]]:
 
 
 @pytest.mark.parametrize("kind", in_other_places(""))
-def test_a_credential_counts_only_where_it_belongs(guarded: Guarded, viewer_key: str, kind: str) -> None:
+def test_misplaced_credential_is_ignored(guarded: Guarded, viewer_key: str, kind: str) -> None:
+    """A credential counts only where it belongs."""
     headers, query = in_other_places(viewer_key)[kind]
     answer = ask(guarded, headers, path=f"/bulk-actions{query}")
     assert error_of(answer)[:2] == (401, "CREDENTIAL_REQUIRED")
@@ -340,7 +348,8 @@ def several(key: str) -> dict[str, Headers]:
 
 
 @pytest.mark.parametrize("kind", several(""))
-def test_of_several_credentials_none_counts(guarded: Guarded, viewer_key: str, kind: str) -> None:
+def test_several_credentials_are_refused(guarded: Guarded, viewer_key: str, kind: str) -> None:
+    """Of several credentials none counts."""
     assert "one credential only" in assert_refused(guarded, several(viewer_key)[kind]).json()["error"]
 
 
@@ -370,8 +379,11 @@ PATHS = [
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 @pytest.mark.parametrize("override", ["", "X-Original-URL: /health", "X-HTTP-Method-Override: OPTIONS"])
-def test_no_spelling_of_a_path_gets_around_the_door(guarded: Guarded, method: str, path: str, override: str) -> None:
-    """Byte by byte: clients tidy such paths up before they send them."""
+def test_path_spelling_bypasses_nothing(guarded: Guarded, method: str, path: str, override: str) -> None:
+    """No spelling of a path gets around the authentication.
+
+    Byte by byte: clients tidy such paths up before they send them.
+    """
     lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "Connection: close", *filter(None, [override]), "", ""]
     with socket.create_connection(("127.0.0.1", guarded.worker.port), timeout=30) as connection:
         connection.sendall("\r\n".join(lines).encode())
@@ -386,7 +398,8 @@ def test_no_spelling_of_a_path_gets_around_the_door(guarded: Guarded, method: st
 @pytest.mark.parametrize(
     "headers", [[], [("X-API-Key", "bad")], [("Authorization", "Bearer bad")], [("accountid", ":")]]
 )
-def test_health_and_readiness_are_open_whatever_is_sent_along(guarded: Guarded, path: str, headers: Headers) -> None:
+def test_health_is_open(guarded: Guarded, path: str, headers: Headers) -> None:
+    """Health and readiness are open, whatever is sent along."""
     assert ask(guarded, headers, path=path).status_code == 200
 
 

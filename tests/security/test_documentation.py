@@ -40,9 +40,8 @@ def test_the_page_has_sessions() -> None:
 
 
 @pytest.mark.parametrize("session", SESSIONS, ids=["keys", "tokens", "limits"])
-def test_a_session_of_the_page_is_what_happens(
-    guarded: Guarded, tmp_path: Path, session: list[tuple[str, str]]
-) -> None:
+def test_session_is_what_happens(guarded: Guarded, tmp_path: Path, session: list[tuple[str, str]]) -> None:
+    """A session of the page is what happens."""
     environment = {**os.environ, **guarded.environment, "PYTHONPATH": str(ROOT)}
     made = ""
     for command, answer in session:

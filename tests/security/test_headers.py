@@ -51,7 +51,8 @@ def check(answer: httpx.Response) -> httpx.Response:
     return answer
 
 
-def test_every_route_and_method_has_the_headers_with_and_without_a_credential(guarded: Guarded) -> None:
+def test_every_route_has_the_headers(guarded: Guarded) -> None:
+    """Every route and method has the headers, with and without a credential."""
     key = {"X-API-Key": guarded.key("headers", Role.ADMIN)}
     for route in ROUTES:
         path = re.sub(r"\{\w+\}", "6b04d285235ca65e4442eb33", route.path)
@@ -63,7 +64,8 @@ def test_every_route_and_method_has_the_headers_with_and_without_a_credential(gu
 @pytest.mark.parametrize(
     "path", ["/", "/nowhere", "/graph", "/stats", "/tables", "/table/", "/router/", "/performance/"]
 )
-def test_pages_of_the_framework_are_not_served_or_say_nothing(worker: Worker, path: str) -> None:
+def test_framework_pages_are_hidden(worker: Worker, path: str) -> None:
+    """Pages of the framework are not served or say nothing."""
     answer = check(worker.client.get(path))
     assert answer.json() == {"status": "OK"} if path == "/" else error_of(answer)[0] == 404
     assert not INSIDE.search(answer.text)
@@ -97,7 +99,8 @@ def raw(worker: Worker, request: bytes) -> httpx.Response:
     ],
     ids=lambda value: value[:60].decode("latin-1") if isinstance(value, bytes) else str(value),
 )
-def test_what_aiohttp_refuses_itself_has_the_form_of_all_errors(worker: Worker, request_: bytes, status: int) -> None:
+def test_aiohttp_errors_have_our_form(worker: Worker, request_: bytes, status: int) -> None:
+    """What aiohttp refuses itself has the form of all errors."""
     answer = check(raw(worker, request_))
     assert error_of(answer)[0] == status
     assert not INSIDE.search(answer.text)

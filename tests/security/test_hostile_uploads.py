@@ -144,13 +144,15 @@ TRIED_ELSEWHERE = {
 }
 
 
-def test_the_page_has_a_row_for_each_answer_and_none_besides() -> None:
+def test_page_has_every_answer() -> None:
+    """The page has a row for each answer, and none besides."""
     seen = {(attack.status, attack.code) for attack in ATTACKS.values() if attack.status != 201}
     assert documented() == seen | TRIED_ELSEWHERE
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_a_hostile_upload_gets_its_documented_answer_and_leaves_nothing(uploads: UploadClient, name: str) -> None:
+def test_hostile_upload_leaves_nothing(uploads: UploadClient, name: str) -> None:
+    """A hostile upload gets its documented answer, and leaves nothing."""
     attack = ATTACKS[name]
     answer = exchange(uploads.worker, attack.request() if callable(attack.request) else attack.request)
     assert answer is not None, "closed without an answer"
@@ -183,7 +185,8 @@ NAMES = {
 
 
 @pytest.mark.parametrize("kind", NAMES)
-def test_a_name_of_a_file_is_shown_and_never_a_path(uploads: UploadClient, kind: str) -> None:
+def test_file_name_is_never_a_path(uploads: UploadClient, kind: str) -> None:
+    """A name of a file is shown, and never a path."""
     parameter, shown = NAMES[kind]
     head = FILE_HEAD.partition(b'="upload.csv"')[0] + parameter
     before = uploads.files()
@@ -200,7 +203,8 @@ def test_a_name_of_a_file_is_shown_and_never_a_path(uploads: UploadClient, kind:
 # What is taken
 
 
-def test_a_packed_file_is_kept_unpacked_and_hashed_so(uploads: UploadClient) -> None:
+def test_gzip_is_kept_unpacked(uploads: UploadClient) -> None:
+    """A packed file is kept unpacked, and hashed so."""
     plain, packed = (
         uploads.worker.action(uploads.post(form(content, scheduledAt=LATER)).json()["actionId"])
         for content in (TEXT, PACKED)
@@ -212,7 +216,8 @@ def test_a_packed_file_is_kept_unpacked_and_hashed_so(uploads: UploadClient) -> 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "|", "\t", "tab", "\\t"])
 @pytest.mark.parametrize("first", [True, False], ids=["before the file", "behind the file"])
-def test_each_delimiter_is_taken_wherever_it_stands(uploads: UploadClient, delimiter: str, first: bool) -> None:
+def test_delimiter_may_come_anywhere(uploads: UploadClient, delimiter: str, first: bool) -> None:
+    """Each delimiter is taken wherever it stands."""
     mark = b"\t" if delimiter in {"tab", "\\t"} else delimiter.encode()
     parts = [fields(delimiter=delimiter, scheduledAt=LATER), file_part(CONTACTS.replace(b",", mark))]
     answer = uploads.post(b"".join(parts if first else parts[::-1]) + END)
@@ -221,9 +226,8 @@ def test_each_delimiter_is_taken_wherever_it_stands(uploads: UploadClient, delim
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["before the file", "behind the file"])
-def test_a_mapped_file_is_read_by_its_mapping_and_errors_name_its_own_columns(
-    uploads: UploadClient, hostile_environment: dict[str, str], first: bool
-) -> None:
+def test_mapped_file_names_own_columns(uploads: UploadClient, hostile_environment: dict[str, str], first: bool) -> None:
+    """A mapped file is read by its mapping, and errors name its own columns."""
     name = f"mapped{first}"
     rows = f"Nr,Kunde,Mail,Zustand,id\n{name},Ada,{name}@example.com,active,x\n{name}2,Bo,nobody,active,x\n".encode()
     mapping = {"Nr": "id", "Kunde": "name", "Mail": "email", "Zustand": "status", "id": None}
@@ -281,7 +285,9 @@ def dribble(connection: socket.socket, piece: bytes, pause: float) -> float:
     return time.monotonic() - begun
 
 
-def test_slow_clients_are_told_so_and_let_go_while_others_are_served(uploads: UploadClient) -> None:
+def test_slow_clients_are_let_go(uploads: UploadClient) -> None:
+    """Slow clients are told so and let go, while others are served."""
+
     def body(case: tuple[bytes, bytes, float]) -> tuple[Answer | None, float]:
         start, piece, pause = case
         with connect(uploads.worker, HEAD + start) as connection:
@@ -321,13 +327,15 @@ def test_slow_clients_are_told_so_and_let_go_while_others_are_served(uploads: Up
 
 
 @pytest.mark.parametrize("length", [0, 50, len(fields()), len(form(CONTACTS)) - 20])
-def test_a_body_shorter_than_its_length_is_no_upload(uploads: UploadClient, length: int) -> None:
+def test_short_body_is_no_upload(uploads: UploadClient, length: int) -> None:
+    """A body shorter than its length is not an upload."""
     whole = form(CONTACTS)
     answer = exchange(uploads.worker, post(whole[:length], length=len(whole)), end=True)
     assert answer is None or (answer.status, answer.code) in {(400, "BROKEN_MULTIPART"), (408, "UPLOAD_TOO_SLOW")}
 
 
-def test_an_upload_that_is_fast_enough_is_not_hurried(uploads: UploadClient) -> None:
+def test_fast_upload_is_not_hurried(uploads: UploadClient) -> None:
+    """An upload that is fast enough is not hurried."""
     body = form(CONTACTS + ROW * 2000, scheduledAt=LATER)
 
     def pieces() -> Iterator[bytes]:
@@ -343,7 +351,8 @@ def test_an_upload_that_is_fast_enough_is_not_hurried(uploads: UploadClient) -> 
 # Crashes
 
 
-def test_what_a_crash_left_is_swept_by_a_running_worker_and_nothing_else(uploads: UploadClient) -> None:
+def test_crash_remains_are_swept(uploads: UploadClient) -> None:
+    """What a crash left is swept by a running worker, and nothing else is."""
     kept = {
         f"{uploads.post(form(CONTACTS, scheduledAt=LATER)).json()['actionId']}/{name}"
         for name in ("upload.csv", "spans")

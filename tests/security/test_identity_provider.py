@@ -23,13 +23,15 @@ def ask(guarded: Guarded, sent: str, path: str = "/bulk-actions") -> httpx.Respo
 
 
 @pytest.mark.parametrize("algorithm", SIGNERS)
-def test_a_token_that_is_signed_with_a_published_key_is_let_in(federated: Guarded, algorithm: str) -> None:
+def test_published_key_lets_in(federated: Guarded, algorithm: str) -> None:
+    """A token that is signed with a published key is let in."""
     answer = ask(federated, SIGNERS[algorithm].sign())
     assert (answer.status_code, answer.json()) == (200, [])
 
 
 @pytest.mark.parametrize("algorithm", SIGNERS)
-def test_a_role_that_is_not_enough_is_forbidden(federated: Guarded, algorithm: str) -> None:
+def test_insufficient_role_is_forbidden(federated: Guarded, algorithm: str) -> None:
+    """A role that is not enough is forbidden."""
     assert error_of(ask(federated, SIGNERS[algorithm].sign(role="viewer"), "/dead-letters"))[:2] == (403, "FORBIDDEN")
 
 
@@ -89,13 +91,15 @@ HOSTILE: dict[str, str] = {
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_a_token_that_is_not_good_is_refused(federated: Guarded, kind: str) -> None:
+def test_bad_token_is_refused(federated: Guarded, kind: str) -> None:
+    """A token that is not valid is refused."""
     answer = ask(federated, HOSTILE[kind])
     assert error_of(answer)[:2] == (401, "INVALID_CREDENTIAL")
     assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
 
 
-def test_a_token_that_names_no_key_is_refused(federated: Guarded) -> None:
+def test_token_without_key_is_refused(federated: Guarded) -> None:
+    """A token that names no key is refused."""
     for kid in (None, 7, ["rsa"], {"rsa": 1}):
         sent = f"{encoded({'alg': 'RS256', 'kid': kid})}.{RS256.sign().partition('.')[2]}"
         assert error_of(ask(federated, sent))[:2] == (401, "INVALID_CREDENTIAL")
@@ -110,23 +114,24 @@ def attackers_provider() -> Iterator[KeyProvider]:
 
 
 @pytest.mark.parametrize("header", ["jku", "x5u"])
-def test_an_address_in_a_token_is_not_visited(federated: Guarded, attackers_provider: KeyProvider, header: str) -> None:
+def test_address_in_token_is_not_visited(federated: Guarded, attackers_provider: KeyProvider, header: str) -> None:
+    """An address in a token is not visited."""
     for kid in ("attacker", "rsa"):
         sent = ATTACKER.sign(role="admin", header={"kid": kid, header: attackers_provider.url})
         assert error_of(ask(federated, sent))[:2] == (401, "INVALID_CREDENTIAL")
     assert attackers_provider.requests == 0
 
 
-def test_made_up_key_names_are_not_passed_on_to_the_provider_one_by_one(
-    federated: Guarded, provider: KeyProvider
-) -> None:
+def test_invented_keys_are_not_passed_on(federated: Guarded, provider: KeyProvider) -> None:
+    """Made-up key names are not passed on to the provider one by one."""
     before = provider.requests
     for n in range(50):
         assert ask(federated, ATTACKER.sign(header={"kid": f"made up {n}"})).status_code == 401
     assert provider.requests - before <= 5
 
 
-def test_a_new_key_is_taken_and_a_withdrawn_one_is_refused(federated: Guarded, provider: KeyProvider) -> None:
+def test_keys_are_rotated(federated: Guarded, provider: KeyProvider) -> None:
+    """A new key is taken, and a withdrawn one is refused."""
     published = provider.keys
     new = rsa_signer("new")
     try:
@@ -139,7 +144,8 @@ def test_a_new_key_is_taken_and_a_withdrawn_one_is_refused(federated: Guarded, p
         provider.keys = published
 
 
-def test_a_slow_provider_holds_nobody_else_up(federated: Guarded, provider: KeyProvider) -> None:
+def test_slow_provider_blocks_nobody(federated: Guarded, provider: KeyProvider) -> None:
+    """A slow provider holds nobody else up."""
     key = federated.key("acme", Role.VIEWER)
     before = provider.requests
     with provider.holding():
@@ -164,9 +170,8 @@ def test_a_slow_provider_holds_nobody_else_up(federated: Guarded, provider: KeyP
 
 
 @pytest.mark.parametrize("instead", [(500, b""), (200, b"<html>")], ids=["broken", "another page"])
-def test_a_provider_that_is_away_is_said_and_over_when_it_is_back(
-    federated: Guarded, provider: KeyProvider, instead: tuple[int, bytes]
-) -> None:
+def test_provider_outage(federated: Guarded, provider: KeyProvider, instead: tuple[int, bytes]) -> None:
+    """A provider that is away is reported, and it is over when the provider is back."""
     key = federated.key("acme", Role.VIEWER)
     wait_for(lambda: ask(federated, RS256.sign()).status_code == 200, "the provider is there", timeout=30)
     provider.instead = instead

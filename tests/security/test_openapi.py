@@ -30,13 +30,13 @@ def key(guarded: Guarded) -> str:
 
 @schema.parametrize()
 @settings(max_examples=20, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
-def test_every_operation_answers_as_described_with_a_key_and_refuses_without(
-    case: Case, guarded: Guarded, key: str
-) -> None:
+def test_operations_need_a_key(case: Case, guarded: Guarded, key: str) -> None:
+    """Every operation answers as described with a key, and refuses without."""
     case.call_and_validate(base_url=str(guarded.worker.client.base_url), headers={"X-API-Key": key})
 
 
-def test_a_worker_gives_the_document_to_everybody(guarded: Guarded) -> None:
+def test_document_is_public(guarded: Guarded) -> None:
+    """A worker gives the document to everybody."""
     assert guarded.worker.client.get("/openapi.json").json() == DOCUMENT
 
 

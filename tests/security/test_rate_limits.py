@@ -97,9 +97,10 @@ def hammer(limited: Limited, headers: dict[str, str], method: str, seconds: floa
 
 
 @pytest.mark.parametrize(("method", "limit"), [("POST", UPLOADS), ("GET", READS)])
-def test_four_clients_over_two_workers_get_exactly_the_limit_in_any_window(
+def test_limit_is_exact_in_any_window(
     limited: Limited, method: str, limit: int, record_property: pytest.RecordProperty
 ) -> None:
+    """Four clients over two workers get exactly the limit in any window."""
     asked = hammer(limited, account(), method, seconds=2.5 * WINDOW)
     passed = [one for one in asked if one.passed]
     # The k-th request that was counted was so after the k-th was sent, and before the k-th was answered.
@@ -118,7 +119,8 @@ def test_four_clients_over_two_workers_get_exactly_the_limit_in_any_window(
 # What is said
 
 
-def test_every_answer_says_what_is_left_and_a_refusal_when_to_come_again(limited: Limited) -> None:
+def test_answers_tell_what_is_left(limited: Limited) -> None:
+    """Every answer says what is left, and a refusal when to come again."""
     headers = account()
     answers = [knock(worker, headers) for worker in (*limited.both * 2, limited.lenient)]
     assert [error_of(answer)[1] for answer in answers] == ["FILE_REQUIRED"] * UPLOADS
@@ -131,7 +133,8 @@ def test_every_answer_says_what_is_left_and_a_refusal_when_to_come_again(limited
     assert figure(limited.strict, 'bulk_rate_limit_refusals_total{class="uploads"}') == before + 1
 
 
-def test_who_waits_as_long_as_was_said_gets_in(limited: Limited) -> None:
+def test_told_wait_is_enough(limited: Limited) -> None:
+    """Who waits as long as was said gets in."""
     headers = account()
     for _ in range(UPLOADS):
         knock(limited.lenient, headers)
@@ -139,7 +142,8 @@ def test_who_waits_as_long_as_was_said_gets_in(limited: Limited) -> None:
     assert error_of(knock(limited.strict, headers))[1] == "FILE_REQUIRED"
 
 
-def test_uploads_and_other_requests_have_places_of_their_own(limited: Limited) -> None:
+def test_uploads_have_own_places(limited: Limited) -> None:
+    """Uploads and other requests have places of their own."""
     headers = account()
     for _ in range(UPLOADS):
         knock(limited.lenient, headers)
@@ -155,7 +159,8 @@ def test_uploads_and_other_requests_have_places_of_their_own(limited: Limited) -
     assert left == [str(READS - 2), str(READS - 3), str(READS - 4)]
 
 
-def test_an_account_has_the_limits_of_its_tier(limited: Limited) -> None:
+def test_tier_sets_the_limits(limited: Limited) -> None:
+    """An account has the limits of its tier."""
     gold = {"accountid": "gold"}
     assert knock(limited.lenient, gold).headers["X-RateLimit-Limit"] == str(TIERS["gold"]["uploads"])
     assert read(limited.lenient, gold).headers["X-RateLimit-Limit"] == str(TIERS["gold"]["reads"])
@@ -166,7 +171,8 @@ def test_an_account_has_the_limits_of_its_tier(limited: Limited) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_who_names_no_account_is_not_counted(limited: Limited, method: str) -> None:
+def test_unnamed_account_is_not_counted(limited: Limited, method: str) -> None:
+    """Who names no account is not counted."""
     for _ in range(2 * READS):
         answer = limited.lenient.client.request(method, "/bulk-actions")
         assert answer.status_code in (200, 400)
@@ -174,11 +180,13 @@ def test_who_names_no_account_is_not_counted(limited: Limited, method: str) -> N
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready", "/nope"])
-def test_what_is_open_or_not_there_is_not_counted(limited: Limited, path: str) -> None:
+def test_open_routes_are_not_counted(limited: Limited, path: str) -> None:
+    """What is open, or not there, is not counted."""
     assert "X-RateLimit-Limit" not in limited.lenient.client.get(path, headers=account()).headers
 
 
-def test_an_account_cannot_use_up_the_places_of_another(limited: Limited) -> None:
+def test_accounts_share_no_places(limited: Limited) -> None:
+    """An account cannot use up the places of another."""
     one, other = account(), account()
     for _ in range(UPLOADS + 1):
         knock(limited.lenient, one)
@@ -204,7 +212,8 @@ def test_a_refused_upload_is_not_read(limited: Limited) -> None:
         assert b" 429 " in connection.recv(65536).split(b"\r\n")[0]
 
 
-def test_a_client_that_is_still_sending_gets_the_answer_and_no_reset(limited: Limited) -> None:
+def test_sending_client_gets_an_answer(limited: Limited) -> None:
+    """A client that is still sending gets the answer, and no reset."""
     headers = exhaust(limited)
     before = limited.stored()
     refused(upload(limited.lenient, headers, CONTACTS + b"r2,Bob,bob@example.com,active\n" * 500_000))
@@ -214,7 +223,8 @@ def test_a_client_that_is_still_sending_gets_the_answer_and_no_reset(limited: Li
 # Redis is away
 
 
-def test_while_redis_is_away_requests_pass_or_not_as_the_operator_wants(limited: Limited) -> None:
+def test_absent_redis_follows_settings(limited: Limited) -> None:
+    """While Redis is away requests pass or not, as the operator wants."""
     headers = account()
     name = 'bulk_rate_limiter_failures_total{class="reads"}'
     assert read(limited.lenient, headers).headers["X-RateLimit-Remaining"] == str(READS - 1)
@@ -243,7 +253,8 @@ def test_while_redis_is_away_requests_pass_or_not_as_the_operator_wants(limited:
 # Figures
 
 
-def test_what_clients_make_up_is_in_no_label(limited: Limited) -> None:
+def test_labels_have_no_client_input(limited: Limited) -> None:
+    """What clients make up is in no label."""
     worker = limited.lenient
     for number in range(20):
         worker.client.request("PURGE", f"/made-up-{number}")
@@ -256,7 +267,8 @@ def test_what_clients_make_up_is_in_no_label(limited: Limited) -> None:
     assert figure(worker, 'bulk_http_requests_total{method="other",route="unknown",status="404"}') >= 20
 
 
-def test_figures_are_counted_by_route_method_and_status(limited: Limited) -> None:
+def test_figures_have_three_labels(limited: Limited) -> None:
+    """Figures are counted by route, method and status."""
     name = 'bulk_http_requests_total{method="GET",route="/bulk-actions/{action_id}",status="404"}'
     limited.strict.client.get(f"/bulk-actions/{'0' * 24}")
     before = figure(limited.strict, name)
@@ -264,7 +276,8 @@ def test_figures_are_counted_by_route_method_and_status(limited: Limited) -> Non
     assert figure(limited.strict, name) == before + 1
 
 
-def test_metrics_may_be_open_where_nothing_else_is(federated: Guarded, guarded: Guarded) -> None:
+def test_metrics_may_be_open(federated: Guarded, guarded: Guarded) -> None:
+    """Metrics may be open where nothing else is."""
     assert "bulk_http_requests_total" in federated.worker.client.get("/metrics").text
     assert error_of(federated.worker.client.get("/bulk-actions"))[0] == 401
     assert error_of(guarded.worker.client.get("/metrics"))[0] == 401

@@ -40,9 +40,10 @@ def error(answer: httpx.Response) -> tuple[int, str | None]:
 @pytest.mark.parametrize(("method", "path", "need"), WAYS)
 @pytest.mark.parametrize("role", Role)
 @pytest.mark.parametrize("credential", ["key", "token"])
-def test_a_role_opens_what_the_table_says_and_nothing_else(
+def test_roles_open_what_the_table_says(
     guarded: Guarded, keys: dict[Role, str], method: str, path: str, need: Role | None, role: Role, credential: str
 ) -> None:
+    """A role opens what the table says, and nothing else."""
     sent = {"X-API-Key": keys[role]} if credential == "key" else {"Authorization": f"Bearer {token(role=role)}"}
     answer = request(guarded, method, path, **sent)
     if need is None or role.covers(need):
@@ -57,9 +58,8 @@ def test_a_role_opens_what_the_table_says_and_nothing_else(
 
 
 @pytest.mark.parametrize(("method", "path", "need"), WAYS)
-def test_without_a_credential_only_what_is_open_is_open(
-    guarded: Guarded, method: str, path: str, need: Role | None
-) -> None:
+def test_no_credential_opens_open_routes(guarded: Guarded, method: str, path: str, need: Role | None) -> None:
+    """Without a credential only what is open is open."""
     answer = request(guarded, method, path)
     if need is None:
         assert answer.status_code == 200
@@ -70,9 +70,8 @@ def test_without_a_credential_only_what_is_open_is_open(
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
-def test_a_refusal_names_the_role_that_is_needed_and_the_one_that_is_there(
-    guarded: Guarded, keys: dict[Role, str], role: Role
-) -> None:
+def test_refusal_names_both_roles(guarded: Guarded, keys: dict[Role, str], role: Role) -> None:
+    """A refusal names the role that is needed, and the one that is there."""
     answer = request(guarded, "POST", "/dead-letters/x/replay", **{"X-API-Key": keys[role]})
     expected = f"This needs the role admin, and the credential has the role {role}."
     assert error_of(answer) == (403, "FORBIDDEN", expected)
@@ -88,18 +87,15 @@ def test_no_header_raises_a_role(guarded: Guarded, keys: dict[Role, str], name: 
 
 
 @pytest.mark.parametrize(("role", "status"), [(Role.VIEWER, 403), (Role.OPERATOR, 403), (Role.ADMIN, 200)])
-def test_what_is_served_without_being_declared_is_for_admins(
-    guarded: Guarded, keys: dict[Role, str], role: Role, status: int
-) -> None:
-    """The page that Faust adds by itself."""
+def test_undeclared_needs_admin(guarded: Guarded, keys: dict[Role, str], role: Role, status: int) -> None:
+    """What is served without being declared is for admins. The page that Faust adds by itself."""
     assert request(guarded, "GET", "/", **{"X-API-Key": keys[role]}).status_code == status
     assert request(guarded, "GET", "/").status_code == 401
 
 
 @pytest.mark.parametrize(("role", "status"), [(None, 401), (Role.VIEWER, 403)])
-def test_an_upload_is_refused_before_anything_of_it_is_read(
-    guarded: Guarded, keys: dict[Role, str], role: Role | None, status: int
-) -> None:
+def test_refused_upload_is_not_read(guarded: Guarded, keys: dict[Role, str], role: Role | None, status: int) -> None:
+    """An upload is refused before anything of it is read."""
     lines = ["POST /bulk-actions HTTP/1.1", "Host: localhost", "Content-Type: multipart/form-data; boundary=x"]
     lines += ["Content-Length: 1000000000", *([f"X-API-Key: {keys[role]}"] if role else []), "", ""]
     with socket.create_connection(("127.0.0.1", guarded.worker.port), timeout=30) as connection:

@@ -122,7 +122,8 @@ def assert_nothing_told(answers: list[httpx.Response]) -> None:
 
 
 @pytest.mark.timeout(120)
-def test_no_secret_is_logged_or_answered_whatever_is_sent_and_whatever_is_away(marked: Marked) -> None:
+def test_no_secret_gets_out(marked: Marked) -> None:
+    """No secret is logged or answered, whatever is sent and whatever is away."""
     worker = marked.worker
     key = Guarded(worker, marked.environment).key("marked", Role.ADMIN)
     signed = token(secret("jwt"), role="admin")
@@ -177,10 +178,11 @@ def wrong(services: Stack, directory: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("refusing", [("MongoDB", "Redis"), ("the storage",)], ids=" and ".join)
-def test_a_worker_that_is_refused_does_not_say_with_what_it_came(
-    services: Stack, tmp_path: Path, refusing: tuple[str, ...]
-) -> None:
-    """The storage is asked for behind the database, which knows the right one."""
+def test_refused_worker_hides_secrets(services: Stack, tmp_path: Path, refusing: tuple[str, ...]) -> None:
+    """A worker that is refused does not say with what it came.
+
+    The storage is asked for behind the database, which knows the right one.
+    """
     right = {name: services.environment()[name] for name in ("MONGO_DB_URI", "REDIS_URI")}
     settings = wrong(services, tmp_path) | (right if refusing == ("the storage",) else {})
     worker = Worker(settings, tmp_path / "worker", level="debug").launch()
@@ -194,9 +196,8 @@ def test_a_worker_that_is_refused_does_not_say_with_what_it_came(
 
 
 @pytest.mark.parametrize("command", [("verify",), ("keys", "list")], ids=" ".join)
-def test_commands_that_are_refused_do_not_say_with_what_they_came(
-    services: Stack, tmp_path: Path, command: tuple[str, ...]
-) -> None:
+def test_refused_command_hides_secrets(services: Stack, tmp_path: Path, command: tuple[str, ...]) -> None:
+    """Commands that are refused do not say with what they came."""
     ended = subprocess.run(
         [sys.executable, "-m", "app", *command],
         env={**os.environ, **wrong(services, tmp_path)},
