@@ -42,7 +42,7 @@ def _put(environment: dict[str, str], **changes: Any) -> str:
 def test_impossible_replay_is_refused(
     worker: Worker, shared_environment: dict[str, str], changes: dict[str, Any], obstacle: Obstacle
 ) -> None:
-    """A replay that cannot work is refused. With a conflict that names the reason; the letter is as it was."""
+    """A replay that cannot work is refused with a conflict that names the reason; the letter is as it was."""
     if "obstacle" in changes:
         action = worker.submit(b"id,name,email,status\nx,X,x@x.example,active\n")
         worker.wait_ended(action)

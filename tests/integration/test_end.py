@@ -125,7 +125,7 @@ async def test_claims_that_two_rebuild_at_once(bench: Bench, context: AppContext
 
 
 async def test_end_is_journaled(bench: Bench) -> None:
-    """An end is written with the journal. Beside whatever the address asks for."""
+    """An end is written with the journal, beside whatever the address asks for."""
     assert bench.store.actions._journaled.write_concern.document["j"] is True
 
 

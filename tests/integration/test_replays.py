@@ -138,7 +138,7 @@ async def test_a_replay_that_was_recounted_only(bench: Bench, context: AppContex
 
 
 async def test_replayed_chunk_dies_again(bench: Bench, context: AppContext) -> None:
-    """A chunk that dies again is dead again. With the reason; and its next replay finds what it needs."""
+    """A chunk that dies again is dead again, with the reason; and its next replay finds what it needs."""
     job = await half_dead(bench, context)
     await start_replay(context, await letter(bench, job))
     await bench.clean_up(context)
@@ -225,7 +225,7 @@ async def test_a_chunk_without_a_file_says_so(bench: Bench, context: AppContext)
 
 
 async def test_chunk_of_failed_action_says_so(bench: Bench, context: AppContext) -> None:
-    """A chunk of a failed action says so. Before the replay, and when the action fails in the middle of one."""
+    """A chunk of a failed action says so, before the replay and when the action fails in the middle of one."""
     job = await bench.submit(*ROWS, chunk_rows=2)
     await give_up(bench, job.chunks[1])
     dead = await letter(bench, job)

@@ -137,10 +137,7 @@ async def test_lost_storage_misses_nothing(place: Any, storage: IdentifiedStorag
 
 
 async def test_storage_back_during_read(place: Any, register: MemoryRegister) -> None:
-    """A storage that comes back during a read.
-
-    What it did not have while it was away is read again, and not taken for missing.
-    """
+    """What a storage did not have while it was away is read again, and not taken for missing."""
     storage = place.open(register)
     await storage.prepare()
     await storage.put(KEY, DATA)
@@ -270,7 +267,7 @@ async def test_first_start_marks_storage(place: Any, register: MemoryRegister) -
 async def test_killed_start_is_finished(place: Any, register: MemoryRegister) -> None:
     """A start that was killed is finished by the next.
 
-    Killed after the database knew the id, before the marker was there.
+    It was killed after the database knew the id, before the marker was there.
     """
     await register.propose("f" * 32)
     storage = place.open(register)

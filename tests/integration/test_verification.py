@@ -312,10 +312,7 @@ async def test_letter_with_an_outcome_is_named(bench: Bench) -> None:
 
 
 async def test_failed_action_is_compared(bench: Bench) -> None:
-    """Counters of a failed action are compared.
-
-    With what its ledger has, also of chunks that were closed after the end.
-    """
+    """Counters of a failed action are compared with its ledger, also of chunks that were closed after the end."""
     job = await bench.submit(*ROWS, chunk_rows=CHUNK_ROWS)
     await bench.run(job.chunks[0])
     await bench.store.actions.transition(job.action_id, Status.FAILED)

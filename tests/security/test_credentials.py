@@ -382,7 +382,7 @@ PATHS = [
 def test_path_spelling_bypasses_nothing(guarded: Guarded, method: str, path: str, override: str) -> None:
     """No spelling of a path gets around the authentication.
 
-    Byte by byte: clients tidy such paths up before they send them.
+    They are sent byte by byte: clients tidy such paths up before they send them.
     """
     lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "Connection: close", *filter(None, [override]), "", ""]
     with socket.create_connection(("127.0.0.1", guarded.worker.port), timeout=30) as connection:

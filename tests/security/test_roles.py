@@ -88,7 +88,7 @@ def test_no_header_raises_a_role(guarded: Guarded, keys: dict[Role, str], name: 
 
 @pytest.mark.parametrize(("role", "status"), [(Role.VIEWER, 403), (Role.OPERATOR, 403), (Role.ADMIN, 200)])
 def test_undeclared_needs_admin(guarded: Guarded, keys: dict[Role, str], role: Role, status: int) -> None:
-    """What is served without being declared is for admins. The page that Faust adds by itself."""
+    """What is served without being declared is for admins, such as the page that Faust adds by itself."""
     assert request(guarded, "GET", "/", **{"X-API-Key": keys[role]}).status_code == status
     assert request(guarded, "GET", "/").status_code == 401
 

@@ -485,10 +485,7 @@ BLANKS = st.lists(
 def test_empty_records_are_blank(
     data: bytes, cuts: list[int], delimiter: str, chunk_rows: int, sizes: dict[str, int]
 ) -> None:
-    """Records of empty fields are blank.
-
-    Wherever they stand, the header before them or behind, and however the file arrives.
-    """
+    """Records of empty fields are blank, before the header or behind it, and however the file arrives."""
     with patched(sizes):
         check_against_reader(data, scan(data, cuts, delimiter=delimiter, chunk_rows=chunk_rows), delimiter)
 
@@ -541,7 +538,7 @@ def test_another_first_line_is_a_record(start: bytes) -> None:
 def test_too_many_rows(block: int, end: bytes) -> None:
     """A file may have so many rows and no more.
 
-    Decided while it streams in: at the first block in which there are too many.
+    That is decided while it streams in: at the first block in which there are too many.
     """
 
     def scan(rows: int) -> Scan:

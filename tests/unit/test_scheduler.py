@@ -23,7 +23,7 @@ def test_files_stay_together() -> None:
 def test_file_runs_in_one_process() -> None:
     """The tests of a file run in one process.
 
-    Asked of pytest itself, because how it spreads tests has changed between versions without a word.
+    This is asked of pytest itself, because how it spreads tests has changed between versions without a word.
     """
     files = ("tests/unit/test_routes.py", "tests/unit/test_entities.py", "tests/unit/test_outcomes.py")
     ran = subprocess.run(

@@ -86,6 +86,6 @@ def test_copies_of_an_hour_are_few() -> None:
 
 
 def test_reissue_round_trip() -> None:
-    """A reissue is stored and read back. As the database keeps it."""
+    """A reissue is stored and read back, as the database keeps it."""
     reissue = Reissue(3, 1, 2, NOW)
     assert Reissue.from_document(reissue.to_document()) == reissue

@@ -184,7 +184,7 @@ def test_guard_makes_all_tasks(maker: str) -> None:
 
 @pytest.mark.parametrize(("maker", "where"), [("AIOKafkaConsumer", "app/kafka/topic_reader.py")])
 def test_client_is_read_in_one_place(maker: str, where: str) -> None:
-    """The client itself reads in one place. And the one reader made of it is the guard's."""
+    """The client itself reads in one place, and the one reader made of it is the guard's."""
     assert set(names(maker)) == {where}
     assert set(names("TopicReader")) == {where, "agents/guard.py"}
 
