@@ -259,11 +259,12 @@ class Actions:
         An action is claimed by moving its ``updatedAt``, so that it counts as changed.
         """
         found = await self._find({"status": status, "updatedAt": {"$lte": since}}, limit)
-        return [action for action in found if await self._claim(action)]
+        return [action for action in found if await self._claim(action.id, since)]
 
-    async def _claim(self, action: Action) -> bool:
+    async def _claim(self, action_id: str, since: datetime) -> bool:
+        # Not by the time that was read: a server may answer with what another claim has just written.
         result = await self._collection.update_one(
-            {"_id": action.id, "updatedAt": action.updated_at}, {"$set": {"updatedAt": datetime.now(UTC)}}
+            {"_id": action_id, "updatedAt": {"$lte": since}}, {"$set": {"updatedAt": datetime.now(UTC)}}
         )
         return bool(result.matched_count)
 
