@@ -47,7 +47,11 @@ class AppContext:
         cls, settings: Settings, topics: Topics, progress: ProgressTable, *, should_yield: Callable[[], bool]
     ) -> Self:
         """Create the clients; none of them connects yet."""
-        store = Store(settings.mongo_db_uri.get_secret_value(), operation_timeout=settings.database_timeout)
+        store = Store(
+            settings.mongo_db_uri.get_secret_value(),
+            operation_timeout=settings.database_timeout,
+            most_commands=settings.processor_concurrency,
+        )
         redis = RedisStore(
             settings.redis_uri.get_secret_value(), namespace=settings.kafka_topic, claims_ttl=settings.dedupe_ttl
         )

@@ -13,7 +13,7 @@ from bson import ObjectId
 from redis.asyncio import Redis
 
 from app.adapters.mongo import Store
-from app.adapters.mongo.statements import Upserts
+from app.adapters.mongo.statements import EncodedRecords, RecordLayout
 from app.adapters.redis.claims import Claims
 from app.domain.csv.spans import SpanScanner
 from app.domain.entities import ENTITIES, Columns
@@ -137,16 +137,21 @@ def _checks() -> dict[tuple[str, str], float]:
     return found
 
 
-def _upserts() -> Upserts:
+def _encoded(checked: Any) -> EncodedRecords:
     tag = {"actionId": "f" * 24, "startedAt": datetime.now(UTC), "status": "SUCCESS", "at": datetime.now(UTC)}
     entity = ENTITIES["Contact"]
-    return Upserts("default", entity.columns, 0, {"accountId": "default"}, tag, {"createdBy": "f" * 24})
+    layout = RecordLayout("default", entity.columns, 0, {"accountId": "default"}, tag, {"createdBy": "f" * 24})
+    return layout.encode(checked.rows, checked.columns)
 
 
 def _statements() -> dict[tuple[str, str], float]:
     checked = _check(CHUNKS["clean"])
-    build = partial(_upserts().statements, checked.rows, checked.columns)
-    return {("build statements", "clean"): CHUNK_ROWS / _median_seconds(build, 300)}
+    builders = {
+        "new records": lambda: _encoded(checked).inserts(),
+        "changes": lambda: _encoded(checked).changes(),
+        "records to compare with": lambda: _encoded(checked).stored(),
+    }
+    return {("build statements", what): CHUNK_ROWS / _median_seconds(build, 300) for what, build in builders.items()}
 
 
 async def _stores(bed: Bed, rows: int) -> dict[tuple[str, str], float]:
@@ -154,13 +159,18 @@ async def _stores(bed: Bed, rows: int) -> dict[tuple[str, str], float]:
     redis, store = Redis.from_url(bed.environment["REDIS_URI"]), Store(bed.environment["MONGO_DB_URI"])
     claims, action = Claims(redis, ttl=600), str(ObjectId())
     chunks = [_check(CHUNKS["clean"], first) for first in range(0, rows, CHUNK_ROWS)]
-    upserts = _upserts()
 
     async def claim(chunk: Any) -> None:
         assert await claims.claim(action, rows, chunk.rows, [chunk.column("id"), chunk.column("email")]) == {}
 
     async def write(chunk: Any) -> None:
-        await store.records.upsert("contacts", upserts.statements(chunk.rows, chunk.columns))
+        await store.records.insert("contacts", _encoded(chunk).inserts())
+
+    async def compare(chunk: Any) -> None:
+        await store.records.compare("contacts", _encoded(chunk))
+
+    async def change(chunk: Any) -> None:
+        await store.records.update("contacts", _encoded(chunk).changes())
 
     found: dict[tuple[str, str], float] = {}
     found["claim", "one chunk after the other"] = rows / await _seconds(claim, chunks, 1)
@@ -171,7 +181,13 @@ async def _stores(bed: Bed, rows: int) -> dict[tuple[str, str], float]:
     say(f"claims: {freed / rows:.0f} bytes per row")
     for at_once in (1, 2, 4, 8):
         await asyncio.to_thread(bed.database["contacts"].drop)
-        found["write new records", f"{at_once} chunks at once"] = rows / await _seconds(write, chunks, at_once)
+        for what, work in {
+            "compare with nothing": compare,
+            "insert": write,
+            "compare unchanged records": compare,
+            "update": change,
+        }.items():
+            found[what, f"{at_once} chunks at hand"] = rows / await _seconds(work, chunks, at_once)
     await store.close()
     await redis.aclose()
     return found

@@ -42,9 +42,6 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
 #: Statuses that nothing follows.
 ENDED = frozenset(status for status, after in TRANSITIONS.items() if not after)
 
-#: What can be asked for today; the names of the others are reserved.
-ACTION_TYPES = frozenset({"BULK_UPDATE"})
-
 _ACTION_ID = re.compile(r"[0-9a-f]{24}")
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
+
 from app.domain import packed_exceptions
 from app.domain.outcome_entries import DEAD_LETTER, DUPLICATE, WRITE_REFUSED, RowOutcome, RowStatus
 
@@ -34,6 +36,7 @@ class Counts:
     duplicate: int = 0
     created: int = 0
     updated: int = 0
+    unchanged: int = 0
 
     @property
     def processed(self) -> int:
@@ -56,6 +59,7 @@ class Counts:
             "duplicateCount": self.duplicate,
             "createdCount": self.created,
             "updatedCount": self.updated,
+            "unchangedCount": self.unchanged,
         }
 
     @classmethod
@@ -68,11 +72,12 @@ class Counts:
             duplicate=document.get("duplicateCount", 0),
             created=document.get("createdCount", 0),
             updated=document.get("updatedCount", 0),
+            unchanged=document.get("unchangedCount", 0),
         )
 
     @classmethod
-    def of(cls, exceptions: Iterable[RowOutcome], *, created: int, updated: int) -> Counts:
-        """Count ``created + updated`` plain successes and the exceptions beside them."""
+    def of(cls, exceptions: Iterable[RowOutcome], *, created: int, updated: int, unchanged: int = 0) -> Counts:
+        """Count the plain successes, by what they have done, and the exceptions beside them."""
         failure = skipped = duplicate = 0
         for outcome in exceptions:
             if outcome.status == "FAILED":
@@ -80,25 +85,22 @@ class Counts:
             else:
                 skipped += 1
                 duplicate += outcome.code == "DUPLICATE"
-        return cls(created + updated, failure, skipped, duplicate, created, updated)
+        return cls(created + updated + unchanged, failure, skipped, duplicate, created, updated, unchanged)
 
 
-def bit_set(positions: Iterable[int]) -> int:
-    """Return the number whose bits at these positions are set."""
-    octets = bytearray(b"")
-    for position in positions:
-        octet = position >> 3
-        if octet >= len(octets):
-            octets.extend(bytes(octet + 1 - len(octets)))
-        octets[octet] |= 1 << (position & 7)
-    return int.from_bytes(octets, "little")
+def bit_set(positions: Any) -> int:
+    """Return the number whose bits at these positions, an array, are set."""
+    flags = np.zeros(int(positions.max(initial=-1)) + 1, bool)
+    flags[positions] = True
+    return int.from_bytes(np.packbits(flags, bitorder="little").tobytes(), "little")
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkOutcome:
     """What became of a chunk.
 
-    ``created`` is a bit set over the chunk's rows: bit *i* is set when row ``first_row + i`` made a new record.
+    ``created`` and ``unchanged`` are bit sets over the chunk's rows: bit *i* is set when row ``first_row + i`` made a
+    new record, or found it with the values that it has itself.
     """
 
     first_row: int
@@ -106,16 +108,27 @@ class ChunkOutcome:
     counts: Counts
     exceptions: Sequence[RowOutcome]
     created: int
+    unchanged: int = 0
+
+    def code(self, row: int) -> str:
+        """Return what a row that plainly succeeded has done."""
+        position = row - self.first_row
+        if self.created >> position & 1:
+            return "CREATED"
+        return "UNCHANGED" if self.unchanged >> position & 1 else "UPDATED"
 
     def to_document(self) -> dict[str, Any]:
         """Return the fields that close a ledger document."""
-        return {
+        octets = (self.row_count + 7) // 8
+        document = {
             "firstRow": self.first_row,
             "rowCount": self.row_count,
             "counts": self.counts.to_document(),
             "packed": packed_exceptions.pack(self.exceptions, self.first_row),
-            "created": self.created.to_bytes((self.row_count + 7) // 8, "little"),
+            "created": self.created.to_bytes(octets, "little"),
         }
+        # Most chunks have none.
+        return document | {"unchanged": self.unchanged.to_bytes(octets, "little")} if self.unchanged else document
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> ChunkOutcome:
@@ -126,6 +139,7 @@ class ChunkOutcome:
             Counts.from_document(document["counts"]),
             _exceptions(document),
             int.from_bytes(document["created"], "little"),
+            int.from_bytes(document.get("unchanged", b""), "little"),
         )
 
 

@@ -4,7 +4,7 @@ While an action runs, Redis knows it. Nothing is kept there after the end: of a 
 are duplicates are stored with its entry in the ledger, so that a replay needs nothing else, however late it comes.
 
 Where the claims are gone and are needed again, they are rebuilt: from the rows that succeeded, from the rows that
-others name as the owner, and from the records that rows of an unfinished chunk have written.
+others name as the owner, and from the plans of unfinished chunks.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from app.context import AppContext
 from app.domain.actions import Action
 from app.domain.csv.spans import SpanIndex
 from app.domain.dead_letters import Obstacle
+from app.domain.operations.plan import ChunkPlan
 from app.domain.outcomes import WRITE_REFUSED, ChunkOutcome
 from app.domain.rows import CheckedChunk
 from app.kafka.messages import chunk_id
@@ -98,8 +99,10 @@ async def rebuild_claims(context: AppContext, action: Action) -> None:
         name = chunk_id(action_id, number)
         # Whoever runs it from now on must not believe that nobody has written a part of it.
         if not await context.store.ledger.open(name) or number in summary.dead_chunks:
-            checked = await rows.read(index.span(number))
-            await _claim(context, action, await _written(context, action, checked, named), state="rebuilding")
+            span = index.span(number)
+            checked = await rows.read(span)
+            owning = await _planned(context, action, checked, name, span.first_row, named)
+            await _claim(context, action, owning, state="rebuilding")
     await context.claims.finish_rebuild(action_id, generation)
 
 
@@ -120,8 +123,18 @@ def _owning(checked: CheckedChunk, outcome: ChunkOutcome) -> CheckedChunk:
     return checked.without({position for position, row in enumerate(checked.rows) if row in ownerless})
 
 
-async def _written(context: AppContext, action: Action, checked: CheckedChunk, named: Collection[int]) -> CheckedChunk:
-    """Return the rows of an unfinished chunk that are known to own their record."""
+async def _planned(
+    context: AppContext, action: Action, checked: CheckedChunk, name: str, first_row: int, named: Collection[int]
+) -> CheckedChunk:
+    """Return the rows of an unfinished chunk that are known to own their record.
+
+    Its plan says which these are. Without a plan nothing has been written, unless version 0.1 has done so: then the
+    tags of the records say it.
+    """
+    packed = await context.store.ledger.plan(name)
+    if packed is not None:
+        owning = ChunkPlan.unpack(packed).owning(first_row) | set(named)
+        return checked.without({position for position, row in enumerate(checked.rows) if row not in owning})
     entity = checked.entity
     ids = [f"{action.account_id}:{key}" for key in checked.column(entity.key)]
     present = await context.store.records.find(entity.collection, ids, ["_bulk"])

@@ -68,8 +68,7 @@ def _rows(outcome: ChunkOutcome, status: RowStatus | None, after: int, limit: in
 def _all(outcome: ChunkOutcome, after: int) -> Iterator[RowOutcome]:
     exceptions = {entry.row: entry for entry in outcome.exceptions}
     for row in range(max(outcome.first_row, after + 1), outcome.first_row + outcome.row_count):
-        created = outcome.created >> (row - outcome.first_row) & 1
-        yield exceptions.get(row) or RowOutcome(row, "SUCCESS", "CREATED" if created else "UPDATED", "")
+        yield exceptions.get(row) or RowOutcome(row, "SUCCESS", outcome.code(row), "")
 
 
 async def _explained(context: AppContext, action: Action, index: int, entries: list[RowOutcome]) -> list[RowOutcome]:

@@ -167,13 +167,15 @@ class _Recount:
                 yield f"row {row}: its record {record_id} does not exist"
                 continue
             if stored.get("_bulk", {}).get("actionId") == action.id:
-                if stored["_bulk"]["row"] != row:
+                if outcome.code(row) == "UNCHANGED":
+                    yield f"row {row}: the outcome says UNCHANGED, but its record was written"
+                elif stored["_bulk"]["row"] != row:
                     yield f"row {row}: its record was written by row {stored['_bulk']['row']}"
                 elif any(stored.get(name) != value for name, value in record.items()):
                     yield f"row {row}: its record {record_id} has other values"
             made_it = bool(outcome.created >> (row - outcome.first_row) & 1)
             if made_it != (stored.get("createdBy") == action.id):
-                yield f"row {row}: the outcome says {'CREATED' if made_it else 'UPDATED'}, the record does not"
+                yield f"row {row}: the outcome says {outcome.code(row)}, the record does not"
 
     def _key_values(self, checked: CheckedChunk) -> dict[int, frozenset[str]]:
         names = self._rows.entity.key_fields
@@ -190,6 +192,8 @@ def _verify_outcome(checked: CheckedChunk, outcome: ChunkOutcome) -> Iterator[st
     for row in sorted(should.keys() ^ did.keys()):
         yield f"row {row} should {'fail' if row in should else 'not fail'}: {should.get(row) or did.get(row)}"
     succeeded = outcome.row_count - len(outcome.exceptions)
-    created = outcome.created.bit_count()
-    if Counts.of(outcome.exceptions, created=created, updated=succeeded - created) != outcome.counts:
+    created, unchanged = outcome.created.bit_count(), outcome.unchanged.bit_count()
+    updated = succeeded - created - unchanged
+    counts = Counts.of(outcome.exceptions, created=created, updated=updated, unchanged=unchanged)
+    if counts != outcome.counts:
         yield f"the counts of the chunk of row {outcome.first_row} are not the sum of its rows"

@@ -36,8 +36,10 @@ INJECT: dict[str, Any] = json.loads(os.environ.get("INJECT", "{}"))
 KILL_POINTS: dict[str, tuple[Any, str, str]] = {
     "uploading": (local._GrowingFile, "write", "before"),
     "feeding": (Channel, "send", "after"),
-    "claimed": (Records, "upsert", "before"),
-    "written": (Records, "upsert", "after"),
+    "claimed": (Records, "compare", "before"),
+    "compared": (Records, "compare", "after"),
+    "planned": (Ledger, "record_plan", "after"),
+    "written": (Records, "_write", "after"),
     "closed": (Ledger, "close", "after"),
     "counting": (ProgressTable, "set", "after"),
     "flushing": (Actions, "record_progress", "before"),
@@ -138,13 +140,13 @@ def fail_chunk(index: int, transient: bool = False) -> None:
 
 def slow_writes(seconds: float) -> None:
     """Let every bulk write take longer."""
-    original = Records.upsert
+    original = Records._write
 
     async def replaced(*args: Any, **kwargs: Any) -> Any:
         await asyncio.sleep(seconds)
         return await original(*args, **kwargs)
 
-    Records.upsert = replaced  # type: ignore[method-assign]
+    Records._write = replaced  # type: ignore[method-assign]
 
 
 def no_repair() -> None:

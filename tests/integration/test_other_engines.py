@@ -47,15 +47,19 @@ async def test_one_opener_is_first(bench: Bench) -> None:
 
 async def test_statements_are_sorted_by_id(bench: Bench) -> None:
     """Two files with the same ids in opposite order write them in the same, and each row keeps its outcome."""
-    rows = [f"{key},N,{key}@x.example,active" for key in "dbca"]
-    database = ScriptedDatabase(lambda ids: {2: {"code": 121, "errmsg": "no"}}, bench.database)
+    refused = {"code": 121, "errmsg": "no"}
+    database = ScriptedDatabase(
+        lambda ids: {position: refused for position, _id in enumerate(ids) if _id == "default:c"}, bench.database
+    )
     bench.store.records = Records(database, max_time=5)
-    jobs = [await bench.submit(*order) for order in (rows, rows[::-1])]
+    orders = "dbca", "acbd"
+    jobs = [await bench.submit(*(f"{key},N{order},{key}@x.example,active" for key in order)) for order in orders]
     for job in jobs:
         await bench.run(*job.chunks)
-    assert database.commands == [[f"default:{key}" for key in "abcd"]] * 2
+    written = [f"default:{key}" for key in "abcd"]
+    # The second file finds three of them, and c not.
+    assert database.commands == [written, ["default:c"], [_id for _id in written if _id != "default:c"]]
     outcomes = [(await bench.outcomes(job))[0] for job in jobs]
-    # The third of the sorted ids is c: row 3 of the one file, row 2 of the other.
     assert [[entry.row for entry in outcome.exceptions] for outcome in outcomes] == [[3], [2]]
     assert [outcome.counts.created for outcome in outcomes] == [3, 0]
 

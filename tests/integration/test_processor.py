@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+import bson
 import pytest
 from pymongo.errors import AutoReconnect
 
@@ -27,7 +28,7 @@ from app.services.verification import verify
 from tests.support.bench import Bench, Job
 from tests.support.fakes import RecordingTopics, event
 
-#: One chunk with every kind of row. Record "there" is there before.
+#: One chunk with every kind of row. Records "there" and "same" are there before.
 ROWS = [
     "new1,New One,NEW1@Example.com,Active",
     "there,There,there@example.com,active",
@@ -37,17 +38,19 @@ ROWS = [
     '"new2","Two\nLines",new2@example.com,archived',
     "short,row",
     "new3,New Three,new3@example.com,pending",
+    "same,Same,same@example.com,active",
 ]
 CREATED = 0b1010_0001
-COUNTS = Counts(success=4, failure=2, skipped=2, duplicate=2, created=3, updated=1)
-NAMES = {"new1": "New One", "there": "There", "new2": "Two\nLines", "new3": "New Three"}
+UNCHANGED = 0b1_0000_0000
+COUNTS = Counts(success=5, failure=2, skipped=2, duplicate=2, created=3, updated=1, unchanged=1)
+NAMES = {"new1": "New One", "there": "There", "new2": "Two\nLines", "new3": "New Three", "same": "Same"}
 MISFITS = [(3, "FAILED", "INVALID_EMAIL"), (4, "SKIPPED", "DUPLICATE"), (5, "SKIPPED", "DUPLICATE")]
 MISFITS += [(7, "FAILED", "WRONG_FIELD_COUNT")]
 
 
 async def submit(bench: Bench) -> Job:
-    """An action of one chunk, ``ROWS``, after one that made "there"."""
-    await bench.finish(await bench.submit("there,Before,before@example.com,active"))
+    """An action of one chunk, ``ROWS``, after one that made "there" and "same"."""
+    await bench.finish(await bench.submit("there,Before,before@example.com,active", ROWS[-1]))
     bench.topics.results.sent.clear()
     return await bench.submit(*ROWS)
 
@@ -55,7 +58,8 @@ async def submit(bench: Bench) -> Job:
 async def assert_done(bench: Bench, job: Job, *, results: int) -> None:
     """The chunk has the one outcome that ``ROWS`` must have, and it was told so often."""
     [outcome] = await bench.outcomes(job)
-    assert (outcome.counts, outcome.created, outcome.row_count) == (COUNTS, CREATED, len(ROWS))
+    assert (outcome.counts, outcome.created, outcome.unchanged) == (COUNTS, CREATED, UNCHANGED)
+    assert outcome.row_count == len(ROWS)
     assert [(e.row, e.status, e.code) for e in outcome.exceptions] == MISFITS
     assert [e.owner for e in outcome.exceptions] == [None, 1, 2, None]
     contacts = await bench.contacts()
@@ -71,7 +75,7 @@ async def assert_done(bench: Bench, job: Job, *, results: int) -> None:
         "_bulk": None,
     }
     assert contacts["there"]["createdBy"] != job.action_id
-    assert {c["_bulk"]["actionId"] for c in contacts.values()} == {job.action_id}
+    assert {key for key, c in contacts.items() if c["_bulk"]["actionId"] == job.action_id} == NAMES.keys() - {"same"}
     told = bench.topics.results.results
     assert [(r.action_id, r.index, r.chunk_count, r.read_counts()) for r in told] == [
         (job.action_id, 0, 1, COUNTS)
@@ -132,7 +136,16 @@ def part_of(bench: Bench, wrap: Callable[..., Any], step: str, *, after: bool) -
 
 
 #: Every step of a first run.
-STEPS = ["ledger.open", "storage.read", "claims.claim", "records.upsert", "ledger.opened_once", "ledger.close"]
+STEPS = [
+    "ledger.open",
+    "storage.read",
+    "claims.claim",
+    "records.compare",
+    "ledger.record_plan",
+    "records.insert",
+    "records.update",
+    "ledger.close",
+]
 
 
 async def late(bench: Bench, chunk: Chunk, step: str, *, after: bool) -> tuple[asyncio.Task[None], asyncio.Event]:
@@ -221,11 +234,18 @@ async def test_half_written_chunk_is_finished(bench: Bench, written: list[int]) 
     class Half:
         """A server that takes some of the statements and dies."""
 
-        async def upsert(self, collection: str, statements: list[Any], **_: Any) -> Any:
-            rows = {row + 1 for row in written}
-            some = [s for s in statements if s["u"]["$set"]["_bulk"]["row"] in rows]
-            assert len(some) == len(written)
-            await bench.store.records.upsert(collection, some)
+        def __getattr__(self, name: str) -> Any:
+            return getattr(bench.store.records, name)
+
+        async def insert(self, collection: str, documents: list[bytes], **_: Any) -> Any:
+            some = [document for document in documents if bson.decode(document)["_bulk"]["row"] - 1 in written]
+            answer = await bench.store.records.insert(collection, some)
+            if 1 not in written:
+                raise AutoReconnect("it died")
+            return answer
+
+        async def update(self, collection: str, statements: list[bytes], **_: Any) -> Any:
+            await bench.store.records.update(collection, statements)
             raise AutoReconnect("it died")
 
     store = SimpleNamespace(ledger=bench.store.ledger, records=Half())
@@ -269,7 +289,7 @@ async def test_repeated_run_keeps_newer_record(
 ) -> None:
     """A record that a newer action wrote in the meantime is left alone by a repeated run."""
     job = await bench.submit("a,Old,a@x.example,active", "b,Old,b@x.example,active")
-    _, parts = part_of(bench, Broken, "records.upsert", after=True)
+    _, parts = part_of(bench, Broken, "records.insert", after=True)
     with pytest.raises(AutoReconnect):
         await process(job.chunks[0], bench.platform_with(**parts))
     newer = await bench.finish(await bench.submit("a,New,a@x.example,archived"))
@@ -286,7 +306,10 @@ async def test_repeated_run_keeps_newer_record(
         ("storage.read", False),
         ("storage.read", True),
         ("claims.claim", False),
-        ("records.upsert", True),
+        ("claims.claim", True),
+        ("records.compare", False),
+        ("records.compare", True),
+        ("records.insert", True),
     ],
 )
 async def test_sleeping_run_undoes_nothing(bench: Bench, step: str, after: bool) -> None:
@@ -329,7 +352,7 @@ async def test_refused_write_fails_its_row(bench: Bench, broken_off: bool) -> No
         "a,A,a@x.example,active", "b,B,taken@x.example,active", "c,C,bad,active", "d,D,d@x.example,active"
     )
     if broken_off:
-        _, parts = part_of(bench, Broken, "records.upsert", after=True)
+        _, parts = part_of(bench, Broken, "records.insert", after=True)
         with pytest.raises(AutoReconnect):
             await process(job.chunks[0], bench.platform_with(**parts))
     await bench.run(*job.chunks)
@@ -351,6 +374,8 @@ async def test_refused_write_fails_its_row(bench: Bench, broken_off: bool) -> No
 async def test_run_after_the_end_changes_nothing(bench: Bench, step: str, after: bool) -> None:
     """A run that sleeps through the end of its action changes nothing."""
     rows = ["same,First,first@x.example,active", "same,Second,second@x.example,active"]
+    if step == "records.update":
+        await bench.finish(await bench.submit("other,Before,third@x.example,active"))
     job = await bench.submit(*rows, "other,Third,third@x.example,active", chunk_rows=1)
     # Row 2 is a duplicate, which must not come to own the record after the end; row 3 may have claimed before.
     sleeper = job.chunks[1] if (step, after) in BEFORE_THE_CLAIM else job.chunks[2]
@@ -444,7 +469,7 @@ async def test_dead_chunk_stays_dead(bench: Bench) -> None:
     assert outcome.counts == Counts(failure=len(ROWS))
     assert {e.code for e in outcome.exceptions} == {"DEAD_LETTER"}
     assert [result.read_counts() for result in bench.topics.results.results] == [outcome.counts]
-    assert await bench.names() == {"there": "Before"}
+    assert await bench.names() == {"there": "Before", "same": "Same"}
 
 
 async def test_replay_runs_a_dead_chunk(bench: Bench) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
-from bson import BSON, ObjectId
-from pymongo import WriteConcern
+from bson import ObjectId
 
-from app.adapters.mongo import Records, Store
+from app.adapters.mongo import Store
 from app.adapters.mongo.ledger import Entry
 from app.domain.actions import ENDED, TRANSITIONS, Action, Status
 from app.domain.outcomes import ChunkOutcome, Counts, RowOutcome
@@ -204,10 +203,8 @@ async def test_first_opener_is_told(store: Store) -> None:
     """The first who opens a chunk is told so and no other."""
     [chunk] = ids(1)
     assert await store.ledger.open(chunk) is True
-    assert await store.ledger.opened_once(chunk)
     for _ in range(2):
         assert await store.ledger.open(chunk) is False
-        assert not await store.ledger.opened_once(chunk)
 
 
 async def test_one_of_many_opens_first(store: Store) -> None:
@@ -215,12 +212,27 @@ async def test_one_of_many_opens_first(store: Store) -> None:
     for chunk in ids(10):
         first = await asyncio.gather(*(store.ledger.open(chunk) for _ in range(8)))
         assert first.count(True) == 1
-        assert not await store.ledger.opened_once(chunk)
 
 
-async def test_unopened_chunk_is_reported(store: Store) -> None:
-    """A chunk that nobody opened was not opened once."""
-    assert not await store.ledger.opened_once(ids(1)[0])
+async def test_first_plan_stands(store: Store) -> None:
+    """Of many plans of a chunk, at once and later, one stands, and everybody is told it."""
+    [chunk] = ids(1)
+    await store.ledger.open(chunk)
+    assert await store.ledger.plan(chunk) is None
+    told = await asyncio.gather(*(store.ledger.record_plan(chunk, b"%d" % (n // 2)) for n in range(8)))
+    [standing] = {plan for plan, _ in told}
+    assert [mine for _, mine in told].count(True) == 1
+    await store.ledger.open(chunk)
+    assert await store.ledger.record_plan(chunk, standing) == (standing, False)
+    assert await store.ledger.plan(chunk) == standing
+    assert (await store.ledger.openings([chunk]))[chunk].count == 2
+
+
+async def test_plan_needs_an_opening(store: Store) -> None:
+    """A plan of a chunk whose opening is gone makes none, and stands for who made it."""
+    [chunk] = ids(1)
+    assert await store.ledger.record_plan(chunk, b"mine") == (b"mine", True)
+    assert await store.ledger.plan(chunk) is None
 
 
 async def test_closed_chunk_has_one_entry(store: Store) -> None:
@@ -239,7 +251,6 @@ async def test_closed_chunk_has_one_entry(store: Store) -> None:
 async def test_closing_is_not_opening(store: Store) -> None:
     [chunk] = ids(1)
     await store.ledger.close(chunk, outcome())
-    assert not await store.ledger.opened_once(chunk)
     assert await store.ledger.open(chunk) is True
 
 
@@ -330,107 +341,3 @@ async def test_revived_chunk_says_it_was_dead(store: Store) -> None:
     assert await store.ledger.close(chunk, outcome()) == (live, False)
     assert await store.ledger.summaries([chunk]) == {chunk: live}
     assert await store.ledger.outcomes([chunk]) == {chunk: outcome()}
-
-
-# Records
-
-
-def upsert(_id: str, **values: Any) -> dict[str, Any]:
-    return {"q": {"_id": _id}, "u": {"$set": values, "$setOnInsert": {"createdBy": "me"}}, "upsert": True}
-
-
-async def test_upsert_tells_new_from_old(store: Store) -> None:
-    """An upsert tells which records it made and which were there."""
-    first = await store.records.upsert("contacts", [upsert("a:1", name="One"), upsert("a:2", name="Two")])
-    assert (first.created, first.refused) == (frozenset({0, 1}), {})
-    second = await store.records.upsert(
-        "contacts", [upsert("a:2", name="Zwei"), upsert("a:3", name="Drei"), upsert("a:1", name="Eins")]
-    )
-    assert (second.created, second.refused) == (frozenset({1}), {})
-    found = await store.records.find("contacts", ["a:1", "a:2", "a:3", "a:4"], ["name"])
-    assert {_id: record["name"] for _id, record in found.items()} == {"a:1": "Eins", "a:2": "Zwei", "a:3": "Drei"}
-
-
-async def test_nothing_in_nothing_out(store: Store) -> None:
-    """With nothing to write or to find nothing is written or found."""
-    written = await store.records.upsert("contacts", [])
-    assert (written.created, written.refused) == (frozenset(), {})
-    assert await store.records.find("contacts", [], ["name"]) == {}
-
-
-async def test_refused_statement_is_named(store: Store) -> None:
-    """A statement that the server refuses is named, and the others are written."""
-    await store.records.upsert("contacts", [upsert("a:0", count="text")])
-    bad = {"q": {"_id": "a:0"}, "u": {"$inc": {"count": 1}}, "upsert": True}
-    written = await store.records.upsert("contacts", [upsert("a:1"), bad, upsert("a:2")])
-    assert written.created == {0, 2}
-    assert set(written.refused) == {1}
-    assert written.refused[1]
-    assert set(await store.records.find("contacts", ["a:0", "a:1", "a:2"], ["_id"])) == {"a:0", "a:1", "a:2"}
-
-
-async def test_largest_chunk_can_be_written(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The largest chunk that the settings allow can be written.
-
-    As many rows as possible, as wide as CHUNK_BYTES lets them be, most of it in the ids, which are written twice.
-    """
-    monkeypatch.setenv("BATCH_SIZE", "10000")
-    monkeypatch.setenv("CHUNK_BYTES", str(3 * 1024**2))
-    limits = Settings(_env_file=None)
-    rows, width = limits.batch_size, limits.chunk_bytes // limits.batch_size
-    email, status = "jürgen@müller.example.com", "inactive"
-    # Letters of four bytes: the id may be 128 characters, and the name takes what is left.
-    id_letters = min(128 - 6, (width - 60) // 4)
-    statements = []
-    for row in range(1, rows + 1):
-        key = "🙂" * id_letters + f"{row:06}"
-        name = "n" * max(1, width - len(f"{key},,{email},{status}\n".encode()))
-        assert width - 4 <= len(f"{key},{name},{email},{status}\n".encode()) <= width
-        values = {"accountId": "default", "id": key, "name": name, "email": email, "status": status}
-        bulk = {"actionId": "0" * 24, "row": row, "status": "SUCCESS", "at": PAST}
-        statement = upsert(f"default:{key}", **values, _bulk=bulk)
-        statement["u"]["$setOnInsert"]["createdBy"] = "0" * 24
-        statements.append(statement)
-    command = {"update": "contacts", "updates": statements, "ordered": False}
-    # The test server may be more patient than MongoDB.
-    assert len(BSON.encode(command)) <= 16 * 1024**2
-    written = await store.records.upsert("contacts", statements)
-    assert (len(written.created), written.refused) == (rows, {})
-
-
-async def test_only_asked_fields_are_read(store: Store) -> None:
-    """Only the fields that are asked for are read."""
-    await store.records.upsert("contacts", [upsert("a:1", name="One", email="one@example.com")])
-    assert await store.records.find("contacts", ["a:1"], ["createdBy"]) == {"a:1": {"_id": "a:1", "createdBy": "me"}}
-
-
-async def test_concurrent_upserts_create_once(store: Store) -> None:
-    """Of many who make the same records at once one makes each."""
-    statements = [upsert(f"a:{n}", name="N") for n in range(300)]
-    written = await asyncio.gather(*(store.records.upsert("contacts", statements) for _ in range(6)))
-    assert all(not answer.refused for answer in written)
-    assert sorted(index for answer in written for index in answer.created) == list(range(300))
-    assert len(await store.records.find("contacts", [f"a:{n}" for n in range(300)], ["_id"])) == 300
-
-
-async def test_record_made_meanwhile_is_retried() -> None:
-    """A record that somebody else makes at the same moment is written again."""
-
-    class Overtaken:
-        """A server on which another worker's insert comes first, once, for the second and third statement."""
-
-        commands: ClassVar[list[list[str]]] = []
-        write_concern = WriteConcern()
-
-        async def command(self, command: dict[str, Any]) -> dict[str, Any]:
-            self.commands.append([statement["q"]["_id"] for statement in command["updates"]])
-            if len(self.commands) > 1:
-                return {"n": 2, "upserted": [{"index": 1, "_id": "a:3"}]}
-            taken = [{"index": index, "code": 11000, "errmsg": "duplicate key"} for index in (1, 2)]
-            refused = {"index": 3, "code": 2, "errmsg": "bad value"}
-            return {"n": 1, "upserted": [{"index": 0, "_id": "a:1"}], "writeErrors": [*taken, refused]}
-
-    server = Overtaken()
-    written = await Records(server, max_time=5).upsert("contacts", [upsert(f"a:{n}") for n in range(1, 5)])
-    assert server.commands == [["a:1", "a:2", "a:3", "a:4"], ["a:2", "a:3"]]
-    assert (written.created, written.refused) == ({0, 2}, {3: "its values cannot be stored"})

@@ -109,7 +109,7 @@ async def test_a_row_is_given_up_last(bench: Bench, attempt: int, whole: bool) -
 async def test_what_was_written_stays_created(bench: Bench) -> None:
     """Rows that earlier attempts wrote are told as created by the one that gives the last row up."""
     fail(bench, "bad")
-    await bench.finish(await submit(bench, "c"))
+    await bench.finish(await bench.submit("c,Other,c@x.example,active"))
     bench.topics.results.sent.clear()
     job = await submit(bench, "a", "bad", "c")
     assert await drive(bench, job) == LAST + 1

@@ -47,7 +47,7 @@ def assert_exact(worker: Worker, action_id: str, sample: Sample, expected: Expec
     assert action["status"] == "COMPLETED", action
     counted = {name: action[name] for name in expected.counts()}
     assert counted == expected.counts()
-    assert action["createdCount"] + action["updatedCount"] == expected.success
+    assert action["createdCount"] + action["updatedCount"] + action["unchangedCount"] == expected.success
     assert_rows(worker.records(action_id), sample.codes())
     assert contacts(mongo_uri, sample.prefix) == sample.records()
 

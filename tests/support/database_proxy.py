@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import bson
 
-from tests.support.scripted_database import Command, Script, answered
+from tests.support.scripted_database import STATEMENTS, Command, Script, answered
 
 #: Length of the whole, id of the request, id of the request that is answered, kind.
 _HEADER = struct.Struct("<iiii")
@@ -30,7 +30,7 @@ class Message(NamedTuple):
 
 
 class DatabaseProxy:
-    """An address of the real server on which ``update`` commands on one collection are answered by a script.
+    """An address of the real server on which bulk writes to one collection are answered by a script.
 
     It runs in a thread of its own, and so does the script. Requests without an answer are not understood.
     """
@@ -92,7 +92,7 @@ class DatabaseProxy:
 
     async def _answer(self, message: Message, ask: Callable[[Message], Awaitable[Message]]) -> Message:
         command = _read(message.payload) if message.kind == _OP_MSG else {}
-        if command.get("update") != self._collection:
+        if not any(command.get(name) == self._collection for name in STATEMENTS):
             return await ask(message)
 
         async def run(reduced: Command) -> Command:

@@ -1,4 +1,4 @@
-"""A database whose answers to ``update`` commands are scripted, in front of a real one or none.
+"""A database whose answers to bulk writes are scripted, in front of a real one or none.
 
 The development server never steps down, copies no error of a shard and validates no document; a real one does.
 """
@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import bson
 from pymongo import WriteConcern
 
 Command = dict[str, Any]
 #: Looks at the ids of a command's statements: returns write errors by position, or raises; the rest is written.
 Script = Callable[[list[str]], Mapping[int, Mapping[str, Any]]]
+
+#: Bulk writes: the command, and where its statements are.
+STATEMENTS = {"insert": "documents", "update": "updates"}
 
 
 class ScriptedDatabase:
@@ -23,7 +27,7 @@ class ScriptedDatabase:
     def __init__(self, script: Script, real: Any = None) -> None:
         self._script = script
         self._real = real
-        #: The ids of the statements of each command.
+        #: The ids of the statements of each bulk write.
         self.commands: list[list[str]] = []
         self.last: Command = {}
 
@@ -31,30 +35,39 @@ class ScriptedDatabase:
         return self._real[name]
 
     async def command(self, command: Command) -> Command:
+        command = readable(command)
         self.last = command
         self.commands.append(ids_of(command))
         return await answered(self._script, command, _made_up if self._real is None else self._real.command)
 
 
 async def answered(script: Script, command: Command, run: Callable[[Command], Awaitable[Command]]) -> Command:
-    """Answer an ``update`` command with the errors of the script; the other statements are run."""
-    ids = ids_of(command)
+    """Answer a bulk write with the errors of the script; the other statements are run."""
+    ids, where = ids_of(command), _where(command)
     errors = script(ids)
     kept = [position for position in range(len(ids)) if position not in errors]
     reply: Command = {"ok": 1.0, "n": 0, "nModified": 0}
     if kept:
-        reply = await run({**command, "updates": [command["updates"][position] for position in kept]})
-    upserted = [{**entry, "index": kept[entry["index"]]} for entry in reply.get("upserted", ())]
+        reply = await run({**command, where: [command[where][position] for position in kept]})
     found = [{**entry, "index": kept[entry["index"]]} for entry in reply.get("writeErrors", ())]
     scripted = [{"index": position, **entry} for position, entry in errors.items()]
-    return {**reply, "upserted": upserted, "writeErrors": sorted(found + scripted, key=lambda entry: entry["index"])}
+    return {**reply, "writeErrors": sorted(found + scripted, key=lambda entry: entry["index"])}
+
+
+def readable(command: Command) -> Command:
+    """Return a command with its statements one by one; they come in one piece of bytes."""
+    where = _where(command)
+    return {**command, where: [each for piece in command[where] for each in bson.decode_all(piece.raw)]}
 
 
 def ids_of(command: Command) -> list[str]:
-    """The ids that the statements of an ``update`` command are about."""
-    return [str(statement["q"]["_id"]) for statement in command["updates"]]
+    """The ids that the statements of a bulk write are about."""
+    return [str(statement.get("q", statement)["_id"]) for statement in command[_where(command)]]
+
+
+def _where(command: Command) -> str:
+    return STATEMENTS[next(iter(command))]
 
 
 async def _made_up(command: Command) -> Command:
-    ids = ids_of(command)
-    return {"n": len(ids), "upserted": [{"index": position, "_id": _id} for position, _id in enumerate(ids)]}
+    return {"n": len(ids_of(command))}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.actions import ACTION_TYPES, ENDED, TRANSITIONS, Action, Status, is_action_id, new_action_id, sources_of
+from app.domain.actions import ENDED, TRANSITIONS, Action, Status, is_action_id, new_action_id, sources_of
 from tests.support.clocks import PAST
 from tests.support.factories import make_action
 
@@ -63,10 +63,6 @@ def test_statuses_never_go_back() -> None:
 def test_sources_mirror_transitions(target: Status) -> None:
     """Sources are the transitions read backwards."""
     assert sources_of(target) == [status for status in Status if target in TRANSITIONS[status]]
-
-
-def test_bulk_update_can_be_asked_for() -> None:
-    assert "BULK_UPDATE" in ACTION_TYPES
 
 
 @pytest.mark.parametrize(

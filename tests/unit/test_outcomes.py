@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 import bson
 import pytest
@@ -17,7 +17,7 @@ from app.domain.outcomes import ChunkOutcome, Counts, RowOutcome
 from app.domain.packed_exceptions import derivable
 
 NUMBERS = st.integers(0, 10**12)
-COUNTS = st.builds(Counts, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS)
+COUNTS = st.builds(Counts, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS)
 TEXT = st.text(max_size=20)
 OUTCOMES = st.builds(
     RowOutcome,
@@ -64,6 +64,7 @@ def test_counts_round_trip(counts: Counts) -> None:
         "duplicateCount": counts.duplicate,
         "createdCount": counts.created,
         "updatedCount": counts.updated,
+        "unchangedCount": counts.unchanged,
     }
 
 
@@ -83,6 +84,14 @@ def test_each_row_is_counted_once(exceptions: list[RowOutcome], created: int, up
     assert counts.skipped == sum(outcome.status == "SKIPPED" for outcome in exceptions)
     skipped = [outcome for outcome in exceptions if outcome.status == "SKIPPED"]
     assert counts.duplicate == sum(outcome.code == "DUPLICATE" for outcome in skipped) <= counts.skipped
+
+
+@pytest.mark.parametrize(
+    ("created", "unchanged", "code"), [(0, 0, "UPDATED"), (0b100, 0, "CREATED"), (0, 0b100, "UNCHANGED")]
+)
+def test_what_a_good_row_has_done(created: int, unchanged: int, code: str) -> None:
+    """The third row of a chunk made, changed or found its record."""
+    assert ChunkOutcome(11, 4, Counts(), [], created, unchanged).code(13) == code
 
 
 @given(st.lists(OUTCOMES), st.lists(OUTCOMES), st.integers(0, 99), st.integers(0, 99))
@@ -139,7 +148,8 @@ def chunk_outcomes(draw: st.DrawFn) -> ChunkOutcome:
     first, rows = draw(st.integers(1, 10**9)), draw(st.integers(0, 70))
     offsets = sorted(draw(st.sets(st.integers(0, rows - 1)))) if rows else []
     entries = [draw(ENTRIES)._replace(row=first + offset) for offset in offsets]
-    return ChunkOutcome(first, rows, draw(COUNTS), entries, draw(st.integers(0, (1 << rows) - 1)))
+    bits = st.integers(0, (1 << rows) - 1)
+    return ChunkOutcome(first, rows, draw(COUNTS), entries, draw(bits), draw(bits))
 
 
 @given(chunk_outcomes())
@@ -152,9 +162,10 @@ def test_chunk_outcome_round_trip(outcome: ChunkOutcome) -> None:
 
 @given(chunk_outcomes())
 def test_old_outcome_is_read(outcome: ChunkOutcome) -> None:
-    """An outcome of version 0.1 is read."""
+    """An outcome of version 0.1 is read; none of its rows was unchanged."""
+    outcome = replace(outcome, unchanged=0, counts=replace(outcome.counts, unchanged=0))
     document = outcome.to_document()
-    del document["packed"]
+    del document["packed"], document["counts"]["unchangedCount"]
     document["exceptions"] = [entry.to_document() for entry in outcome.exceptions]
     assert ChunkOutcome.from_document(document) == outcome
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import bson
 import pytest
 from pymongo.errors import AutoReconnect, OperationFailure
 
@@ -12,7 +13,7 @@ from app.adapters.mongo import Records
 from app.domain.faults import PassingFault
 from tests.support.scripted_database import Script, ScriptedDatabase
 
-STATEMENTS = [{"q": {"_id": f"a:{n}"}, "u": {"$set": {"n": n}}, "upsert": True} for n in range(100)]
+STATEMENTS = [bson.encode({"q": {"_id": f"a:{n}"}, "u": {"$set": {"n": n}}}) for n in range(100)]
 
 
 def records(script: Script) -> tuple[Records, ScriptedDatabase]:
@@ -31,7 +32,7 @@ async def test_step_down_of_statements(code: int) -> None:
         store, _ = records(lambda ids, at=positions: errors(code, *at))
         for isolate in (False, True):
             with pytest.raises(PassingFault) as fault:
-                await store.upsert("contacts", STATEMENTS, isolate=isolate)
+                await store.update("contacts", STATEMENTS, isolate=isolate)
             assert fault.value.away
 
 
@@ -39,26 +40,28 @@ async def test_step_down_of_statements(code: int) -> None:
 async def test_faults_of_a_document(code: int) -> None:
     """Only a fault of the document itself refuses its row, with a text that says nothing of the server."""
     store, database = records(lambda ids: errors(code, 3))
-    written = await store.upsert("contacts", STATEMENTS)
+    written = await store.update("contacts", STATEMENTS)
     assert set(written.refused) == {3}
     assert "internal" not in written.refused[3]
-    assert written.created == set(range(100)) - {3}
+    assert written.count == 99
     assert len(database.commands) == 1
 
 
-async def test_second_duplicate_key() -> None:
-    """A duplicate key is written again; the second one refuses the row."""
+async def test_duplicate_keys() -> None:
+    """An insert that finds its id taken is a conflict; an update that meets a unique value is refused."""
     store, database = records(lambda ids: errors(11000, ids.index("a:5")))
-    written = await store.upsert("contacts", STATEMENTS)
-    assert written.refused == {5: "another record has the same unique value"}
-    assert database.commands[1:] == [["a:5"]]
+    documents = [bson.encode({"_id": f"a:{n}"}) for n in range(100)]
+    inserted, updated = await store.insert("contacts", documents), await store.update("contacts", STATEMENTS)
+    assert (inserted.conflicts, inserted.refused) == ({5}, {})
+    assert (updated.conflicts, updated.refused) == (set(), {5: "another record has the same unique value"})
+    assert len(database.commands) == 2
 
 
 async def test_unknown_fault_of_a_statement() -> None:
     """What is not known to be the document's is tried again, and does not refuse it."""
     store, _ = records(lambda ids: errors(4242, 3))
     with pytest.raises(PassingFault) as fault:
-        await store.upsert("contacts", STATEMENTS)
+        await store.update("contacts", STATEMENTS)
     assert not fault.value.away
 
 
@@ -71,12 +74,12 @@ async def test_statements_are_halved() -> None:
         return {}
 
     store, database = records(script)
-    written = await store.upsert("contacts", STATEMENTS, isolate=True)
+    written = await store.update("contacts", STATEMENTS, isolate=True)
     assert set(written.failed) == {41, 97}
-    assert written.created == set(range(100)) - {41, 97}
+    assert written.count == 98
     assert len(database.commands) < 40
     with pytest.raises(PassingFault):
-        await store.upsert("contacts", STATEMENTS)
+        await store.update("contacts", STATEMENTS)
 
 
 async def test_halving_ends_when_all_fail() -> None:
@@ -87,7 +90,7 @@ async def test_halving_ends_when_all_fail() -> None:
 
     store, database = records(script)
     with pytest.raises(PassingFault):
-        await store.upsert("contacts", STATEMENTS, isolate=True)
+        await store.update("contacts", STATEMENTS, isolate=True)
     assert len(database.commands) < 50
 
 
@@ -99,11 +102,11 @@ async def test_halving_stops_at_an_outage() -> None:
 
     store, _ = records(script)
     with pytest.raises(PassingFault, match="gone"):
-        await store.upsert("contacts", STATEMENTS, isolate=True)
+        await store.update("contacts", STATEMENTS, isolate=True)
 
 
 async def test_writes_have_a_time_limit() -> None:
     """A command that was given up may not be carried out later."""
     store, database = records(lambda ids: {})
-    await store.upsert("contacts", STATEMENTS)
+    await store.update("contacts", STATEMENTS)
     assert database.last["maxTimeMS"] == 5000

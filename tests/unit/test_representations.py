@@ -164,7 +164,15 @@ def test_odd_clock_gives_finite_figures(after_seconds: int) -> None:
 def test_statistics_have_every_counter() -> None:
     """Statistics name every counter of the design."""
     shown = statistics(action(), CREATED)
-    names = {"pendingCount", "duplicateCount", "createdCount", "updatedCount", "rowsPerSecond", "etaSeconds"}
+    names = {
+        "pendingCount",
+        "duplicateCount",
+        "createdCount",
+        "updatedCount",
+        "unchangedCount",
+        "rowsPerSecond",
+        "etaSeconds",
+    }
     assert names | {name for name in DOCUMENTED if name.endswith("Count")} | {"actionId"} <= set(shown)
 
 

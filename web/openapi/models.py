@@ -91,7 +91,7 @@ class Accepted(BaseModel):
 
 
 _COUNTS = {"totalCount": 4, "processedCount": 4, "successCount": 2, "failureCount": 1, "skippedCount": 1}
-_DETAILS = {"duplicateCount": 1, "createdCount": 2, "updatedCount": 0, "chunkCount": 1}
+_DETAILS = {"duplicateCount": 1, "createdCount": 2, "updatedCount": 0, "unchangedCount": 0, "chunkCount": 1}
 
 
 class _Counted(BaseModel):
@@ -103,6 +103,7 @@ class _Counted(BaseModel):
     duplicate_count: Count = Field(description="Of the skipped rows, those whose record another row owns.")
     created_count: Count
     updated_count: Count
+    unchanged_count: Count
     chunk_count: Count = Field(description="Parts in which the file is worked on.")
 
 

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
-from app.domain.actions import ACTION_TYPES
 from app.domain.csv.column_mapping import ColumnMapping, parse_mapping
 from app.domain.csv.text import DELIMITER_NAMES
 from app.domain.entities import ENTITIES, Entity, find_entity
+from app.domain.operations import OPERATIONS
 from app.domain.schedules import parse_schedule
 from web.errors.catalogue import (
     ACTION_TYPE_UNSUPPORTED,
@@ -34,7 +34,7 @@ _REQUIRED = ("actionType", "entityType")
 
 
 def _read_action_type(text: str) -> str:
-    if text not in ACTION_TYPES:
+    if text not in OPERATIONS:
         raise ACTION_TYPE_UNSUPPORTED()
     return text
 
@@ -72,7 +72,7 @@ class UploadForm(Form):
 
     action_type: Annotated[
         str,
-        reads(_read_action_type, schema=_one_of(*sorted(ACTION_TYPES))),
+        reads(_read_action_type, schema=_one_of(*sorted(OPERATIONS))),
         Field(description="What is to be done with each row: `BULK_UPDATE` inserts or updates, by `id`."),
     ]
     entity: Annotated[
@@ -139,4 +139,4 @@ class UploadForm(Form):
 
 
 #: Stands for one that is wrong, where only the file is judged.
-_ANY_ACTION_TYPE = min(ACTION_TYPES)
+_ANY_ACTION_TYPE = min(OPERATIONS)

@@ -35,13 +35,16 @@ _SERVER_SHARE = 0.85
 class Store:
     """The database: one client, one object per concern."""
 
-    def __init__(self, uri: str, *, timeout: float = 5.0, operation_timeout: float = OPERATION_TIMEOUT) -> None:
+    def __init__(
+        self, uri: str, *, timeout: float = 5.0, operation_timeout: float = OPERATION_TIMEOUT, most_commands: int = 4
+    ) -> None:
         """Make a client, which does not connect yet.
 
         Args:
             uri: where the database is, and its name.
             timeout: seconds for finding a server and connecting to it.
             operation_timeout: seconds to wait for an answer; the server gives up a write some time before.
+            most_commands: see :class:`Records`.
         """
         self._client: Any = AsyncIOMotorClient(
             uri,
@@ -59,7 +62,7 @@ class Store:
         self.actions = Actions(database["bulk_operations"])
         self.account_locks = AccountLocks(database["admissions"])
         self.ledger = Ledger(database["chunk_outcomes"], database["chunk_openings"])
-        self.records = Records(database, max_time=operation_timeout * _SERVER_SHARE)
+        self.records = Records(database, max_time=operation_timeout * _SERVER_SHARE, most_commands=most_commands)
         self.dead_letters = DeadLetters(database["dead_letters"])
         self.api_keys = ApiKeys(database["api_keys"])
         self._probes = database["probes"]

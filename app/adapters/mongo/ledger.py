@@ -1,8 +1,9 @@
 """The ledger ``chunk_outcomes``: one document per finished chunk, ``_id`` = ``actionId:index``, written once.
 
-Beside it, ``chunk_openings`` counts how often a chunk was begun. A chunk is opened before its first write and
-closed with its outcome after the last; whoever opens it second knows by that alone that somebody has, or may
-have, written a part of it. Both are read and written by ``_id`` alone.
+Beside it, ``chunk_openings`` counts how often a chunk was begun, and has its plan. A chunk is opened before anything
+else, its plan is recorded before its first write, and it is closed with its outcome after the last; whoever opens it
+second knows by that alone that somebody has, or may have, written a part of it. Both are read and written by ``_id``
+alone.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from secrets import token_bytes
 from typing import Any
 
+from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from app.adapters.mongo.faults import MONGO
@@ -54,14 +57,34 @@ class Ledger:
             else:
                 return True
 
-    async def opened_once(self, chunk_id: str) -> bool:
-        """Tell whether nobody has opened the chunk after its first opening."""
-        document = await self._openings.find_one({"_id": chunk_id})
-        return document is not None and document["openings"] == 1
+    async def record_plan(self, chunk_id: str, plan: bytes) -> tuple[bytes, bool]:
+        """Store the plan of a chunk that has been opened, unless it has one.
+
+        Returns:
+            The plan that stands, and whether it is the caller's: another one may be the same by chance.
+        """
+        run = token_bytes(8)
+        document = await self._openings.find_one_and_update(
+            {"_id": chunk_id},
+            # The first stands: what is pushed behind it is cut off.
+            {"$push": {"plans": {"$each": [{"run": run, "plan": plan}], "$slice": 1}}},
+            projection={"plans": 1},
+            return_document=ReturnDocument.AFTER,
+        )
+        if document is None:
+            return plan, True
+        [standing] = document["plans"]
+        return bytes(standing["plan"]), bytes(standing["run"]) == run
+
+    async def plan(self, chunk_id: str) -> bytes | None:
+        """Return the plan of a chunk, None while it has none."""
+        document = await self._openings.find_one({"_id": chunk_id}, {"plans": 1})
+        plans = (document or {}).get("plans")
+        return bytes(plans[0]["plan"]) if plans else None
 
     async def openings(self, chunk_ids: Sequence[str]) -> dict[str, Opening]:
         """Return for those of the chunks that were begun how often, and when last."""
-        found = _read(self._openings, chunk_ids, None)
+        found = _read(self._openings, chunk_ids, {"openings": 1, "at": 1})
         return {document["_id"]: Opening(document["openings"], document.get("at")) async for document in found}
 
     async def entry(self, chunk_id: str) -> Entry | None:

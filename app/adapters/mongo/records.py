@@ -1,21 +1,33 @@
-"""Records of the entities: one collection each, ``_id`` = ``accountId:id``, written a chunk at a time."""
+"""Records of the entities: one collection each, ``_id`` = ``accountId:id``, compared and written a chunk at a time."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, Final, Literal
 
+import numpy as np
+from bson import decode
+from bson.errors import BSONError
 from pymongo.errors import ConnectionFailure, PyMongoError, WriteConcernError
 
+from app.adapters.mongo.concurrency import CommandGate
 from app.adapters.mongo.errors import DUPLICATE_KEY, StatementFault, means_away, reason_of_refusal
 from app.adapters.mongo.faults import MONGO
+from app.adapters.mongo.statements import EncodedRecords
+from app.domain.operations.operation import Presence
 
 log = logging.getLogger(__name__)
 
 #: So many statements may fail alone while none succeeds; then it is not the statements.
 _MAX_ALONE = 16
+#: Ids in one query for records that are there. Some servers look through the whole list for each record they find.
+_IDS_PER_QUERY: Final = 100
+#: Where the statements of a command are.
+_STATEMENTS: Mapping[str, str] = {"insert": "documents", "update": "updates"}
+
+_Kind = Literal["insert", "update"]
 
 
 @dataclass(slots=True)
@@ -23,16 +35,32 @@ class Written:
     """The answer to a bulk write.
 
     Attributes:
-        created: Which statements made a new record.
-        refused: Which the server refused, with the reason.
+        conflicts: Which inserts found a record of the same ``_id``, or of the same value in another unique index.
+        refused: Which statements the server refused, with the reason.
         failed: Which failed alone, though others were written, for a reason that is not known to be theirs.
-        count: How many were written.
+        count: How many were carried out.
+        missed: How many updates among these found no record.
     """
 
-    created: set[int] = field(default_factory=set)
+    conflicts: set[int] = field(default_factory=set)
     refused: dict[int, str] = field(default_factory=dict)
     failed: dict[int, Exception] = field(default_factory=dict)
     count: int = 0
+    missed: int = 0
+
+
+class _Sequence:
+    """All statements of a command in one piece of bytes.
+
+    The driver sends the statements of a command as a sequence of documents, one behind the other, and takes a document
+    that is encoded already as it is: so many of them may stand for one.
+    """
+
+    #: How the driver knows a document that is encoded already.
+    _type_marker: ClassVar[int] = 101
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
 
 
 @MONGO.at_border
@@ -43,16 +71,20 @@ class Records:
         database: where they are.
         max_time: seconds that the server may spend on a write. What it has not done by then it must not do later, when
             a newer action may have written the same records.
+        most_commands: Commands for records that may be under way at once; as many of them are as the server can take.
     """
 
-    def __init__(self, database: Any, *, max_time: float) -> None:
+    def __init__(self, database: Any, *, max_time: float, most_commands: int = 4) -> None:
         self._database = database
         self._max_time = max_time
+        self._gate = CommandGate(most_commands)
 
-    async def upsert(
-        self, collection: str, statements: Sequence[Mapping[str, Any]], *, isolate: bool = False
-    ) -> Written:
-        """Run update statements (``q``, ``u``, ``upsert``), unordered, in one command.
+    async def insert(self, collection: str, documents: Sequence[bytes], *, isolate: bool = False) -> Written:
+        """Insert encoded documents, unordered, in one command; see :meth:`update`."""
+        return await self._write("insert", collection, documents, isolate)
+
+    async def update(self, collection: str, statements: Sequence[bytes], *, isolate: bool = False) -> Written:
+        """Run encoded update statements (``q``, ``u``), unordered, in one command.
 
         They should be sorted by ``_id``: on some servers a command is one transaction, and two of them that lock the
         same records in opposite order would wait for each other.
@@ -66,12 +98,56 @@ class Records:
             app.domain.faults.PassingFault: the server could not be reached, its answer is not trustworthy, or, without
                 ``isolate``, statements have failed for a reason that is not their document's.
         """
+        return await self._write("update", collection, statements, isolate)
+
+    async def compare(self, collection: str, wanted: EncodedRecords) -> Any:
+        """Look what is there of some records.
+
+        A record that is as wanted is known by its bytes alone; only one that has the same length and other bytes is
+        decoded, because its fields may be in another order.
+
+        Returns:
+            An array of :class:`~app.domain.operations.operation.Presence`, in the order of ``wanted``.
+        """
+        ids = wanted.ids
+        presence = np.full(len(ids), Presence.ABSENT, np.uint8)
+        comparison: _Comparison | None = None
+        start, size = 0, _IDS_PER_QUERY
+        fields = {"_id": 1, **dict.fromkeys(wanted.layout.fields, 1)}
+        while start < len(ids):
+            asked = ids[start : start + size]
+            async with self._gate.command("compare", len(asked)):
+                cursor = self._database[collection].find_raw_batches(
+                    {"_id": {"$in": asked}}, fields, batch_size=len(asked) + 1
+                )
+                batches = [batch async for batch in cursor]
+            start += len(asked)
+            if any(batches):
+                comparison = comparison or _Comparison(wanted, ids)
+                for batch in batches:
+                    comparison.note(batch, presence)
+                size = _IDS_PER_QUERY
+            else:
+                # To look for what is not there costs next to nothing, so the next list may be longer.
+                size *= 2
+        return presence
+
+    async def find(self, collection: str, ids: Sequence[str], fields: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return those of the records that exist, with only the named fields, by ``_id``."""
+        found: dict[str, dict[str, Any]] = {}
+        for start in range(0, len(ids), _IDS_PER_QUERY):
+            asked = list(ids[start : start + _IDS_PER_QUERY])
+            cursor = self._database[collection].find({"_id": {"$in": asked}}, dict.fromkeys(fields, 1))
+            found.update({document["_id"]: document async for document in cursor})
+        return found
+
+    async def _write(self, kind: _Kind, collection: str, statements: Sequence[bytes], isolate: bool) -> Written:
         written = Written()
         waiting = [list(range(len(statements)))] if statements else []
         while waiting:
             indexes = waiting.pop()
             try:
-                again, fault = await self._attempt(collection, statements, indexes, written)
+                again, fault = await self._attempt(kind, collection, statements, indexes, written)
             except PyMongoError as error:
                 again, fault = indexes, error
             if fault is None:
@@ -91,29 +167,19 @@ class Records:
                     raise fault
         return written
 
-    async def find(self, collection: str, ids: Sequence[str], fields: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Return those of the records that exist, with only the named fields, by ``_id``."""
-        if not ids:
-            return {}
-        cursor = self._database[collection].find({"_id": {"$in": list(ids)}}, dict.fromkeys(fields, 1))
-        return {document["_id"]: document async for document in cursor}
-
     async def _attempt(
-        self, collection: str, statements: Sequence[Mapping[str, Any]], indexes: list[int], written: Written
+        self, kind: _Kind, collection: str, statements: Sequence[bytes], indexes: list[int], written: Written
     ) -> tuple[list[int], PyMongoError | None]:
         """Run some of the statements, and note what became of them.
 
         Returns those that failed for a reason that is not their document's, and the first such fault.
         """
-        errors = await self._run(collection, statements, indexes, written)
-        # Another worker's upsert of the same new record came between: writing again updates it.
-        overtaken = [index for index, entry in errors.items() if entry.get("code") == DUPLICATE_KEY]
-        if overtaken:
-            for index in overtaken:
-                del errors[index]
-            errors |= await self._run(collection, statements, overtaken, written)
+        errors = await self._run(kind, collection, statements, indexes, written)
         again, fault = [], None
         for index, entry in sorted(errors.items()):
+            if kind == "insert" and entry.get("code") == DUPLICATE_KEY:
+                written.conflicts.add(index)
+                continue
             if (reason := reason_of_refusal(entry.get("code"))) is not None:
                 log.warning("%s: a document is refused: %s", collection, entry)
                 written.refused[index] = reason
@@ -125,13 +191,13 @@ class Records:
         return again, fault
 
     async def _run(
-        self, collection: str, statements: Sequence[Mapping[str, Any]], indexes: list[int], written: Written
+        self, kind: _Kind, collection: str, statements: Sequence[bytes], indexes: list[int], written: Written
     ) -> dict[int, Mapping[str, Any]]:
         """Run some of the statements in one command; return the errors of single ones."""
         whole = len(indexes) == len(statements)
         command: dict[str, Any] = {
-            "update": collection,
-            "updates": list(statements) if whole else [statements[index] for index in indexes],
+            kind: collection,
+            _STATEMENTS[kind]: [_Sequence(b"".join(statements if whole else [statements[i] for i in indexes]))],
             "ordered": False,
             "maxTimeMS": int(self._max_time * 1000),
         }
@@ -139,15 +205,50 @@ class Records:
         if not concern.is_server_default:
             # A raw command does not take over what the URI asks for.
             command["writeConcern"] = concern.document
-        reply: dict[str, Any] = await self._database.command(command)
+        async with self._gate.command(kind, len(indexes)):
+            reply: dict[str, Any] = await self._database.command(command)
         errors = {indexes[entry["index"]]: entry for entry in reply.get("writeErrors", ())}
-        upserted = reply.get("upserted", ())
-        # That all made a record needs no look at each.
-        written.created.update(
-            indexes if len(upserted) == len(indexes) else [indexes[entry["index"]] for entry in upserted]
-        )
         if "writeConcernError" in reply:
             details = reply["writeConcernError"]
             raise WriteConcernError("the write was not confirmed as asked", details.get("code"), details)
-        written.count += len(indexes) - len(errors)
+        done = len(indexes) - len(errors)
+        written.count += done
+        written.missed += done - reply["n"]
         return errors
+
+
+class _Comparison:
+    """Records of a query, each beside the one that is wanted."""
+
+    def __init__(self, wanted: EncodedRecords, ids: Sequence[str]) -> None:
+        self._wanted = wanted
+        self._stored = wanted.stored()
+        self._same = {document: position for position, document in enumerate(self._stored)}
+        self._positions = {_id: position for position, _id in enumerate(ids)}
+
+    def note(self, batch: bytes, presence: Any) -> None:
+        """Note what the records of a batch, one behind the other, are to the rows."""
+        start = 0
+        while start < len(batch):
+            end = start + int.from_bytes(batch[start : start + 4], "little")
+            document = batch[start:end]
+            position = self._same.get(document)
+            if position is not None:
+                presence[position] = Presence.SAME
+            else:
+                # What "_id" is, which is first in every document: a length of four bytes, the text, a NUL.
+                length = int.from_bytes(document[9:13], "little")
+                position = self._positions[document[13 : 12 + length].decode()]
+                presence[position] = Presence.SAME if self._is_same(document, position) else Presence.DIFFERENT
+            start = end
+
+    def _is_same(self, document: bytes, position: int) -> bool:
+        stored = self._stored[position]
+        # The same fields with the same values have the same length, in whatever order they are.
+        if len(document) != len(stored):
+            return False
+        try:
+            return bool(decode(document) == decode(stored))
+        except BSONError:
+            # What another program has stored need not be readable to be something else.
+            return False

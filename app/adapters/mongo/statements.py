@@ -1,11 +1,10 @@
-"""The update statements of a chunk, as BSON: what all rows share is encoded once, and the columns are poured in.
+"""The records of a chunk, as BSON: what all rows share is encoded once, and the columns are poured in.
 
 Built so, a statement costs a third of a nested dict that the driver encodes, and leaves no work to the garbage
-collector. A statement is, as a dict::
+collector. A new record and a change are, as dicts::
 
-    {"q": {"_id": "account:key"},
-     "u": {"$set": {**constants, **record, "_bulk": {**tag, "row": 7}}, "$setOnInsert": {…}},
-     "upsert": True}
+    {"_id": "account:key", **constants, **fields, "_bulk": {**tag, "row": 7}, **on_insert}
+    {"q": {"_id": "account:key"}, "u": {"$set": {**constants, **fields, "_bulk": {**tag, "row": 7}}}}
 
 Source of the layout: bsonspec.org, version 1.1.
 """
@@ -19,15 +18,14 @@ from typing import Any
 
 import numpy as np
 from bson import encode
-from bson.raw_bson import RawBSONDocument
 
 
 @dataclass(frozen=True, slots=True)
-class Upserts:
-    """What the statements of a chunk have in common.
+class RecordLayout:
+    """What the records of a chunk have in common.
 
     Attributes:
-        account_id: The records' ``_id`` begins with it.
+        account_id: Their ``_id`` begins with it.
         fields: The names of the columns, all of them strings.
         key: Which of them, by position, completes the ``_id``.
         always: Fields that every write sets.
@@ -42,22 +40,69 @@ class Upserts:
     tag: Mapping[str, Any]
     on_insert: Mapping[str, Any]
 
-    def statements(self, rows: Sequence[int], columns: Sequence[Sequence[str]]) -> list[RawBSONDocument]:
-        """Return one statement per row; ``columns`` has the values of all rows for each field."""
-        encoded = [list(map(str.encode, column)) for column in columns]
-        sizes = [np.fromiter(map(len, column), np.int64, len(column)) for column in encoded]
-        count = len(rows)
-        tag = _Elements(count, self.tag).integers("row", rows)
-        fields = _Elements(count, self.always)
-        for name, values, lengths in zip(self.fields, encoded, sizes, strict=True):
-            fields.strings(name, values, lengths)
-        fields.document("_bulk", tag)
-        query = _Elements(count).strings(
-            "_id", encoded[self.key], sizes[self.key], prefix=f"{self.account_id}:".encode()
-        )
-        update = _Elements(count).document("$set", fields).constants({"$setOnInsert": self.on_insert})
-        statement = _Elements(count).document("q", query).document("u", update).constants({"upsert": True})
-        return list(map(RawBSONDocument, statement.joined()))
+    def encode(self, rows: Sequence[int], columns: Sequence[Sequence[str]]) -> EncodedRecords:
+        """Take the values of some rows; ``columns`` has for each field those of all rows."""
+        return EncodedRecords(self, list(rows), [list(map(str.encode, column)) for column in columns])
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedRecords:
+    """Rows on their way into the database.
+
+    Attributes:
+        layout: What they have in common.
+        rows: Their numbers.
+        columns: For each field the values of these rows, UTF-8.
+    """
+
+    layout: RecordLayout
+    rows: list[int]
+    columns: list[list[bytes]]
+
+    @property
+    def ids(self) -> list[str]:
+        """The ``_id`` of each record."""
+        prefix = f"{self.layout.account_id}:"
+        return [prefix + key.decode() for key in self.columns[self.layout.key]]
+
+    def at(self, positions: Sequence[int]) -> EncodedRecords:
+        """Return some of the rows, in the order of ``positions``."""
+        if list(positions) == list(range(len(self.rows))):
+            return self
+        columns = [[column[position] for position in positions] for column in self.columns]
+        return EncodedRecords(self.layout, [self.rows[position] for position in positions], columns)
+
+    def stored(self) -> list[bytes]:
+        """Return what a query for their fields alone answers for records that have these values."""
+        return list(self._fields(self._id()).joined())
+
+    def inserts(self) -> list[bytes]:
+        """Return the records as new documents."""
+        record = self._fields(self._id().constants(self.layout.always)).document("_bulk", self._tag())
+        return list(record.constants(self.layout.on_insert).joined())
+
+    def changes(self) -> list[bytes]:
+        """Return the update statements that give existing records these values.
+
+        They set every field, not only those that differ: two actions that change different fields of a record at the
+        same time leave the values of one of them, and not a mixture. What is equal costs a server nothing.
+        """
+        count = len(self.rows)
+        fields = self._fields(_Elements(count, self.layout.always)).document("_bulk", self._tag())
+        update = _Elements(count).document("$set", fields)
+        return list(_Elements(count).document("q", self._id()).document("u", update).joined())
+
+    def _id(self) -> _Elements:
+        prefix = f"{self.layout.account_id}:".encode()
+        return _Elements(len(self.rows)).strings("_id", self.columns[self.layout.key], prefix)
+
+    def _tag(self) -> _Elements:
+        return _Elements(len(self.rows), self.layout.tag).integers("row", self.rows)
+
+    def _fields(self, elements: _Elements) -> _Elements:
+        for name, values in zip(self.layout.fields, self.columns, strict=True):
+            elements.strings(name, values)
+        return elements
 
 
 class _Elements:
@@ -72,8 +117,9 @@ class _Elements:
         """Add elements that are the same for all rows."""
         return self._add(encode(document)[4:-1])
 
-    def strings(self, name: str, values: Sequence[bytes], sizes: Any, prefix: bytes = b"") -> _Elements:
-        """Add a string for each row, of ``sizes`` bytes behind the prefix."""
+    def strings(self, name: str, values: Sequence[bytes], prefix: bytes = b"") -> _Elements:
+        """Add a string for each row."""
+        sizes = np.fromiter(map(len, values), np.int64, len(values))
         self._add(b"\x02" + name.encode() + b"\0")
         self._add(_int32s(sizes + (len(prefix) + 1)), 4)
         return self._add(prefix)._add(values, sizes)._add(b"\0")
