@@ -6,13 +6,15 @@ claimed by an atomic step on the action.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from app.context import AppContext
-from app.services.scheduling import announce_lost, review_stalled, start_due
+from app.services.scheduling import announce_queued, review_stalled, start_due
 
 
 async def dispatch(context: AppContext) -> None:
     """Do one turn: due schedules, lost queue entries, stalled actions, claims that nobody released."""
-    await start_due(context)
-    await announce_lost(context)
+    await start_due(context, datetime.now(UTC))
+    await announce_queued(context, datetime.now(UTC))
     await review_stalled(context)
     await context.claims.sweep()

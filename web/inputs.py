@@ -15,7 +15,7 @@ from web.errors.problem import ApiError, Problem, refusal
 
 
 class Input(BaseModel):
-    """Values by name, all of them text: a query, a form, headers.
+    """Values by name: those of a query, a form or headers, all of them text, or those of a JSON object.
 
     All that is wrong is reported, in the order in which the fields are declared; unknown names come last.
     """
@@ -26,7 +26,7 @@ class Input(BaseModel):
     unknown: ClassVar[Problem | None] = None
 
     @classmethod
-    def read(cls, sent: Mapping[str, str]) -> Self:
+    def read(cls, sent: Mapping[str, Any]) -> Self:
         """Check what was sent; of a name that was sent several times, the first value.
 
         Raises:
@@ -38,7 +38,7 @@ class Input(BaseModel):
         return value
 
     @classmethod
-    def check(cls, sent: Mapping[str, str]) -> tuple[Self | None, list[ApiError]]:
+    def check(cls, sent: Mapping[str, Any]) -> tuple[Self | None, list[ApiError]]:
         """Return what was sent, None when a value is wrong or missing, and all that is wrong with what was sent.
 
         A model that requires a value says itself how its absence is reported.
@@ -95,8 +95,8 @@ class _InvalidValue(ValueError):
         self.fault = fault
 
 
-def reads(read: Callable[[str], Any], problem: Problem | None = None, schema: Any = str) -> PlainValidator:
-    """Annotate a field with how its text is read.
+def reads(read: Callable[[Any], Any], problem: Problem | None = None, schema: Any = str) -> PlainValidator:
+    """Annotate a field with how its text, or its JSON value, is read.
 
     Args:
         read: Returns the value. It raises ``ApiError``, or ``ValueError`` with the ``reason`` of ``problem``.
@@ -104,9 +104,9 @@ def reads(read: Callable[[str], Any], problem: Problem | None = None, schema: An
         schema: The type, or the annotated type, of a text that is right, for the description of the API.
     """
 
-    def validate(text: str) -> Any:
+    def validate(sent: Any) -> Any:
         try:
-            return read(text)
+            return read(sent)
         except ApiError as error:
             raise _InvalidValue(error) from None
         except ValueError as error:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from app.domain.actions import Action, initial_status
+from app.domain.actions import Action, Status, Transition, initial_status
 from app.domain.dead_letters import DeadLetter
 from app.domain.outcomes import RowOutcome
 from app.domain.speed import Rate
@@ -31,8 +31,18 @@ def action_to_response(action: Action) -> dict[str, Any]:
     shown["mapping"] = (
         None if fields is None else {name: field or None for name, field in zip(names, fields, strict=True)}
     )
+    shown["history"] = [_transition_to_response(transition) for transition in action.history]
     shown["error"] = action.error
     return shown
+
+
+def _transition_to_response(transition: Transition) -> dict[str, Any]:
+    return {
+        "status": transition.status,
+        "at": iso_utc(transition.at),
+        "by": transition.by,
+        "reason": transition.reason,
+    }
 
 
 def action_to_list_item(action: Action) -> dict[str, Any]:
@@ -55,6 +65,10 @@ def action_to_list_item(action: Action) -> dict[str, Any]:
         "fileName": action.file.name,
         "fileSize": action.file.size,
         "sha256": action.file.sha256,
+        "createdBy": action.created_by,
+        "cancelledBy": action.cancelled_by,
+        "dispatchAttempts": action.dispatch_attempts,
+        "lastDispatchError": action.last_dispatch_error,
         "error": action.error,
     }
 
@@ -65,10 +79,11 @@ def accepted_to_response(action: Action) -> dict[str, Any]:
     It is as it was when it was made, however far it has come since.
     """
     scheduled, file = iso_utc(action.scheduled_at), action.file
-    when = "queued for processing" if scheduled is None else f"scheduled for {scheduled}"
+    status = initial_status(action.scheduled_at, action.created_at)
+    when = "queued for processing" if status == Status.QUEUED else f"scheduled for {scheduled}"
     return {
         "actionId": action.id,
-        "status": initial_status(action.scheduled_at),
+        "status": status,
         "message": f"Success! Your bulk action has been {when}.",
         "totalCount": action.total_count,
         "scheduledAt": scheduled,

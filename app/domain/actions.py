@@ -31,7 +31,7 @@ class Status(StrEnum):
 #: Each status with those that may follow it.
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.SCHEDULED: frozenset({Status.QUEUED, Status.CANCELLED}),
-    Status.QUEUED: frozenset({Status.PROCESSING, Status.FAILED, Status.CANCELLED}),
+    Status.QUEUED: frozenset({Status.PROCESSING, Status.PAUSED, Status.FAILED, Status.CANCELLED}),
     Status.PROCESSING: frozenset({Status.PAUSED, Status.COMPLETED, Status.FAILED, Status.CANCELLED}),
     Status.PAUSED: frozenset({Status.PROCESSING, Status.CANCELLED}),
     Status.COMPLETED: frozenset(),
@@ -44,6 +44,12 @@ ENDED = frozenset(status for status, after in TRANSITIONS.items() if not after)
 
 _ACTION_ID = re.compile(r"[0-9a-f]{24}")
 
+#: Who has changed a status when nobody has asked for it.
+PLATFORM = "platform"
+
+#: Transitions that an action remembers, the latest: it can be paused and resumed for ever.
+MAX_HISTORY = 50
+
 
 def sources_of(target: Status) -> list[Status]:
     """Return the statuses from which an action may become ``target``."""
@@ -55,9 +61,17 @@ def is_action_id(text: str) -> bool:
     return _ACTION_ID.fullmatch(text) is not None
 
 
-def initial_status(scheduled_at: datetime | None) -> Status:
-    """Return the status in which an action is made."""
-    return Status.QUEUED if scheduled_at is None else Status.SCHEDULED
+def initial_status(scheduled_at: datetime | None, now: datetime) -> Status:
+    """Return the status in which an action is made: what was to be done in the past is to be done now."""
+    return Status.QUEUED if scheduled_at is None or scheduled_at <= now else Status.SCHEDULED
+
+
+class TransitionRefused(Exception):
+    """The present status of an action does not allow what was asked for."""
+
+    def __init__(self, status: Status) -> None:
+        super().__init__(f"The action is {status}.")
+        self.status = status
 
 
 def new_action_id() -> str:
@@ -121,6 +135,35 @@ class StoredFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """A change of an action's status, or of when it is to begin.
+
+    Attributes:
+        status: The status from then on.
+        at: When.
+        by: Who has asked for it: a principal, or PLATFORM.
+        reason: Why; None: it goes without saying.
+    """
+
+    status: Status
+    at: datetime
+    by: str = PLATFORM
+    reason: str | None = None
+
+    def to_document(self) -> dict[str, Any]:
+        """Return what the action stores."""
+        document = {"status": self.status, "at": self.at, "by": self.by}
+        return document if self.reason is None else {**document, "reason": self.reason}
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """Read what the action stores."""
+        return cls(
+            status=Status(document["status"]), at=document["at"], by=document["by"], reason=document.get("reason")
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
     """A bulk action, as its document has it. Only the store changes an action, by atomic steps on the document.
 
@@ -142,9 +185,13 @@ class Action:
         error: Why it could not be run.
         idempotency_key: The client's name for the request that made it, as it is stored.
         request_digest: What that request asked for.
+        history: Its transitions, the latest MAX_HISTORY of them.
+        created_by: The principal that made it; None: not known.
+        cancelled_by: The principal that cancelled it.
         announcement: The announcement that started it.
-        announced: How often it was announced again while it was queued.
-        announced_at: When last.
+        dispatch_attempts: How often it was announced, or was to be.
+        dispatch_at: When it is announced again if nobody has started it by then.
+        last_dispatch_error: Why it could not be announced, the last time that it could not.
         stalls: How often in a row it has stalled.
         stalled_at: How many chunks were counted at the last stall.
         reissues: Its chunks that were sent again.
@@ -169,9 +216,13 @@ class Action:
     error: str | None = None
     idempotency_key: str | None = None
     request_digest: str | None = None
+    history: tuple[Transition, ...] = ()
+    created_by: str | None = None
+    cancelled_by: str | None = None
     announcement: str | None = None
-    announced: int = 0
-    announced_at: datetime | None = None
+    dispatch_attempts: int = 0
+    dispatch_at: datetime | None = None
+    last_dispatch_error: str | None = None
     stalls: int = 0
     stalled_at: int | None = None
     reissues: tuple[Reissue, ...] = ()
@@ -215,9 +266,13 @@ class Action:
             "error": self.error,
             "idempotencyKey": self.idempotency_key,
             "requestDigest": self.request_digest,
+            "history": [transition.to_document() for transition in self.history] or None,
+            "createdBy": self.created_by,
+            "cancelledBy": self.cancelled_by,
             "announcement": self.announcement,
-            "announced": self.announced or None,
-            "announcedAt": self.announced_at,
+            "dispatchAttempts": self.dispatch_attempts or None,
+            "dispatchAt": self.dispatch_at,
+            "lastDispatchError": self.last_dispatch_error,
             "stalls": self.stalls or None,
             "stalledAt": self.stalled_at,
             "reissues": [reissue.to_document() for reissue in self.reissues] or None,
@@ -248,9 +303,13 @@ class Action:
             error=get("error"),
             idempotency_key=get("idempotencyKey"),
             request_digest=get("requestDigest"),
+            history=tuple(map(Transition.from_document, get("history", ()))),
+            created_by=get("createdBy"),
+            cancelled_by=get("cancelledBy"),
             announcement=get("announcement"),
-            announced=get("announced", 0),
-            announced_at=get("announcedAt"),
+            dispatch_attempts=get("dispatchAttempts", 0),
+            dispatch_at=get("dispatchAt"),
+            last_dispatch_error=get("lastDispatchError"),
             stalls=get("stalls", 0),
             stalled_at=get("stalledAt"),
             reissues=tuple(map(Reissue.from_document, get("reissues", ()))),

@@ -1,4 +1,4 @@
-"""``scheduledAt``: how it is read, and how far ahead it may be."""
+"""``scheduledAt``: how it is read, how far ahead it may be; and when a start that has failed is tried again."""
 
 from __future__ import annotations
 
@@ -8,13 +8,29 @@ from dateutil.parser import isoparse
 
 from app.domain.timestamps import iso_utc
 
+#: Longest pause between two attempts to start an action: it is to begin soon after the broker is back.
+_LONGEST_PAUSE = timedelta(seconds=60)
 
-def parse_schedule(text: str) -> datetime:
-    """Read ``scheduledAt``: ISO 8601, UTC when it names no offset.
+
+def longest_pause(first: timedelta) -> timedelta:
+    """Return the pause at which they grow no more."""
+    return max(first, _LONGEST_PAUSE)
+
+
+def dispatch_pause(first: timedelta, attempts: int) -> timedelta:
+    """Return the pause after so many attempts to start an action, and one more: it doubles."""
+    # Beyond some doublings it is the longest in any case.
+    return min(first * (1 << min(attempts, 20)), longest_pause(first))
+
+
+def parse_schedule(text: object) -> datetime:
+    """Read ``scheduledAt``: a text in ISO 8601, UTC when it names no offset.
 
     Raises:
         ValueError: it is not a date and time, in the words of the person who sent it.
     """
+    if not isinstance(text, str):
+        raise ValueError(_schedule_error(str(text)))
     if len(text.strip()) < len("2000-01-01T00:00"):
         raise ValueError(_schedule_error(text))
     try:

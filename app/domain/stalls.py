@@ -25,7 +25,8 @@ class Opening:
 
     def may_be_in_hand(self, now: datetime, longest: timedelta) -> bool:
         """Tell whether somebody may be running the chunk, when no run takes longer than ``longest``."""
-        return self.at is not None and now - self.at < longest
+        # On either side: one that was begun in the future was begun by a clock that was wrong.
+        return self.at is not None and abs(now - self.at) < longest
 
 
 _NEVER_BEGUN = Opening(0)
@@ -107,7 +108,8 @@ def review(
             continue
         else:
             begun = begun or opening.count > before.openings
-            if now - before.at >= pause(stall_timeout, before.times if moving or in_hand else 0):
+            # On either side, as above.
+            if abs(now - before.at) >= pause(stall_timeout, before.times if moving or in_hand else 0):
                 send.append(index)
                 kept.append(Reissue(index, opening.count, before.times + 1, now))
                 continue

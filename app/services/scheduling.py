@@ -2,49 +2,107 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from app.context import AppContext
-from app.domain.actions import Action, Status
+from app.domain.access import Principal
+from app.domain.actions import Action, Status, TransitionRefused, initial_status
 from app.domain.progress import Progress
-from app.domain.stalls import StallReview, pause, review
+from app.domain.public_faults import public_text
+from app.domain.schedules import dispatch_pause, longest_pause
+from app.domain.stalls import StallReview, review
 from app.kafka.messages import ChunkResult, Feed, chunk_id
 from app.kafka.topics import SEND_TIMEOUT
 from app.observability.dependencies import unavailable
+from app.observability.logs import event
 from app.services.completion import complete_if_done, end_action
 
 log = logging.getLogger(__name__)
 
 #: Actions looked at in one turn, for each reason.
 _PER_TURN = 100
+#: Actions that are announced together.
+_PER_BATCH = 500
+#: Longest that a request waits for the broker, seconds; the dispatcher announces what did not arrive.
+ANNOUNCE_TIMEOUT = 1.0
 
 
-async def announce(context: AppContext, action: Action, *, timeout: float = SEND_TIMEOUT) -> None:
-    """Tell the feeder that an action is queued.
+def first_pause(context: AppContext) -> timedelta:
+    """Return how long an announcement has before the action is announced again."""
+    return timedelta(seconds=context.settings.requeue_after)
+
+
+async def announce(context: AppContext, action_id: str, *, timeout: float = SEND_TIMEOUT) -> bool:
+    """Tell the feeder that an action is queued; where that fails the action says why, and the dispatcher tries again.
+
+    Returns whether the broker has it.
+    """
+    return not await _announce_all(context, [action_id], timeout)
+
+
+async def start_due(context: AppContext, now: datetime) -> None:
+    """Queue and announce the scheduled actions whose time has come, the earliest first, until none is left."""
+    while not context.should_yield():
+        claimed = await context.store.actions.claim_schedules(now, now + first_pause(context), _PER_BATCH)
+        if claimed.ids:
+            log.info(event("scheduled actions queued", count=len(claimed.ids)))
+        if not claimed.found or await _announce_all(context, claimed.ids):
+            return
+
+
+async def announce_queued(context: AppContext, now: datetime) -> None:
+    """Announce actions (again) that were queued a while ago and that no feeder has seen, after pauses that double."""
+    first = first_pause(context)
+    while not context.should_yield():
+        claimed = await context.store.actions.claim_queued(
+            now,
+            lambda attempts: now + dispatch_pause(first, attempts),
+            now + longest_pause(first),
+            _PER_BATCH,
+        )
+        for action_id in claimed.ids:
+            log.info("action %s is still queued: announcing it again", action_id)
+        if not claimed.found or await _announce_all(context, claimed.ids):
+            return
+
+
+async def _announce_all(context: AppContext, action_ids: Sequence[str], timeout: float = SEND_TIMEOUT) -> list[str]:
+    """Announce actions together; return those that the broker may not have, each of which says why."""
+    sends = (context.topics.feed.send(Feed.announce(action_id), timeout=timeout) for action_id in action_ids)
+    outcomes = await asyncio.gather(*sends, return_exceptions=True)
+    failed: dict[str, list[str]] = {}
+    for action_id, outcome in zip(action_ids, outcomes, strict=True):
+        if isinstance(outcome, Exception):
+            log.warning("action %s not announced, the dispatcher will try again: %r", action_id, outcome)
+            failed.setdefault(public_text(outcome), []).append(action_id)
+        elif isinstance(outcome, BaseException):
+            raise outcome
+    for error, ids in failed.items():
+        await context.store.actions.record_dispatch_failure(ids, error)
+    return [action_id for ids in failed.values() for action_id in ids]
+
+
+async def reschedule(context: AppContext, action: Action, at: datetime | None, principal: Principal) -> Action:
+    """Move a scheduled action to another time, or queue it at once where that is None or past; return it as it is then.
 
     Raises:
-        TimeoutError, app.domain.faults.PassingFault: the broker may not have it.
+        TransitionRefused: it is not scheduled (any more).
+        app.domain.faults.DependencyFault: the database is away.
     """
-    await context.topics.feed.send(Feed.announce(action.id), timeout=timeout)
-
-
-async def start_due(context: AppContext) -> None:
-    """Queue the scheduled actions whose time has come."""
-    for action in await context.store.actions.due_schedules(datetime.now(UTC), _PER_TURN):
-        if await context.store.actions.transition(action.id, Status.QUEUED):
-            await announce(context, action)
-
-
-async def announce_lost(context: AppContext) -> None:
-    """Announce actions again that were queued a while ago and that no feeder has seen, after pauses that double."""
-    now, first = datetime.now(UTC), timedelta(seconds=context.settings.requeue_after)
-    for action in await context.store.actions.claim_unchanged(Status.QUEUED, now - first, _PER_TURN):
-        if action.announced_at is not None and now - action.announced_at < pause(first, action.announced):
-            continue
-        log.info("action %s is still queued: announcing it again", action.id)
-        await announce(context, action)
-        await context.store.actions.record_announcement(action.id, action.announced + 1)
+    actions, now = context.store.actions, datetime.now(UTC)
+    if at is not None and initial_status(at, now) == Status.SCHEDULED:
+        moved = await actions.reschedule(action.id, at, by=principal.name)
+    else:
+        moved = await actions.queue_now(action.id, at, now + first_pause(context), by=principal.name)
+        if moved is not None:
+            await announce(context, action.id, timeout=ANNOUNCE_TIMEOUT)
+    if moved is None:
+        current = await actions.get(action.id)
+        raise TransitionRefused((current or action).status)
+    return moved
 
 
 async def review_stalled(context: AppContext) -> None:

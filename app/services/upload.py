@@ -17,17 +17,15 @@ from typing import NamedTuple
 from app.adapters.storage import StorageWriter
 from app.context import AppContext
 from app.domain import upload_keys
-from app.domain.actions import Action, StoredFile, initial_status, new_action_id
+from app.domain.access import Principal
+from app.domain.actions import Action, Status, StoredFile, Transition, initial_status, new_action_id
 from app.domain.csv.spans import Scan
 from app.domain.entities import Columns, Entity
 from app.observability.metrics import REPLAYS
 from app.services.quotas import Insertion, reserve_quota
-from app.services.scheduling import announce
+from app.services.scheduling import ANNOUNCE_TIMEOUT, announce, first_pause
 
 log = logging.getLogger(__name__)
-
-#: Longest that an upload waits for the broker, seconds; the dispatcher announces what did not arrive.
-_ANNOUNCE_TIMEOUT = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +67,9 @@ class Submitted(NamedTuple):
 class Upload:
     """One upload that is being taken."""
 
-    def __init__(self, context: AppContext, account_id: str) -> None:
+    def __init__(self, context: AppContext, principal: Principal) -> None:
         self._context = context
-        self._account_id = account_id
+        self._principal = principal
         self._action_id = new_action_id()
         self._insertion = Insertion()
         #: Where the file is stored.
@@ -109,18 +107,20 @@ class Upload:
         replayed = standing.id != action.id
         if replayed:
             REPLAYS.inc()
-        elif standing.scheduled_at is None:
+        elif standing.status == Status.QUEUED:
             await self._announce(standing)
         return Submitted(standing, replayed)
 
     def _action(self, order: Order) -> Action:
-        now = datetime.now(UTC)
+        now, by = datetime.now(UTC), self._principal.name
+        status = initial_status(order.scheduled_at, now)
+        queued = status == Status.QUEUED
         return Action(
             id=self._action_id,
-            account_id=self._account_id,
+            account_id=self._principal.account_id,
             action_type=order.action_type,
             entity_type=order.entity.name,
-            status=initial_status(order.scheduled_at),
+            status=status,
             created_at=now,
             updated_at=now,
             scheduled_at=order.scheduled_at,
@@ -136,14 +136,19 @@ class Upload:
                 ignored_columns=tuple(order.columns.ignored(order.entity)),
                 delimiter=order.scan.delimiter,
             ),
+            history=(Transition(status=status, at=now, by=by),),
+            created_by=by,
+            dispatch_attempts=int(queued),
+            dispatch_at=now + first_pause(self._context) if queued else None,
             idempotency_key=order.idempotency_key,
             request_digest=None if order.idempotency_key is None else order.request_digest,
         )
 
     async def _announce(self, action: Action) -> None:
         try:
-            await announce(self._context, action, timeout=_ANNOUNCE_TIMEOUT)
+            await announce(self._context, action.id, timeout=ANNOUNCE_TIMEOUT)
         except Exception as error:
+            # Nothing is lost: the action is stored. Not even the database could be told why it was not announced.
             log.warning("action %s not announced, the dispatcher will: %r", action.id, error)
 
     async def _remove(self) -> None:

@@ -10,7 +10,9 @@ import json
 import os
 import random
 import signal
+import sys
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,7 @@ INJECT: dict[str, Any] = json.loads(os.environ.get("INJECT", "{}"))
 KILL_POINTS: dict[str, tuple[Any, str, str]] = {
     "uploading": (local._GrowingFile, "write", "before"),
     "feeding": (Channel, "send", "after"),
+    "dispatching": (Channel, "send", "before"),
     "claimed": (Records, "compare", "before"),
     "compared": (Records, "compare", "after"),
     "planned": (Ledger, "record_plan", "after"),
@@ -172,6 +175,19 @@ def everybody_leads() -> None:
     main.BulkApp.is_leader = lambda self: True
 
 
+def clock_ahead(seconds: float) -> None:
+    """Let this worker's clock be so far ahead."""
+
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.now(tz) + timedelta(seconds=seconds)
+
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] in {"app", "agents", "web"} and vars(module).get("datetime") is datetime:
+            module.datetime = Ahead  # type: ignore[attr-defined]
+
+
 def _wrap_send(around: Callable[[Callable[[], Awaitable[None]], Channel], Awaitable[None]]) -> None:
     original = Channel.send_raw
 
@@ -193,6 +209,7 @@ FAULTS: dict[str, Callable[..., None]] = {
         no_repair,
         hold_recovery,
         everybody_leads,
+        clock_ahead,
     )
 }
 

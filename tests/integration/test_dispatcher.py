@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,12 +11,15 @@ import pytest
 from agents.feeder import feed
 from agents.progress import count
 from app.context import AppContext
-from app.domain.actions import Action, Status
+from app.domain.access import Principal, Role
+from app.domain.actions import Action, Status, TransitionRefused, new_action_id
+from app.domain.faults import Dependency, PassingFault
 from app.domain.progress import Progress
 from app.kafka.messages import Chunk, ChunkResult, Feed
-from app.services.scheduling import announce_lost, review_stalled
+from app.services.scheduling import announce_queued, reschedule, review_stalled, start_due
 from tests.support.bench import Bench, Job
 from tests.support.clocks import LONG_AGO
+from tests.support.factories import action_document
 from tests.support.fakes import MemoryProgress
 
 ROWS = [f"{n},N,{n}@x.example,active" for n in range(4)]
@@ -77,29 +81,137 @@ async def test_only_one_announcement_feeds(bench: Bench, context: AppContext) ->
 
 async def test_announcements_become_rare(bench: Bench, context: AppContext) -> None:
     """A queued action is announced again after pauses that double."""
-    job = await bench.submit(*ROWS, status=Status.QUEUED, updatedAt=LONG_AGO)
-    await announce_lost(context)
-    [announced] = feeds_sent(bench)
-    assert announced.announcement
-    await age(bench, job)
-    await announce_lost(context)
-    assert feeds_sent(bench) == [], "it was announced a moment ago"
-    pause = timedelta(seconds=2 * context.settings.requeue_after)
-    await age(bench, job, announcedAt=datetime.now(UTC) - pause)
-    await announce_lost(context)
-    [again] = feeds_sent(bench)
-    assert again.announcement != announced.announcement
-    assert (await action_of(bench, job)).announced == 2
+    job = await bench.submit(*ROWS, status=Status.QUEUED, dispatchAt=NOON, dispatchAttempts=1)
+    found: list[Feed] = []
+    at = NOON
+    for pause in (10, 20, 40, 60, 60):
+        await announce_queued(context, at)
+        found += feeds_sent(bench)
+        at += timedelta(seconds=pause)
+        await announce_queued(context, at - SHORT)
+        assert feeds_sent(bench) == [], "it was announced a moment ago"
+        assert len(found) + 1 == (await action_of(bench, job)).dispatch_attempts
+    assert len({feed.announcement for feed in found}) == 5
 
 
-async def test_failed_announcement_is_not_counted(bench: Bench, context: AppContext) -> None:
-    """An announcement that was not taken does not count. While the broker is away the pauses do not grow."""
-    job = await bench.submit(*ROWS, status=Status.QUEUED, updatedAt=LONG_AGO)
+async def test_a_failed_start_is_recorded(bench: Bench, context: AppContext) -> None:
+    """Why it failed and how often it was tried stand at the action; the pauses grow."""
+    job = await bench.submit(*ROWS, status=Status.SCHEDULED, scheduledAt=NOON)
+    bench.topics.feed.faults += [PassingFault("secret", Dependency.BROKER)] * 3
+    for attempts, at in enumerate((NOON, NOON + 5 * SECOND, NOON + 15 * SECOND), 1):
+        await dispatch_at(context, at - SHORT if attempts > 1 else at - SECOND)
+        await dispatch_at(context, at)
+        action = await action_of(bench, job)
+        assert (action.status, action.dispatch_attempts) == (Status.QUEUED, attempts)
+        assert action.last_dispatch_error == "The broker could not be used."
+    assert feeds_sent(bench) == []
+    await dispatch_at(context, NOON + 35 * SECOND)
+    assert len(feeds_sent(bench)) == 1
+    assert (await action_of(bench, job)).dispatch_attempts == 4
+
+
+# Schedules
+
+NOON = datetime(2030, 1, 31, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+SHORT = timedelta(milliseconds=1)
+
+
+async def dispatch_at(context: AppContext, now: datetime) -> None:
+    """What a turn of the dispatcher does about what waits to begin, at a time."""
+    await start_due(context, now)
+    await announce_queued(context, now)
+
+
+async def schedule_many(bench: Bench, *moments: datetime) -> list[str]:
+    """Scheduled actions, as many as there are moments; their ids in the order of these."""
+    made = [action_document(status="SCHEDULED", scheduledAt=at, _id=new_action_id()) for at in moments]
+    await bench.database["bulk_operations"].insert_many(made)
+    return [document["_id"] for document in made]
+
+
+async def test_the_earliest_start_first(bench: Bench, context: AppContext) -> None:
+    """All that is due is started in one turn, in batches, in the order of the times it was scheduled for."""
+    moments = [NOON - timedelta(seconds=number * 7 % 1201) for number in range(1201)]
+    ids = await schedule_many(bench, *moments)
+    [late] = await schedule_many(bench, NOON + SHORT)
+    await start_due(context, NOON)
+    started = [feed.action_id for feed in feeds_sent(bench)]
+    assert started == [action_id for _, action_id in sorted(zip(moments, ids, strict=True))]
+    await start_due(context, NOON + SHORT)
+    assert [feed.action_id for feed in feeds_sent(bench)] == [late]
+
+
+async def test_dispatchers_start_once(bench: Bench, context: AppContext) -> None:
+    """Several dispatchers at once start each action once."""
+    ids = await schedule_many(bench, *[NOON] * 1300)
+    await asyncio.gather(*(start_due(context, NOON) for _ in range(3)))
+    assert sorted(feed.action_id for feed in feeds_sent(bench)) == sorted(ids)
+
+
+async def test_an_hour_late_all_is_started(bench: Bench, context: AppContext) -> None:
+    """A dispatcher that was away catches up, also with what another one has claimed and not announced."""
+    ids = await schedule_many(bench, *(NOON + timedelta(minutes=minute) for minute in range(60)))
+    await bench.store.actions.claim_schedules(NOON, NOON + 5 * SECOND, 1)
+    await dispatch_at(context, NOON + timedelta(hours=1))
+    assert sorted(feed.action_id for feed in feeds_sent(bench)) == sorted(ids)
+
+
+async def test_a_clock_that_goes_back(bench: Bench, context: AppContext) -> None:
+    """Nothing is started twice, and what was to be announced again at a time far ahead does not wait for it."""
+    ids = await schedule_many(bench, NOON, NOON)
     bench.topics.feed.faults.append(TimeoutError())
-    with pytest.raises(TimeoutError):
-        await announce_lost(context)
-    await age(bench, job)
-    await announce_lost(context)
+    await start_due(context, NOON + timedelta(hours=1))
+    [sent] = feeds_sent(bench)
+    await bench.store.actions.start(sent.action_id, sent.announcement)
+    await dispatch_at(context, NOON)
+    assert [feed.action_id for feed in feeds_sent(bench)] == [one for one in ids if one != sent.action_id]
+    await dispatch_at(context, NOON)
+    assert feeds_sent(bench) == []
+
+
+async def test_a_future_change_is_looked_at(bench: Bench, context: AppContext) -> None:
+    """What a clock that was ahead has changed is no less idle than anything else."""
+    job = await bench.submit(*ROWS, chunk_rows=1, updatedAt=datetime.now(UTC) + timedelta(hours=1))
+    await review_stalled(context)
+    assert [feed.indexes for feed in feeds_sent(bench)] == [(0, 1)]
+    assert (await action_of(bench, job)).updated_at < datetime.now(UTC) + SECOND  # type: ignore[operator]
+
+
+# Moving a schedule
+
+PRINCIPAL = Principal("default", Role.OPERATOR, "key 1")
+
+
+async def test_a_schedule_is_moved(bench: Bench, context: AppContext) -> None:
+    later = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+    job = await bench.submit(*ROWS, status=Status.SCHEDULED, scheduledAt=NOON)
+    moved = await reschedule(context, await action_of(bench, job), later, PRINCIPAL)
+    assert (moved.status, moved.scheduled_at, moved.history[-1].by) == (Status.SCHEDULED, later, "key 1")
+    await start_due(context, later - SHORT)
+    assert feeds_sent(bench) == []
+
+
+@pytest.mark.parametrize("wanted", [None, LONG_AGO])
+async def test_a_schedule_is_run_now(bench: Bench, context: AppContext, wanted: datetime | None) -> None:
+    """Null means now, and so does a time that is past."""
+    job = await bench.submit(*ROWS, status=Status.SCHEDULED, scheduledAt=NOON)
+    moved = await reschedule(context, await action_of(bench, job), wanted, PRINCIPAL)
+    assert (moved.status, moved.scheduled_at, moved.history[-1].status) == (Status.QUEUED, wanted, Status.QUEUED)
+    [sent] = feeds_sent(bench)
+    await feed(sent, context)
+    assert (await action_of(bench, job)).status == Status.PROCESSING
+
+
+async def test_what_has_begun_is_not_moved(bench: Bench, context: AppContext) -> None:
+    """Its time has come while somebody was about to move it."""
+    job = await bench.submit(*ROWS, status=Status.SCHEDULED, scheduledAt=NOON)
+    read = await action_of(bench, job)
+    await start_due(context, NOON)
+    for wanted in (None, datetime.now(UTC) + timedelta(days=1)):
+        with pytest.raises(TransitionRefused) as refused:
+            await reschedule(context, read, wanted, PRINCIPAL)
+        assert refused.value.status == Status.QUEUED
     assert len(feeds_sent(bench)) == 1
 
 

@@ -161,8 +161,9 @@ async def test_due_is_scheduled_until_now(store: Store) -> None:
     made = {name: await add_action(store, status=Status.SCHEDULED, scheduledAt=at) for name, at in moments.items()}
     await add_action(store, status=Status.QUEUED, scheduledAt=PAST - timedelta(days=1))
     await add_action(store, status=Status.CANCELLED, scheduledAt=PAST - timedelta(days=1))
-    assert set(ids_of(await store.actions.due_schedules(PAST, 10))) == {made["past"], made["now"]}
-    assert len(await store.actions.due_schedules(PAST, 1)) == 1
+    assert await store.actions.claim_schedules(PAST, PAST, 1) == (1, [made["past"]])
+    assert await store.actions.claim_schedules(PAST, PAST, 10) == (1, [made["now"]])
+    assert await store.actions.claim_schedules(PAST, PAST, 10) == (0, [])
 
 
 async def test_unchanged_is_untouched_since(store: Store) -> None:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from app.domain.actions import ENDED, TRANSITIONS, Action, Status, is_action_id, new_action_id, sources_of
+from app.domain.actions import (
+    ENDED,
+    TRANSITIONS,
+    Action,
+    Status,
+    initial_status,
+    is_action_id,
+    new_action_id,
+    sources_of,
+)
 from tests.support.clocks import PAST
 from tests.support.factories import make_action
 
@@ -104,6 +114,13 @@ def test_an_action_knows_its_end(status: Status) -> None:
     assert made.aborted == (status in {Status.FAILED, Status.CANCELLED})
 
 
+@pytest.mark.parametrize(("ahead", "status"), [(None, "QUEUED"), (-1, "QUEUED"), (0, "QUEUED"), (1, "SCHEDULED")])
+def test_the_past_means_now(ahead: int | None, status: Status) -> None:
+    """What was to be done in the past is done now."""
+    scheduled_at = None if ahead is None else PAST + timedelta(milliseconds=ahead)
+    assert initial_status(scheduled_at, PAST) == status
+
+
 # Its document
 
 #: As version 0.1 has stored one: without what came later, and with what it knew besides.
@@ -141,15 +158,21 @@ def test_old_documents_are_read() -> None:
     assert (read.counts.success, read.counts.failure, read.counts.created) == (2, 1, 0)
     assert (read.file.columns.names, read.file.columns.fields, read.file.delimiter) == (("id", "name"), None, ";")
     assert (read.reissues, read.stalls, read.idempotency_key, read.cleanup_at) == ((), 0, None, None)
+    assert (read.history, read.created_by, read.dispatch_attempts, read.dispatch_at) == ((), None, 0, None)
 
 
 def test_documents_come_back() -> None:
     """Every field of an action is stored and read again."""
     reissue = {"index": 1, "openings": 2, "times": 3, "at": PAST}
-    full = OLD | dict.fromkeys(("scheduledAt", "startedAt", "completedAt", "announcedAt", "cleanupAt"), PAST)
-    full |= dict.fromkeys(("error", "idempotencyKey", "requestDigest", "announcement"), "text")
+    full = OLD | dict.fromkeys(("scheduledAt", "startedAt", "completedAt", "dispatchAt", "cleanupAt"), PAST)
+    texts = ("error", "idempotencyKey", "requestDigest", "announcement", "createdBy", "cancelledBy")
+    full |= dict.fromkeys((*texts, "lastDispatchError"), "text")
     full |= {
-        "announced": 1,
+        "history": [
+            {"status": "QUEUED", "at": PAST, "by": "platform"},
+            {"status": "CANCELLED", "at": PAST, "by": "key 1", "reason": "a mistake"},
+        ],
+        "dispatchAttempts": 1,
         "stalls": 2,
         "stalledAt": 0,
         "reissues": [reissue],

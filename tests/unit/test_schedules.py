@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.domain.schedules import check_schedule, parse_schedule
+from app.domain.schedules import check_schedule, dispatch_pause, longest_pause, parse_schedule
 
 NINE = datetime(2030, 1, 31, 9, 0, tzinfo=UTC)
 
@@ -68,6 +68,13 @@ def test_bad_schedule_is_refused(text: str) -> None:
     str(refused.value).encode()
 
 
+@pytest.mark.parametrize("value", [7, True, [], {}, 2030.5])
+def test_a_schedule_is_text(value: object) -> None:
+    """A JSON body may have anything as the time."""
+    with pytest.raises(ValueError, match=r"^scheduledAt must be "):
+        parse_schedule(value)
+
+
 def test_long_schedule_is_quoted_shortly() -> None:
     """An endless schedule is quoted shortly."""
     with pytest.raises(ValueError) as refused:
@@ -98,3 +105,12 @@ def test_a_schedule_may_be_so_far_ahead() -> None:
     check_schedule(now + timedelta(days=366), now, 366)
     with pytest.raises(ValueError, match="at most 366 days ahead, and is 2031-01-02T00:00:01"):
         check_schedule(now + timedelta(days=366, seconds=1), now, 366)
+
+
+def test_pauses_of_a_start_double() -> None:
+    """Up to a minute, so that a start is not late for long when the broker is back."""
+    first = timedelta(seconds=5)
+    pauses = [dispatch_pause(first, attempts).total_seconds() for attempts in range(7)]
+    assert pauses == [5, 10, 20, 40, 60, 60, 60]
+    assert dispatch_pause(first, 10**9) == longest_pause(first) == timedelta(seconds=60)
+    assert dispatch_pause(timedelta(seconds=90), 3) == timedelta(seconds=90)

@@ -34,6 +34,13 @@ def test_old_opening_is_not_in_hand() -> None:
     assert review([3], {3: Opening(2)}, [], NOW, TIMEOUT, moving=True).send == [3]
 
 
+def test_times_in_the_future_hold_up_nothing() -> None:
+    """A clock that was wrong has begun one chunk and sent another again."""
+    ahead = NOW + timedelta(hours=1)
+    found = review([3, 5], {3: Opening(1, ahead)}, [Reissue(5, 0, 1, ahead)], NOW, TIMEOUT, moving=True)
+    assert (found.send, found.in_hand) == ([3, 5], False)
+
+
 def test_a_waiting_chunk_is_no_stall() -> None:
     """It was sent again, and nobody has begun it since."""
     found = review([3], {3: Opening(1, LONG_AGO)}, [Reissue(3, 1, 1, ago(20))], NOW, TIMEOUT, moving=True)

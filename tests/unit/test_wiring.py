@@ -38,6 +38,7 @@ ROUTES = {
     ("POST", "/bulk-actions"),
     ("GET", "/bulk-actions"),
     ("GET", "/bulk-actions/{action_id}"),
+    ("PATCH", "/bulk-actions/{action_id}"),
     ("GET", "/bulk-actions/{action_id}/stats"),
     ("GET", "/bulk-actions/{action_id}/records"),
     ("GET", "/dead-letters"),

@@ -27,7 +27,7 @@ from app.domain.nearest import suggestion
 from app.domain.schedules import check_schedule, parse_schedule
 from web import headers
 from web.errors.problem import Problem
-from web.openapi.models import Away, TooManyRequests
+from web.openapi.models import Away, NotAllowed, TooManyRequests
 
 #: The part of an upload's form that is no field.
 FILE = "file"
@@ -153,10 +153,37 @@ INVALID_LIMIT = Problem(
 INVALID_CURSOR = Problem(400, "INVALID_CURSOR", "cursor must be one that a Link header gave.")
 INVALID_STATUS = Problem(400, "INVALID_STATUS", "status must be one of {known}.", {"known": ", ".join(Status)})
 ACTION_NOT_FOUND = Problem(404, "ACTION_NOT_FOUND", "Bulk action not found")
+#: What the present status of an action does not allow.
+TRANSITION_NOT_ALLOWED = Problem(
+    409,
+    "TRANSITION_NOT_ALLOWED",
+    "The action is {status}: it cannot be {asked}.",
+    {"status": Status.COMPLETED, "asked": "moved to another time"},
+    extra={"status": "status"},
+    body=NotAllowed,
+)
 DEAD_LETTER_NOT_FOUND = Problem(404, "DEAD_LETTER_NOT_FOUND", "Dead letter not found")
 #: Why a dead letter cannot be replayed.
 OBSTACLES = {obstacle: Problem(409, obstacle.name, obstacle.value) for obstacle in Obstacle}
 ALREADY_REPLAYED = Problem(409, "ALREADY_REPLAYED", "This dead letter has been replayed already.")
+
+# JSON bodies
+
+INVALID_BODY = Problem(400, "INVALID_BODY", "The body of the request must be a JSON object.")
+NOTHING_TO_CHANGE = Problem(
+    400, "NOTHING_TO_CHANGE", "The body names nothing that is to be changed: send scheduledAt.", where="scheduledAt"
+)
+BODY_TOO_LARGE = Problem(
+    413, "BODY_TOO_LARGE", "The body of the request has more than {limit} bytes.", {"limit": 65536}
+)
+BODY_TOO_SLOW = Problem(
+    408,
+    "BODY_TOO_SLOW",
+    "The body of the request did not arrive within {seconds} seconds.",
+    {"seconds": 30},
+    # RFC 9110, 15.5.9: the connection is of no further use.
+    headers={"Connection": "close"},
+)
 
 # The fields and headers of an upload
 

@@ -187,6 +187,8 @@ def _operation(path: str, operation: Operation, schemas: _Schemas) -> Json:
     }
     if operation.form is not None:
         described["requestBody"] = _upload(operation.form, schemas)
+    elif operation.body is not None:
+        described["requestBody"] = _json_body(operation.body, schemas)
     described["responses"] = _responses(operation, schemas)
     return described
 
@@ -246,6 +248,11 @@ def _upload(form: type[Input], schemas: _Schemas) -> Json:
             }
         },
     }
+
+
+def _json_body(body: type[Input], schemas: _Schemas) -> Json:
+    schema = {**schemas.of_input(body), "additionalProperties": False}
+    return {"required": "required" in schema, "content": {"application/json": {"schema": schema}}}
 
 
 def _responses(operation: Operation, schemas: _Schemas) -> Json:

@@ -58,6 +58,12 @@ class Away(Error):
     dependency: Dependency | Absent = Field(default=None, description="Which kind of thing that is.")
 
 
+class NotAllowed(Error):
+    """The present status of an action does not allow what was asked for."""
+
+    status: Status = Field(description="The present status.")
+
+
 class TooManyRequests(Error):
     """The account has asked for more than it may."""
 
@@ -123,8 +129,23 @@ _LISTED: dict[str, Any] = {
     "fileName": "contacts.csv",
     "fileSize": 168,
     "sha256": "84b7b79acf4654ce9fc277a393b0c9594ad764bfa327980c3ddf6b4acbb461bc",
+    "createdBy": "key 1f0c8a2e",
+    "cancelledBy": None,
+    "dispatchAttempts": 1,
+    "lastDispatchError": None,
     "error": None,
 }
+
+
+class Transition(BaseModel):
+    """A change of an action's status, or of when it is to begin."""
+
+    model_config = _model({"status": "QUEUED", "at": "2026-11-23T23:55:49.253Z", "by": "key 1f0c8a2e", "reason": None})
+
+    status: Status = Field(description="The status from then on.")
+    at: datetime
+    by: str = Field(description="Who has asked for it; `platform`: nobody, it came by itself.")
+    reason: str | None
 
 
 class ListedAction(_Counted):
@@ -144,16 +165,32 @@ class ListedAction(_Counted):
     file_name: str | None
     file_size: Annotated[int, Field(ge=0)] | None = Field(description="Bytes.")
     sha256: str | None
+    created_by: str | None = Field(description="Whose credential made it.")
+    cancelled_by: str | None = Field(description="Whose credential cancelled it.")
+    dispatch_attempts: Count = Field(description="How often its start was tried.")
+    last_dispatch_error: str | None = Field(description="Why it could not be started, the last time that it could not.")
     error: str | None = Field(description="Why the action is FAILED.")
 
 
 class Action(ListedAction):
     """A bulk action."""
 
-    model_config = _model({**_LISTED, "mapping": None, "ignoredColumns": []})
+    model_config = _model(
+        {
+            **_LISTED,
+            "mapping": None,
+            "ignoredColumns": [],
+            "history": [
+                {"status": "QUEUED", "at": "2026-11-23T23:55:49.253Z", "by": "key 1f0c8a2e", "reason": None},
+                {"status": "PROCESSING", "at": "2026-11-23T23:55:49.367Z", "by": "platform", "reason": None},
+                {"status": "COMPLETED", "at": "2026-11-23T23:55:49.597Z", "by": "platform", "reason": None},
+            ],
+        }
+    )
 
     mapping: dict[str, str | None] | None = Field(description="What the columns of the file were said to be.")
     ignored_columns: list[str] | None = Field(description=_IGNORED)
+    history: list[Transition] = Field(description="Its transitions, the latest 50; of an older action none.")
 
 
 class Statistics(_Counted):

@@ -69,6 +69,7 @@ class Operation:
         open_if: Settings with which it is open all the same.
         query: What is read of the query.
         form: What is read of a ``multipart/form-data`` body beside the file.
+        body: What is read of a JSON body.
         headers: What is read of the headers.
         summary: One line, from the docstring.
         details: More, in Markdown.
@@ -81,6 +82,7 @@ class Operation:
     open_if: Callable[[Settings], bool] | None = None
     query: type[Input] | None = None
     form: type[Input] | None = None
+    body: type[Input] | None = None
     headers: type[Input] | None = None
     summary: str = ""
     details: str = ""
@@ -97,6 +99,7 @@ def operation(
     open_if: Callable[[Settings], bool] | None = None,
     query: type[Input] | None = None,
     form: type[Input] | None = None,
+    body: type[Input] | None = None,
     headers: type[Input] | None = None,
     details: str = "",
 ) -> Callable[[Method], Method]:
@@ -104,7 +107,9 @@ def operation(
 
     def declare(method: Method) -> Method:
         summary = (method.__doc__ or "").partition("\n")[0]
-        _OPERATIONS[method] = Operation(name, answers, problems, role, open_if, query, form, headers, summary, details)
+        _OPERATIONS[method] = Operation(
+            name, answers, problems, role, open_if, query, form, body, headers, summary, details
+        )
         return method
 
     return declare

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from app.context import AppContext
+from app.domain.access import Principal
 from app.domain.idempotency import request_digest
 from app.services.upload import Order, Submitted, Upload
 from web.errors import catalogue
@@ -52,24 +53,25 @@ PROBLEMS: tuple[Problem, ...] = (
 )
 
 
-async def receive(request: web.Request, context: AppContext, account_id: str) -> Submitted:
+async def receive(request: web.Request, context: AppContext, principal: Principal) -> Submitted:
     """Take the upload of a request; return the stored action, and whether the same request had made it before.
 
     Raises:
         ApiError: the request or the file is not good; nothing of it is left behind.
     """
-    with limit_errors(), open_upload(context, account_id):
-        return await _receive(request, context, account_id)
+    with limit_errors(), open_upload(context, principal.account_id):
+        return await _receive(request, context, principal)
 
 
-async def _receive(request: web.Request, context: AppContext, account_id: str) -> Submitted:
+async def _receive(request: web.Request, context: AppContext, principal: Principal) -> Submitted:
+    account_id = principal.account_id
     key = read_key(request, account_id)
     await check_quota(request, context, account_id, key)
     if request.content_type != "multipart/form-data":
         raise catalogue.FILE_REQUIRED().explained(catalogue.NO_FORM)
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         raise catalogue.UNSUPPORTED_ENCODING()
-    upload = Upload(context, account_id)
+    upload = Upload(context, principal)
     async with upload.writer() as writer:
         form = await read_form(request, context.settings, writer)
     async with upload.removed_unless_needed():

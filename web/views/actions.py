@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any, Self
 
 from aiohttp import web
 from pydantic import Field
@@ -15,19 +16,31 @@ from app.domain.actions import Status
 from app.domain.entities import find_entity
 from app.domain.idempotency import scoped
 from app.domain.printable import as_utf8
+from app.domain.schedules import check_schedule, parse_schedule
 from app.domain.speed import Rate
 from app.domain.timestamps import iso_utc
 from app.observability.logs import event
 from app.services.live_progress import with_live_counters
+from app.services.scheduling import reschedule
 from web import headers as names
+from web.body import JsonBody
 from web.conditional import CONDITIONAL, UNCHANGED, conditional_json
 from web.errors.catalogue import (
     ACTION_NOT_FOUND,
+    BODY_TOO_LARGE,
+    BODY_TOO_SLOW,
+    INVALID_BODY,
     INVALID_CURSOR,
     INVALID_LIMIT,
+    INVALID_SCHEDULE,
     INVALID_STATUS,
+    NOTHING_TO_CHANGE,
     REPEATED_IDEMPOTENCY_KEY,
+    SCHEDULE_TOO_FAR,
+    TRANSITION_NOT_ALLOWED,
+    UNKNOWN_FIELD,
 )
+from web.errors.problem import ApiError
 from web.inputs import Query, reads
 from web.openapi.models import Accepted, Action, ListedAction, Statistics
 from web.openapi.operations import Answer, Header, operation
@@ -85,6 +98,26 @@ _TAKEN = {
 }
 
 
+def _read_schedule(value: object) -> datetime | None:
+    return None if value is None else parse_schedule(value)
+
+
+class Changes(JsonBody):
+    """What can be changed of an action."""
+
+    scheduled_at: Annotated[
+        datetime | None,
+        reads(_read_schedule, INVALID_SCHEDULE, datetime | None),
+        Field(description="When it is to be done: ISO 8601, UTC when it names no offset; null: now."),
+    ]
+
+    @classmethod
+    def check(cls, sent: Mapping[str, Any]) -> tuple[Self | None, list[ApiError]]:
+        """Return what was sent, and what is wrong with it."""
+        changes, faults = super().check(sent)
+        return changes, faults or ([] if changes else [NOTHING_TO_CHANGE()])
+
+
 class ActionsView(ApiView):
     """All actions of an account."""
 
@@ -99,7 +132,7 @@ class ActionsView(ApiView):
     )
     async def post(self, request: web.Request) -> web.Response:
         """Take an upload, and queue or schedule it."""
-        action, replayed = await receive(request, self.context, self.account(request))
+        action, replayed = await receive(request, self.context, self.principal(request))
         log.info(
             event(
                 "upload answered again" if replayed else "upload stored",
@@ -155,6 +188,35 @@ class ActionView(ApiView):
         """Show the action with its newest counters."""
         action, _ = await _newest(self, request, action_id)
         return conditional_json(request, action_to_response(action))
+
+    @operation(
+        "changeBulkAction",
+        {200: Answer("The action as it is then.", Action)},
+        ACTION_NOT_FOUND,
+        INVALID_BODY,
+        NOTHING_TO_CHANGE,
+        UNKNOWN_FIELD,
+        INVALID_SCHEDULE,
+        SCHEDULE_TOO_FAR,
+        TRANSITION_NOT_ALLOWED,
+        BODY_TOO_LARGE,
+        BODY_TOO_SLOW,
+        role=Role.OPERATOR,
+        body=Changes,
+        details="Moves an action that is `SCHEDULED` to another time. At a time that is past, or null, it is done now.",
+    )
+    async def patch(self, request: web.Request, action_id: str) -> web.Response:
+        """Change when the action is to be done."""
+        action = await self.action(request, action_id)
+        wanted = (await Changes.receive(request)).scheduled_at
+        try:
+            check_schedule(wanted, datetime.now(UTC), self.context.settings.schedule_max_days)
+            changed = await reschedule(self.context, action, wanted, self.principal(request))
+        except ValueError as error:
+            raise SCHEDULE_TOO_FAR(reason=error) from None
+        except domain.TransitionRefused as error:
+            raise TRANSITION_NOT_ALLOWED(status=error.status, asked="moved to another time") from None
+        return json_response(action_to_response(changed))
 
 
 class ActionStatisticsView(ApiView):

@@ -10,6 +10,7 @@ import orjson
 from aiohttp import web
 
 from app.context import AppContext
+from app.domain.access import Principal
 from app.domain.actions import Action, is_action_id
 from web.errors.catalogue import ACTION_NOT_FOUND
 from web.openapi.operations import Operation, operations_of
@@ -35,6 +36,10 @@ class ApiView(faust.web.View):  # type: ignore[misc]
     def account(self, request: web.Request) -> str:
         """Return the account on whose behalf the request is made: the only one whose things it sees and changes."""
         return request[PRINCIPAL].account_id
+
+    def principal(self, request: web.Request) -> Principal:
+        """Return on whose behalf the request is made."""
+        return request[PRINCIPAL]
 
     async def action(self, request: web.Request, action_id: str) -> Action:
         """Return the action that the path names.

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import uuid4
 
-from pymongo import DESCENDING, IndexModel, ReturnDocument
+from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
 from pymongo.errors import DuplicateKeyError, ServerSelectionTimeoutError
 
 from app.adapters.mongo.faults import MONGO
 from app.adapters.mongo.queries import older_than
 from app.adapters.mongo.writes import journaled
-from app.domain.actions import ENDED, Action, Status, sources_of
+from app.domain.actions import ENDED, MAX_HISTORY, PLATFORM, Action, Status, Transition, sources_of
 from app.domain.faults import Dependency, PassingFault
 from app.domain.idempotency import KEY_LIFETIME
 from app.domain.outcomes import Counts
 from app.domain.stalls import Reissue
+from app.domain.timestamps import iso_utc
 
 Document = dict[str, Any]
 
 #: What a list leaves to the single action.
-_WITHOUT_COLUMNS = {"columns": 0, "fields": 0, "ignoredColumns": 0}
+_IN_LISTS = {"columns": 0, "fields": 0, "ignoredColumns": 0, "history": 0}
+
+#: The earliest first; what was never scheduled comes before.
+_BY_SCHEDULE = [("scheduledAt", ASCENDING), ("_id", ASCENDING)]
+#: By how much the clocks of two workers may differ.
+_CLOCK_SKEW = timedelta(seconds=60)
 
 #: An expired key is taken away from its action at the first attempt; the next ones are for those who race for it.
 _ATTEMPTS = 5
@@ -29,6 +36,13 @@ _ATTEMPTS = 5
 
 class NotInserted(PassingFault):
     """The database is away, and has never got the new action: it is not there."""
+
+
+class Claimed(NamedTuple):
+    """Actions that a dispatcher is to announce: how many were found, and which of them are the caller's, in order."""
+
+    found: int
+    ids: list[str]
 
 
 @MONGO.at_border
@@ -127,37 +141,75 @@ class Actions:
     ) -> list[Action]:
         """Return up to ``limit`` actions of an account, newest first, older than ``before`` (createdAt, id).
 
-        They come without their columns, of which an action may have hundreds.
+        They come without their columns, of which an action may have hundreds, and without their history.
         """
         wanted = {"status": status, "entityType": entity_type, "idempotencyKey": idempotency_key}
         condition = {"accountId": account_id} | {name: value for name, value in wanted.items() if value is not None}
         if before is not None:
             condition |= older_than("createdAt", *before)
         newest_first = [("createdAt", DESCENDING), ("_id", DESCENDING)]
-        found = self._collection.find(condition, _WITHOUT_COLUMNS).sort(newest_first).limit(limit)
+        found = self._collection.find(condition, _IN_LISTS).sort(newest_first).limit(limit)
         return [Action.from_document(document) async for document in found]
 
-    async def transition(self, action_id: str, target: Status, **changes: Any) -> Action | None:
+    async def transition(
+        self, action_id: str, target: Status, *, by: str = PLATFORM, reason: str | None = None, **changes: Any
+    ) -> Action | None:
         """Change the status if the state machine allows it from the present one. An end is durable on return.
 
-        Returns the action after the change, or None when it was in another state: somebody else was first.
+        Args:
+            action_id: The action.
+            target: Its status from then on.
+            by: Who has asked for it.
+            reason: Why.
+            changes: Further fields; None: without it.
+
+        Returns:
+            The action after the change, or None when it was in another state: somebody else was first.
         """
         now = datetime.now(UTC)
         changes = {"status": target, "updatedAt": now, **changes}
         if target in ENDED:
             changes = {"completedAt": now, "progressAt": now, **changes}
+        update = _update(changes, Transition(status=target, at=now, by=by, reason=reason))
         collection = self._journaled if target in ENDED else self._collection
-        moved = await collection.find_one_and_update(
-            {"_id": action_id, "status": {"$in": sources_of(target)}},
-            {"$set": changes},
-            return_document=ReturnDocument.AFTER,
+        return await self._move(action_id, sources_of(target), update, collection)
+
+    async def reschedule(self, action_id: str, at: datetime, *, by: str) -> Action | None:
+        """Move a scheduled action to another time; returns as :meth:`transition`."""
+        now = datetime.now(UTC)
+        moved = Transition(status=Status.SCHEDULED, at=now, by=by, reason=f"moved to {iso_utc(at)}")
+        update = _update({"scheduledAt": at, "updatedAt": now}, moved)
+        return await self._move(action_id, [Status.SCHEDULED], update, self._collection)
+
+    async def queue_now(self, action_id: str, at: datetime | None, retry_at: datetime, *, by: str) -> Action | None:
+        """Queue a scheduled action before its time; the caller is to announce it. Returns as :meth:`transition`.
+
+        ``at`` is what was asked for: a time that is past, or None. Whoever finds the action still queued at
+        ``retry_at`` announces it again.
+        """
+        return await self.transition(
+            action_id,
+            Status.QUEUED,
+            by=by,
+            reason="to be done now",
+            scheduledAt=at,
+            dispatchAt=retry_at,
+            dispatchAttempts=1,
         )
-        return _action(moved)
+
+    async def _move(
+        self, action_id: str, sources: Sequence[Status], update: Document, collection: Any
+    ) -> Action | None:
+        return _action(
+            await collection.find_one_and_update(
+                {"_id": action_id, "status": {"$in": list(sources)}}, update, return_document=ReturnDocument.AFTER
+            )
+        )
 
     async def start(self, action_id: str, announcement: str | None) -> Action | None:
         """Begin a queued action, in answer to an announcement; returns as :meth:`transition`."""
         return await self.transition(
-            action_id, Status.PROCESSING, startedAt=datetime.now(UTC), announcement=announcement
+            action_id, Status.PROCESSING, startedAt=datetime.now(UTC), announcement=announcement, dispatchAt=None
         )
 
     async def end(
@@ -171,8 +223,10 @@ class Actions:
         error: str | None = None,
     ) -> Action | None:
         """End an action with counters of a version, and ask for its clean-up; returns as :meth:`transition`."""
-        changes = {**counts.to_document(), "countsVersion": version, "cleanupAt": cleanup_at}
-        return await self.transition(action_id, status, **changes, **({} if error is None else {"error": error}))
+        changes: Document = {**counts.to_document(), "countsVersion": version, "cleanupAt": cleanup_at}
+        if error is not None:
+            changes["error"] = error
+        return await self.transition(action_id, status, reason=error, **changes)
 
     async def stored_counters(self, action_id: str) -> dict[str, int]:
         """Return the counters of an action by their names, each as it is stored."""
@@ -190,7 +244,8 @@ class Actions:
 
     async def any_progress_since(self, timestamp: datetime) -> bool:
         """Tell whether any action has had new results, or has ended, since a time."""
-        return await self._collection.find_one({"progressAt": {"$gte": timestamp}}, {"_id": 1}) is not None
+        lately = {"$gte": timestamp, "$lte": datetime.now(UTC) + _CLOCK_SKEW}
+        return await self._collection.find_one({"progressAt": lately}, {"_id": 1}) is not None
 
     async def correct_counts(self, action_id: str, counts: Counts, version: int) -> None:
         """Write the counters of an action that has ended, after a dead chunk was replayed or one came late.
@@ -208,8 +263,7 @@ class Actions:
 
     async def claim_due_cleanups(self, now: datetime, lease: timedelta, limit: int) -> list[Action]:
         """Return actions whose clean-up is due, which nobody else is given during the lease."""
-        found = await self._find({"cleanupAt": {"$lte": now}}, limit)
-        return [action for action in found if await self._claim_cleanup(action, now + lease)]
+        return await self._claim({"cleanupAt": {"$lte": now}}, {"cleanupAt": now + lease}, limit)
 
     async def schedule_cleanup(self, action_id: str, at: datetime, *, recounted: bool = False) -> None:
         """Ask for a clean-up at a time; ``recounted``: the counters were recounted after the end."""
@@ -220,23 +274,11 @@ class Actions:
         """Note that nothing is left to be cleaned up."""
         await self._collection.update_one({"_id": action_id}, {"$unset": {"cleanupAt": ""}})
 
-    async def _claim_cleanup(self, action: Action, until: datetime) -> bool:
-        result = await self._collection.update_one(
-            {"_id": action.id, "cleanupAt": action.cleanup_at}, {"$set": {"cleanupAt": until}}
-        )
-        return bool(result.modified_count)
-
     async def record_stall(self, action_id: str, stalls: int, counted_chunks: int, reissues: Iterable[Reissue]) -> None:
         """Remember how often in a row an action has stalled, how far it was, and which chunks were sent again."""
         remembered = [reissue.to_document() for reissue in reissues]
         await self._collection.update_one(
             {"_id": action_id}, {"$set": {"stalls": stalls, "stalledAt": counted_chunks, "reissues": remembered}}
-        )
-
-    async def record_announcement(self, action_id: str, times: int) -> None:
-        """Remember how often a queued action was announced again."""
-        await self._collection.update_one(
-            {"_id": action_id}, {"$set": {"announced": times, "announcedAt": datetime.now(UTC)}}
         )
 
     async def ended(self, *, account_id: str | None = None, since: datetime | None = None) -> AsyncIterator[Action]:
@@ -249,27 +291,87 @@ class Actions:
         async for document in self._collection.find(condition).sort("_id", 1):
             yield Action.from_document(document)
 
-    async def due_schedules(self, now: datetime, limit: int) -> list[Action]:
-        """Return scheduled actions whose time has come."""
-        return await self._find({"status": Status.SCHEDULED, "scheduledAt": {"$lte": now}}, limit)
+    async def claim_schedules(self, now: datetime, retry_at: datetime, limit: int) -> Claimed:
+        """Queue scheduled actions whose time has come, the earliest first, at most ``limit`` of them.
+
+        The caller is to announce them; whoever finds one still queued at ``retry_at`` does it again.
+        """
+        due = {"status": Status.SCHEDULED, "scheduledAt": {"$lte": now}}
+        started = Transition(status=Status.QUEUED, at=now, reason="its time has come")
+        update = _update({"status": Status.QUEUED, "dispatchAt": retry_at, "updatedAt": now}, started)
+        found = await self._collection.find(due, {"_id": 1}).sort(_BY_SCHEDULE).limit(limit).to_list(limit)
+        ids = [document["_id"] for document in found]
+        return Claimed(len(ids), await self._claim_dispatch(ids, due, update))
+
+    async def claim_queued(
+        self, now: datetime, retry_at: Callable[[int], datetime], latest: datetime, limit: int
+    ) -> Claimed:
+        """Take queued actions that are to be announced (again), which nobody else is given.
+
+        Args:
+            now: The time.
+            retry_at: When to do it again, after so many attempts.
+            latest: No action waits longer: what is to wait beyond that was written by a clock that went wrong.
+            limit: Most of them.
+        """
+        when = [{"dispatchAt": {"$lte": now}}, {"dispatchAt": {"$gt": latest}}, {"dispatchAt": None}]
+        due = {"status": Status.QUEUED, "$or": when}
+        found = self._collection.find(due, {"dispatchAttempts": 1}).sort(_BY_SCHEDULE).limit(limit)
+        by_attempts: dict[int, list[str]] = {}
+        async for document in found:
+            by_attempts.setdefault(document.get("dispatchAttempts", 0), []).append(document["_id"])
+        claimed: list[str] = []
+        for attempts, ids in by_attempts.items():
+            update = {"$set": {"dispatchAt": retry_at(attempts), "updatedAt": now}}
+            claimed += await self._claim_dispatch(ids, due, update)
+        return Claimed(sum(map(len, by_attempts.values())), claimed)
+
+    async def record_dispatch_failure(self, action_ids: Sequence[str], error: str) -> None:
+        """Note why actions could not be announced."""
+        await self._collection.update_many({"_id": {"$in": list(action_ids)}}, {"$set": {"lastDispatchError": error}})
+
+    async def _claim_dispatch(self, ids: Sequence[str], due: Document, update: Document) -> list[str]:
+        """Change those of the actions that are due, and count an attempt; return them, in the given order."""
+        if not ids:
+            return []
+        # One command for all of them. Whose claim it was is told by a mark that nobody else has.
+        mark = uuid4().hex
+        update = {**update, "$set": {**update["$set"], "dispatcher": mark}, "$inc": {"dispatchAttempts": 1}}
+        await self._collection.update_many({"_id": {"$in": list(ids)}, **due}, update)
+        found = self._collection.find({"_id": {"$in": list(ids)}}, {"dispatcher": 1})
+        claimed = {document["_id"] async for document in found if document.get("dispatcher") == mark}
+        return [action_id for action_id in ids if action_id in claimed]
 
     async def claim_unchanged(self, status: Status, since: datetime, limit: int) -> list[Action]:
         """Return actions of a status that nothing has changed since a time, none of which another caller is given.
 
         An action is claimed by moving its ``updatedAt``, so that it counts as changed.
         """
-        found = await self._find({"status": status, "updatedAt": {"$lte": since}}, limit)
-        return [action for action in found if await self._claim(action.id, since)]
+        # What was changed in the future was changed by a clock that was wrong.
+        when = [{"updatedAt": {"$lte": since}}, {"updatedAt": {"$gt": datetime.now(UTC) + _CLOCK_SKEW}}]
+        unchanged = {"status": status, "$or": when}
+        return await self._claim(unchanged, {"updatedAt": datetime.now(UTC)}, limit)
 
-    async def _claim(self, action_id: str, since: datetime) -> bool:
-        # Not by the time that was read: a server may answer with what another claim has just written.
-        result = await self._collection.update_one(
-            {"_id": action_id, "updatedAt": {"$lte": since}}, {"$set": {"updatedAt": datetime.now(UTC)}}
-        )
+    async def _claim(self, condition: Document, changes: Document, limit: int) -> list[Action]:
+        """Return actions for which a condition holds; the changes, after which it does not, give each to one caller."""
+        found = [Action.from_document(document) async for document in self._collection.find(condition).limit(limit)]
+        return [action for action in found if await self._hold(action, condition, changes)]
+
+    async def _hold(self, action: Action, condition: Document, changes: Document) -> bool:
+        # By the condition and not by what was read, which not every server reads in the moment in which it matched.
+        result = await self._collection.update_one({"_id": action.id, **condition}, {"$set": changes})
         return bool(result.matched_count)
 
-    async def _find(self, query: Document, limit: int) -> list[Action]:
-        return [Action.from_document(document) async for document in self._collection.find(query).limit(limit)]
+
+def _update(changes: Document, transition: Transition) -> Document:
+    """Return the update that makes changes (None: takes a field away) and remembers a transition, in one step."""
+    update: Document = {
+        "$set": {name: value for name, value in changes.items() if value is not None},
+        "$push": {"history": {"$each": [transition.to_document()], "$slice": -MAX_HISTORY}},
+    }
+    if gone := {name: "" for name, value in changes.items() if value is None}:
+        update["$unset"] = gone
+    return update
 
 
 def _action(document: Document | None) -> Action | None:

@@ -92,9 +92,9 @@ class DeadLetters:
 
     async def claim_due_replays(self, now: datetime, lease: timedelta, limit: int) -> list[DeadLetter]:
         """Return letters whose replay is to be reviewed, which nobody else is given during the lease."""
-        due = self._collection.find({"lookAt": {"$lte": now}}).limit(limit)
-        found = [DeadLetter.from_document(document) async for document in due]
-        return [letter for letter in found if await self._claim_review(letter, now + lease)]
+        due = {"lookAt": {"$lte": now}}
+        found = [DeadLetter.from_document(document) async for document in self._collection.find(due).limit(limit)]
+        return [letter for letter in found if await self._claim_review(letter, due, now + lease)]
 
     async def review_replay_at(self, letter_id: str, timestamp: datetime) -> None:
         """Have a replay reviewed at a time."""
@@ -134,8 +134,7 @@ class DeadLetters:
         found = self._collection.find({"actionId": action_id, "kind": Kind.CHUNK}, {"status": 1})
         return {letter["_id"]: State(letter["status"]) async for letter in found}
 
-    async def _claim_review(self, letter: DeadLetter, until: datetime) -> bool:
-        result = await self._collection.update_one(
-            {"_id": letter.id, "lookAt": letter.review_at}, {"$set": {"lookAt": until}}
-        )
-        return bool(result.modified_count)
+    async def _claim_review(self, letter: DeadLetter, due: dict[str, Any], until: datetime) -> bool:
+        # By the condition and not by what was read, which not every server reads in the moment in which it matched.
+        result = await self._collection.update_one({"_id": letter.id, **due}, {"$set": {"lookAt": until}})
+        return bool(result.matched_count)

@@ -1,0 +1,120 @@
+"""The life of an action as a client steers it: what is allowed, what is refused, and what is told of it."""
+
+from __future__ import annotations
+
+import socket
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.assertions import error_of
+from tests.support.files import HEADER
+from tests.support.workers import Worker
+
+LATER = "2100-01-01T00:00:00+02:00"
+UNKNOWN = "0" * 24
+
+
+def row(key: str) -> bytes:
+    return HEADER + f"{key},N,{key}@example.com,active\n".encode()
+
+
+def patch(worker: Worker, action_id: str, body: Any, **headers: str) -> httpx.Response:
+    return worker.client.patch(f"/bulk-actions/{action_id}", json=body, headers=headers)
+
+
+def transitions(action: dict[str, Any]) -> list[tuple[str, str]]:
+    """The history of an action in short: each status with who has asked for it."""
+    return [(entry["status"], entry["by"]) for entry in action["history"]]
+
+
+ME, PLATFORM = "nobody in particular", "platform"
+
+
+# Schedules
+
+
+def test_a_past_schedule_means_now(worker: Worker) -> None:
+    """The answer says so, and which moment was understood."""
+    answer = worker.upload(row("past1"), scheduledAt="2020-01-31T09:00+01:00").json()
+    assert (answer["status"], answer["scheduledAt"]) == ("QUEUED", "2020-01-31T08:00:00.000Z")
+    assert answer["message"] == "Success! Your bulk action has been queued for processing."
+    ended = worker.wait_ended(answer["actionId"])
+    assert transitions(ended) == [("QUEUED", ME), ("PROCESSING", PLATFORM), ("COMPLETED", PLATFORM)]
+    assert (ended["createdBy"], ended["dispatchAttempts"], ended["lastDispatchError"]) == (ME, 1, None)
+
+
+def test_a_schedule_can_be_moved(worker: Worker) -> None:
+    """To another time, and to now."""
+    action_id = worker.submit(row("moved1"), scheduledAt=LATER)
+    tomorrow = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+    moved = patch(worker, action_id, {"scheduledAt": tomorrow.isoformat()})
+    assert moved.status_code == 200, moved.text
+    assert moved.json()["scheduledAt"] == tomorrow.isoformat().replace("+00:00", ".000Z")
+    now = patch(worker, action_id, {"scheduledAt": None})
+    assert (now.status_code, now.json()["status"], now.json()["scheduledAt"]) == (200, "QUEUED", None)
+    ended = worker.wait_ended(action_id)
+    assert transitions(ended)[:3] == [("SCHEDULED", ME), ("SCHEDULED", ME), ("QUEUED", ME)]
+    assert (ended["status"], ended["successCount"]) == ("COMPLETED", 1)
+    refused = patch(worker, action_id, {"scheduledAt": None})
+    assert error_of(refused)[:2] == (409, "TRANSITION_NOT_ALLOWED")
+    assert refused.json()["status"] == "COMPLETED"
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"scheduledAt": "tomorrow"}, "INVALID_SCHEDULE"),
+        ({"scheduledAt": 7}, "INVALID_SCHEDULE"),
+        ({"scheduledAt": "9999-12-31T00:00Z"}, "SCHEDULE_TOO_FAR"),
+        ({"scheduled_at": None}, "UNKNOWN_FIELD"),
+        ({"scheduledAt": None, "status": "QUEUED"}, "UNKNOWN_FIELD"),
+        ({}, "NOTHING_TO_CHANGE"),
+        ([], "INVALID_BODY"),
+        ("now", "INVALID_BODY"),
+    ],
+)
+def test_a_wrong_change_is_refused(worker: Worker, body: Any, code: str) -> None:
+    """In the words of who sent it; the action waits as before."""
+    action_id = worker.submit(row("wrong1"), scheduledAt=LATER)
+    assert error_of(patch(worker, action_id, body))[:2] == (400, code)
+    action = worker.action(action_id)
+    assert (action["status"], action["scheduledAt"]) == ("SCHEDULED", "2099-12-31T22:00:00.000Z")
+
+
+def test_nobody_moves_the_actions_of_others(worker: Worker) -> None:
+    action_id = worker.submit(row("mine1"), scheduledAt=LATER)
+    for missing in (patch(worker, action_id, {"scheduledAt": None}, accountid="other"), patch(worker, UNKNOWN, {})):
+        assert error_of(missing)[:2] == (404, "ACTION_NOT_FOUND")
+
+
+# Bodies
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"{", 400, "INVALID_BODY"),
+        (b"\xff\xfe{", 400, "INVALID_BODY"),
+        (b"[" * 60_000, 400, "INVALID_BODY"),
+        (b'{"scheduledAt": "\\ud800"}', 400, "INVALID_BODY"),
+        (b'{"x": "' + b"y" * 70_000 + b'"}', 413, "BODY_TOO_LARGE"),
+    ],
+    ids=["cut", "no text", "deep", "surrogate", "large"],
+)
+def test_a_hostile_body_is_refused(worker: Worker, body: bytes, status: int, code: str) -> None:
+    action_id = worker.submit(row("hostile1"), scheduledAt=LATER)
+    assert error_of(worker.client.patch(f"/bulk-actions/{action_id}", content=body))[:2] == (status, code)
+
+
+def test_a_body_that_is_cut_off_is_nothing(worker: Worker) -> None:
+    """A client that goes away in the middle of its body changes nothing."""
+    action_id = worker.submit(row("cut1"), scheduledAt=LATER)
+    head = f"PATCH /bulk-actions/{action_id} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", worker.port), timeout=30) as connection:
+        connection.sendall(head.encode() + b'{"scheduledAt": null}')
+        connection.shutdown(socket.SHUT_WR)
+        connection.recv(65536)
+    assert worker.action(action_id)["status"] == "SCHEDULED"
