@@ -13,7 +13,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from app.domain.csv import spans as csv_spans
@@ -130,9 +130,11 @@ def test_spans_match_csv_reader(
 
 @given(ANY_BYTES, CUTS, DELIMITERS, SIZES)
 def test_spans_of_any_bytes(data: bytes, cuts: list[int], delimiter: str, sizes: dict[str, int]) -> None:
-    """Spans of any bytes hold what csv.reader yields."""
+    """Spans of any bytes hold what csv.reader yields, unless their first line is ``sep=;``, which is no record here."""
     with patched(sizes):
-        check_against_reader(data, scan(data, cuts, delimiter=delimiter, chunk_rows=2), delimiter)
+        result = scan(data, cuts, delimiter=delimiter, chunk_rows=2)
+    assume(not result.declared)
+    check_against_reader(data, result, delimiter)
 
 
 @given(
