@@ -12,7 +12,8 @@ from agents.faults import PermanentFault
 from app.adapters.redis.claims import ClaimsReleased
 from app.context import AppContext
 from app.domain.actions import Status
-from app.domain.entities import Columns, find_entity
+from app.domain.csv.header import Columns
+from app.domain.entities import find_entity
 from app.domain.outcome_entries import duplicate_of
 from app.domain.outcomes import WRITE_REFUSED, ChunkOutcome, Counts, RowOutcome, bit_set
 from app.domain.rows import CheckedChunk, check_chunk

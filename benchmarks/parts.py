@@ -15,8 +15,9 @@ from redis.asyncio import Redis
 from app.adapters.mongo import Store
 from app.adapters.mongo.statements import EncodedRecords, RecordLayout
 from app.adapters.redis.claims import Claims
+from app.domain.csv.header import Columns
 from app.domain.csv.spans import SpanScanner
-from app.domain.entities import ENTITIES, Columns
+from app.domain.entities import ENTITIES
 from app.domain.rows import check_chunk
 from benchmarks.bed import Bed
 from benchmarks.report import Table, median, say

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
-from app.domain.entities import Columns
+from app.domain.csv.header import Columns
 from app.domain.outcomes import Counts
 from app.domain.stalls import Reissue
 

@@ -19,8 +19,9 @@ from app.context import AppContext
 from app.domain import upload_keys
 from app.domain.access import Principal
 from app.domain.actions import Action, Status, StoredFile, Transition, initial_status, new_action_id
+from app.domain.csv.header import Columns
 from app.domain.csv.spans import Scan
-from app.domain.entities import Columns, Entity
+from app.domain.entities import Entity
 from app.observability.metrics import REPLAYS
 from app.services.quotas import Insertion, reserve_quota
 from app.services.scheduling import ANNOUNCE_TIMEOUT, announce, first_pause

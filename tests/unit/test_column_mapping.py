@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.csv.column_mapping import MappingError, parse_mapping
-from app.domain.entities import ENTITIES, Columns, HeaderError, _mapped, check_header
+from app.domain.csv.header import Columns, HeaderError, _mapped, check_header
+from app.domain.entities import ENTITIES
 from app.domain.rows import check_chunk
 from tests.support.factories import make_action
 from web.representations import action_to_response

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.domain.csv.header import Columns, check_header
 from app.domain.csv.spans import SpanScanner
-from app.domain.entities import ENTITIES, Columns, check_header
+from app.domain.entities import ENTITIES
 from app.domain.rows import CheckedChunk, check_chunk, check_rows
 from tests.unit.test_csv_spans import rows_of
 

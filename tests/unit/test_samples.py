@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from app.domain.csv.header import check_header
 from app.domain.csv.spans import SpanScanner
-from app.domain.entities import ENTITIES, check_header
+from app.domain.entities import ENTITIES
 from app.domain.rows import CheckedChunk, check_chunk
 from stack.samples import HEADER, Expected, Sample
 

@@ -17,10 +17,11 @@ from app.domain.account_limits import StorageFull, TooManyActive
 from app.domain.actions import Status
 from app.domain.csv.column_mapping import parse_mapping
 from app.domain.csv.gunzip import Gunzip, GzipTooDense
+from app.domain.csv.header import read_header
 from app.domain.csv.spans import SpanScanner, TooManyRowsError
 from app.domain.csv.text import other_text, refuse_reason
 from app.domain.dead_letters import Obstacle
-from app.domain.entities import ENTITIES, read_header
+from app.domain.entities import ENTITIES
 from app.domain.faults import Dependency
 from app.domain.idempotency import check_key
 from app.domain.nearest import suggestion

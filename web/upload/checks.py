@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from app.context import AppContext
 from app.domain.csv.column_mapping import MappingError
+from app.domain.csv.header import Columns, read_header
 from app.domain.csv.spans import Scan
 from app.domain.csv.text import other_text
-from app.domain.entities import Columns, read_header
 from app.domain.schedules import check_schedule
 from app.settings import Settings
 from web.errors.catalogue import EMPTY_FILE, INVALID_HEADER, INVALID_MAPPING, NO_ROWS, NOT_CSV, SCHEDULE_TOO_FAR

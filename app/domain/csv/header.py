@@ -1,26 +1,16 @@
-"""The entities that can be imported: one declaration each. What uploads, workers and the API need follows
-from it.
-
-A new entity is a TypedDict of its fields and one line in ``ENTITIES``; the rules of the fields stand in their
-types.
-"""
+"""The header of a file: which of its columns is which field of the entity, and what is wrong with it, in words."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Annotated, Any, TypedDict, TypeVar, get_type_hints
-
-from pydantic import StringConstraints, TypeAdapter
-from pydantic_core import SchemaValidator, core_schema
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from app.domain.csv.column_mapping import ColumnMapping, MappingError
 from app.domain.csv.column_names import probable_columns
 from app.domain.csv.text import DELIMITER_NAMES, read_records
+from app.domain.entities import Entity
 from app.domain.printable import printable, shortened
 
 MAX_HEADER_BYTES = 32 * 1024
@@ -31,86 +21,8 @@ have."""
 _MOST_TOLD = 5
 
 
-T = TypeVar("T")
-
-
 class HeaderError(ValueError):
     """The header does not fit the entity; the message is for the person who uploads the file."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mismatch:
-    """What a value is told that its field's pattern refuses: annotate the type with it, beside the
-    constraints."""
-
-    code: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Damaged:
-    """A value that is valid, and not what was meant: annotate the type with it, beside the constraints.
-
-    Attributes:
-        mark: A text that is in every such value, to find the columns that are worth a look.
-        pattern: What such a value is, from its beginning to its end.
-    """
-
-    code: str
-    message: str
-    mark: str
-    pattern: re.Pattern[str]
-
-
-#: What spreadsheets make of a long number: digits are lost, and different ids become the same.
-_SCIENTIFIC = Damaged(
-    "ID_IN_SCIENTIFIC_NOTATION",
-    "is a long number that a spreadsheet has shortened; format its column as text before saving",
-    "E+",
-    re.compile(r"\d+(?:[.,]\d+)?E\+\d+"),
-)
-
-_NOT_NUL = r"^[^\x00]*$"
-_NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f]*$"
-# Letters of any script on both sides of the @; at least one dot in the domain, no empty label, none that
-# begins or ends with a hyphen, a last label that is no number. No quoted local parts, no address literals:
-# nobody's mail has them.
-_EMAIL = (
-    r"^[\p{L}\p{M}\p{N}!#$%&'*+/=?^_`{|}~-]+(?:\.[\p{L}\p{M}\p{N}!#$%&'*+/=?^_`{|}~-]+)*"
-    r"@(?:[\p{L}\p{N}](?:[\p{L}\p{M}\p{N}-]*[\p{L}\p{M}\p{N}])?\.)+[\p{L}][\p{L}\p{M}\p{N}-]*[\p{L}\p{M}\p{N}]$"
-)
-
-STATUSES = ("active", "inactive", "pending", "archived")
-
-Identifier = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128, pattern=_NO_CONTROLS), _SCIENTIFIC
-]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=256, pattern=_NOT_NUL)]
-Email = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=254, pattern=_EMAIL, to_lower=True),
-    Mismatch("INVALID_EMAIL", "is not an email address"),
-]
-Status = Annotated[
-    str,
-    StringConstraints(
-        strip_whitespace=True,
-        min_length=1,
-        max_length=32,
-        pattern=rf"^(?i-u:{'|'.join(STATUSES)})$",
-        to_lower=True,
-    ),
-    Mismatch("INVALID_STATUS", f"is not one of {', '.join(STATUSES)}"),
-]
-
-
-class Contact(TypedDict):
-    """A person one can write to."""
-
-    id: Identifier
-    name: Name
-    email: Email
-    status: Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,82 +66,6 @@ class Columns:
         known = {name.casefold() for name in entity.columns}
         wanted = self.names if self.fields is None else self.fields
         return [name for name, field in zip(self.names, wanted, strict=True) if field.casefold() not in known]
-
-
-@dataclass(frozen=True)
-class Entity:
-    """One kind of record.
-
-    Args:
-        name: As clients write it in ``entityType``.
-        model: A TypedDict of the fields of a row, all of them strings, in column order.
-        collection: The MongoDB collection of its documents.
-        key: The field that identifies a record within an account.
-        unique: A further field that no two records of an account may share, or None.
-    """
-
-    name: str
-    model: type
-    collection: str
-    key: str = "id"
-    unique: str | None = None
-
-    columns: tuple[str, ...] = field(init=False)
-    """The required columns, in order: the fields of the model."""
-    column_validators: tuple[SchemaValidator, ...] = field(init=False, repr=False, compare=False)
-    """For each column: ``list[str]`` in, the normalised values out, with None in the place of each invalid
-    one."""
-    value_validators: tuple[SchemaValidator, ...] = field(init=False, repr=False, compare=False)
-    """For each column: one value; raises ``pydantic_core.ValidationError``."""
-    mismatches: tuple[Mismatch | None, ...] = field(init=False, repr=False, compare=False)
-    """For each column: what a value is told that the pattern refuses."""
-    damages: tuple[Damaged | None, ...] = field(init=False, repr=False, compare=False)
-    """For each column: what valid values may be that were not meant."""
-
-    @property
-    def key_fields(self) -> tuple[str, ...]:
-        """The fields of which no two records may share a value: each is a kind of key."""
-        return (self.key,) if self.unique is None else (self.key, self.unique)
-
-    def __post_init__(self) -> None:
-        types: Mapping[str, Any] = get_type_hints(self.model, include_extras=True)
-        schemas = [TypeAdapter(hint).core_schema for hint in types.values()]
-        set_once = object.__setattr__
-        set_once(self, "columns", tuple(types))
-        set_once(self, "value_validators", tuple(map(_compile, schemas)))
-        # Measured: column by column is twice as fast as a list of TypedDict, because no dict is looked into.
-        set_once(self, "column_validators", tuple(_compile(_column_schema(schema)) for schema in schemas))
-        set_once(self, "mismatches", tuple(_annotation(hint, Mismatch) for hint in types.values()))
-        set_once(self, "damages", tuple(_annotation(hint, Damaged) for hint in types.values()))
-        if not {self.key, self.unique or self.key} <= set(types):
-            raise ValueError(f"{self.name}: key and unique field must be fields of the model")
-
-
-def _column_schema(schema: core_schema.CoreSchema) -> core_schema.CoreSchema:
-    """A list of values, in which None takes the place of an invalid one."""
-    return core_schema.list_schema(
-        core_schema.with_default_schema(schema, default=None, on_error="default"),
-    )
-
-
-def _compile(schema: core_schema.CoreSchema) -> SchemaValidator:
-    # Rows of outside producers are JSON: an id that is a number there is a string here.
-    return SchemaValidator(schema, core_schema.CoreConfig(coerce_numbers_to_str=True))
-
-
-def _annotation(hint: Any, kind: type[T]) -> T | None:
-    return next((part for part in getattr(hint, "__metadata__", ()) if isinstance(part, kind)), None)
-
-
-ENTITIES: Mapping[str, Entity] = MappingProxyType(
-    {entity.name: entity for entity in (Entity(name="Contact", model=Contact, collection="contacts", unique="email"),)}
-)
-
-
-def find_entity(name: str) -> Entity | None:
-    """Return the entity of that name, whatever its case, or None."""
-    wanted = name.strip().casefold()
-    return next((entity for entity in ENTITIES.values() if entity.name.casefold() == wanted), None)
 
 
 def check_header(
