@@ -17,10 +17,11 @@ _ENOUGH: Final = 8
 _WORTH: Final = 1.05
 #: Observations until a level is tried again that was not worth it: doubled each time, up to the second.
 _FIRST_PAUSE, _LAST_PAUSE = 32, 1024
-#: Observations after which the time of a command that is alone is measured again.
-_REFRESH: Final = 1024
+#: Observations after which the time of a command that is alone is measured again: doubled each time, up to the second,
+#: because a server that has just been started gets faster.
+_FIRST_REFRESH, _LAST_REFRESH = 64, 1024
 #: Weight of a new observation in the time of a command that is alone.
-_SMOOTHING: Final = 0.2
+_SMOOTHING: Final = 0.3
 
 
 class AdaptiveLimit:
@@ -40,7 +41,8 @@ class AdaptiveLimit:
         self._samples: list[float] = []
         #: Observations until the next level is tried, and how long the pause before that is.
         self._pause, self._next_pause = 0, _FIRST_PAUSE
-        self._since_refresh = 0
+        #: Observations until all is measured anew, and how long until the time after that.
+        self._refresh, self._next_refresh = _FIRST_REFRESH, 2 * _FIRST_REFRESH
 
     @property
     def value(self) -> int:
@@ -68,8 +70,9 @@ class AdaptiveLimit:
         elif kind in self._alone:
             self._samples.append(self._level * self._alone[kind] / per_row)
         else:
-            self._since_refresh += _REFRESH // _ENOUGH
-        self._since_refresh += 1
+            # Not known how long it takes alone: that is worth finding out soon.
+            self._refresh -= _LAST_REFRESH // _ENOUGH
+        self._refresh -= 1
         self._pause -= 1
         if len(self._samples) >= _ENOUGH:
             self._judge()
@@ -81,7 +84,8 @@ class AdaptiveLimit:
         if level > 1 and found < _WORTH * self._throughput[level - 1]:
             self._level = level - 1
             self._pause, self._next_pause = self._next_pause, min(2 * self._next_pause, _LAST_PAUSE)
-        elif self._since_refresh >= _REFRESH:
-            self._level, self._since_refresh, self._pause = 1, 0, 0
+        elif level > 1 and self._refresh <= 0:
+            self._level, self._throughput, self._pause = 1, {1: 1.0}, 0
+            self._refresh, self._next_refresh = self._next_refresh, min(2 * self._next_refresh, _LAST_REFRESH)
         elif level < self._most and self._pause <= 0:
             self._level = level + 1

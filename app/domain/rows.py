@@ -50,6 +50,8 @@ class CheckedChunk:
     def sorted_by(self, field: str) -> CheckedChunk:
         """Return the chunk with its valid rows in the order of their values of a field."""
         order = sorted(range(len(self.rows)), key=self.column(field).__getitem__)
+        if order == list(range(len(order))):
+            return self
         return replace(
             self,
             rows=[self.rows[position] for position in order],

@@ -34,6 +34,11 @@ class ScriptedDatabase:
     def __getitem__(self, name: str) -> Any:
         return self._real[name]
 
+    @property
+    def delegate(self) -> Any:
+        """The blocking client below the real one."""
+        return self._real.delegate
+
     async def command(self, command: Command) -> Command:
         command = readable(command)
         self.last = command

@@ -6,8 +6,16 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from app.domain.concurrency import AdaptiveLimit
+
+
+@dataclass(slots=True)
+class Command:
+    """A command under way: what costs about the same per row."""
+
+    kind: str
 
 
 class CommandGate:
@@ -23,18 +31,19 @@ class CommandGate:
         self._waiting: list[asyncio.Future[None]] = []
 
     @asynccontextmanager
-    async def command(self, kind: str, rows: int) -> AsyncIterator[None]:
+    async def command(self, kind: str, rows: int) -> AsyncIterator[Command]:
         """Wait until a command may be sent; what is done in this context is the command.
 
         Args:
-            kind: what it does; see :meth:`AdaptiveLimit.observe`.
+            kind: what it does; see :meth:`AdaptiveLimit.observe`. What only its answer tells may be added there.
             rows: how many rows it is about.
         """
         await self._enter()
+        command = Command(kind)
         at_once, began = self._under_way, time.perf_counter()
         try:
-            yield
-            self._limit.observe(kind, rows, time.perf_counter() - began, at_once)
+            yield command
+            self._limit.observe(command.kind, rows, time.perf_counter() - began, at_once)
         finally:
             self._under_way -= 1
             self._wake()
