@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from app.domain.actions import Action, Status, Transition, initial_status
+from app.domain.actions import Action, Status, StoredFile, Transition, initial_status
 from app.domain.dead_letters import DeadLetter
 from app.domain.outcomes import RowOutcome
 from app.domain.speed import Rate
@@ -25,6 +25,7 @@ def action_to_response(action: Action) -> dict[str, Any]:
     shown = action_to_list_item(action)
     del shown["error"]
     file = action.file
+    shown.update(_understood(file))
     shown["ignoredColumns"] = None if file.ignored_columns is None else list(file.ignored_columns)
     # What became of the columns, where the upload said so: each with its field, or null.
     names, fields = file.columns.names, file.columns.fields
@@ -87,9 +88,14 @@ def accepted_to_response(action: Action) -> dict[str, Any]:
         "message": f"Success! Your bulk action has been {when}.",
         "totalCount": action.total_count,
         "scheduledAt": scheduled,
-        "delimiter": file.delimiter,
+        **_understood(file),
         "ignoredColumns": None if file.ignored_columns is None else list(file.ignored_columns),
     }
+
+
+def _understood(file: StoredFile) -> dict[str, Any]:
+    """Return what a file was taken for, and how sure that is."""
+    return {"delimiter": file.delimiter, "delimiterSource": file.delimiter_source}
 
 
 def statistics_to_response(action: Action, recent: Rate | None, now: datetime) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
+from app.domain.csv.delimiters import DelimiterSource
 from app.domain.csv.header import Columns
 from app.domain.outcomes import Counts
 from app.domain.stalls import Reissue
@@ -92,6 +93,7 @@ class StoredFile:
         columns: Its header.
         ignored_columns: The columns that are for no field of the entity; None: not known.
         delimiter: What separates the fields of a row.
+        delimiter_source: How that is known; None: an older version has not said.
     """
 
     name: str | None = None
@@ -102,6 +104,7 @@ class StoredFile:
     columns: Columns = field(default_factory=lambda: Columns(()))
     ignored_columns: tuple[str, ...] | None = None
     delimiter: str = ","
+    delimiter_source: DelimiterSource | None = None
 
     def to_document(self) -> dict[str, Any]:
         """Return the fields of the action's document that describe the file."""
@@ -111,6 +114,7 @@ class StoredFile:
             "fields": None if fields is None else list(fields),
             "ignoredColumns": None if ignored is None else list(ignored),
             "delimiter": self.delimiter,
+            "delimiterSource": self.delimiter_source,
             "fileName": self.name,
             "fileSize": self.size,
             "sha256": self.sha256,
@@ -122,6 +126,7 @@ class StoredFile:
     def from_document(cls, document: Mapping[str, Any]) -> Self:
         """Read them; a list leaves the columns out."""
         fields, ignored = document.get("fields"), document.get("ignoredColumns")
+        source = document.get("delimiterSource")
         return cls(
             name=document.get("fileName"),
             size=document.get("fileSize", 0),
@@ -131,6 +136,7 @@ class StoredFile:
             columns=Columns(tuple(document.get("columns", ())), None if fields is None else tuple(fields)),
             ignored_columns=None if ignored is None else tuple(ignored),
             delimiter=document.get("delimiter", ","),
+            delimiter_source=None if source is None else DelimiterSource(source),
         )
 
 

@@ -15,8 +15,9 @@ from typing import Any, Final
 import numpy as np
 from pydantic_core import ErrorDetails, ValidationError
 
+from app.domain.csv.delimiters import check_delimiter
 from app.domain.csv.header import Columns
-from app.domain.csv.text import check_delimiter, read_records
+from app.domain.csv.text import read_records
 from app.domain.entities import Entity
 from app.domain.entities.rules import Damaged, Mismatch
 from app.domain.outcomes import RowOutcome

@@ -19,6 +19,7 @@ from app.context import AppContext
 from app.domain import upload_keys
 from app.domain.access import Principal
 from app.domain.actions import Action, Status, StoredFile, Transition, initial_status, new_action_id
+from app.domain.csv.delimiters import Guess
 from app.domain.csv.header import Columns
 from app.domain.csv.spans import Scan
 from app.domain.entities import Entity
@@ -42,6 +43,7 @@ class Order:
         sha256: The digest of these, hexadecimal.
         columns: Its header.
         scan: Its records.
+        delimiter: What separates its fields, and how that is known.
         idempotency_key: The client's name for the request, as it is stored; None: it gave none.
         request_digest: What tells the request from another with the same key.
     """
@@ -54,6 +56,7 @@ class Order:
     sha256: str
     columns: Columns
     scan: Scan
+    delimiter: Guess
     idempotency_key: str | None
     request_digest: str
 
@@ -135,7 +138,8 @@ class Upload:
                 spans_key=self._spans_key,
                 columns=order.columns,
                 ignored_columns=tuple(order.columns.ignored(order.entity)),
-                delimiter=order.scan.delimiter,
+                delimiter=order.delimiter.delimiter,
+                delimiter_source=order.delimiter.source,
             ),
             history=(Transition(status=status, at=now, by=by),),
             created_by=by,

@@ -104,19 +104,21 @@ def test_later_duplicate_is_skipped(worker: Worker) -> None:
     assert [(row["row"], row["ownerRow"]) for row in skipped] == [(2, 1), (3, 1)]
 
 
-@pytest.mark.parametrize("order", ["delimiter first", "delimiter last"])
+@pytest.mark.parametrize("order", ["delimiter first", "delimiter last", "no delimiter"])
 def test_delimiter_may_come_anywhere(worker: Worker, order: str) -> None:
-    """The delimiter may be chosen wherever the field stands in the form."""
+    """The delimiter may be chosen wherever the field stands in the form, or not at all."""
     prefix = order.replace(" ", "-")
     content = f'id;name;email;status\n{prefix};"semi;colon\nand two lines";{prefix}@example.com;active\n'.encode()
     file = ("file", ("u.csv", content, "text/csv"))
     field = ("delimiter", (None, ";"))
     parts = [("entityType", (None, "Contact")), ("actionType", (None, "BULK_UPDATE"))]
-    parts += [field, file] if order == "delimiter first" else [file, field]
+    parts += {"delimiter first": [field, file], "delimiter last": [file, field], "no delimiter": [file]}[order]
     answer = worker.client.post("/bulk-actions", files=parts)
     assert answer.status_code == 201, answer.text
     ended = worker.wait_ended(answer.json()["actionId"])
     assert (ended["totalCount"], ended["successCount"]) == (1, 1)
+    source = "detected" if order == "no delimiter" else "given"
+    assert (ended["delimiter"], ended["delimiterSource"]) == (";", source)
 
 
 def test_statistics_show_the_progress(worker: Worker, tmp_path: Path) -> None:

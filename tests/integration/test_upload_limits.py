@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from app.adapters.storage import LocalStorage, OutOfSpace
 from app.adapters.storage.identity import MARKER
 from tests.support.bench import Bench
-from tests.support.files import CONTACTS, HEADER, ROW
+from tests.support.files import CONTACTS, HEADER, MISLEADING, ROW
 from tests.support.forms import REQUIRED
 from web.errors.problem import ApiError
 from web.upload.handler import receive
@@ -65,13 +65,28 @@ async def test_late_delimiter_recounts_rows(bench: Bench, client: Client) -> Non
 
     With the delimiter that comes behind the file, quotes end elsewhere and so do rows.
     """
-    limit(bench, max_rows=3)
     form = FormData(REQUIRED)
-    form.add_field("file", (HEADER + ROW * 3).replace(b",", b";"), filename="upload.csv")
-    form.add_field("delimiter", ";")
+    two_lines = b'1,"two\nlines",two@example.com,active,x\n'
+    form.add_field("file", MISLEADING + two_lines, filename="upload.csv")
+    form.add_field("delimiter", ",")
     async with client.post("/", data=form) as answer:
-        assert answer.status == 201
+        action = await bench.store.actions.get((await answer.json())["id"])
+    assert action is not None
+    assert (action.total_count, action.file.delimiter_source) == (12, "given")
     assert len(await stored(bench)) == 2
+
+
+async def test_known_columns_decide_the_delimiter(bench: Bench, client: Client) -> None:
+    """What a file looks like gives way to the columns that are looked for, also when the fields come after it."""
+    form = FormData()
+    form.add_field("file", MISLEADING, filename="upload.csv")
+    for name, value in REQUIRED.items():
+        form.add_field(name, value)
+    async with client.post("/", data=form) as answer:
+        action = await bench.store.actions.get((await answer.json())["id"])
+    assert action is not None
+    assert (action.file.delimiter, action.file.delimiter_source) == (",", "detected")
+    assert (action.total_count, action.file.columns.width) == (11, 5)
 
 
 async def test_so_many_columns(bench: Bench, client: Client) -> None:

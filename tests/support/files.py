@@ -12,3 +12,9 @@ CONTACTS = HEADER + ROW
 def contacts_csv(*rows: str) -> bytes:
     """A file of these rows."""
     return HEADER + "".join(f"{row}\n" for row in rows).encode()
+
+
+#: A file that looks divided by semicolons as long as nobody knows which columns it is to have.
+MISLEADING = (
+    b"id,name,email,status,a;b\nmis1,A,mis1@example.com,active,x;y\nmis2,B,mis2@example.com;z\n" + b"mis3;\n" * 9
+)

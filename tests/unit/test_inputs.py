@@ -97,9 +97,9 @@ def test_an_empty_delimiter_is_refused(sent: str) -> None:
 
 @pytest.mark.parametrize(
     ("word", "delimiter"),
-    [("comma", ","), ("semicolon", ";"), ("pipe", "|"), ("tab", "\t"), ("TAB", "\t"), ("\\t", "\t")],
+    [("auto", None), ("comma", ","), ("semicolon", ";"), ("pipe", "|"), ("tab", "\t"), ("TAB", "\t"), ("\\t", "\t")],
 )
-def test_a_delimiter_can_be_a_word(word: str, delimiter: str) -> None:
+def test_a_delimiter_can_be_a_word(word: str, delimiter: str | None) -> None:
     assert UploadForm.read({**REQUIRED, "delimiter": word}).delimiter == delimiter
 
 

@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import SkipJsonSchema
 
 from app.domain.actions import Status
+from app.domain.csv.delimiters import DelimiterSource
 from app.domain.faults import Dependency
 from app.domain.outcomes import RowStatus
 
@@ -72,7 +73,19 @@ class TooManyRequests(Error):
     retry_after: int = Field(ge=0, description="Seconds, as in the header `Retry-After`.")
 
 
-class Accepted(BaseModel):
+#: What a file was taken for.
+_UNDERSTOOD: dict[str, Any] = {"delimiter": ",", "delimiterSource": "detected"}
+
+
+class _Understood(BaseModel):
+    delimiter: str = Field(description="What was taken for the delimiter of the file.")
+    delimiter_source: DelimiterSource | None = Field(
+        description="How that is known: the file's first line says it, the upload says it, header and rows show it, or "
+        "nothing shows it (a single column). Null: an older version has not said."
+    )
+
+
+class Accepted(_Understood):
     """An upload that was taken."""
 
     model_config = _model(
@@ -82,7 +95,7 @@ class Accepted(BaseModel):
             "message": "Success! Your bulk action has been queued for processing.",
             "totalCount": 4,
             "scheduledAt": None,
-            "delimiter": ",",
+            **_UNDERSTOOD,
             "ignoredColumns": [],
         }
     )
@@ -92,7 +105,6 @@ class Accepted(BaseModel):
     message: str
     total_count: Count = Field(description="Rows of the file, exactly.")
     scheduled_at: datetime | None = Field(description="When it will be done, with the offset; null: now.")
-    delimiter: str = Field(description="What was taken for the delimiter of the file.")
     ignored_columns: list[str] = Field(description=_IGNORED)
 
 
@@ -172,12 +184,13 @@ class ListedAction(_Counted):
     error: str | None = Field(description="Why the action is FAILED.")
 
 
-class Action(ListedAction):
+class Action(_Understood, ListedAction):
     """A bulk action."""
 
     model_config = _model(
         {
             **_LISTED,
+            **_UNDERSTOOD,
             "mapping": None,
             "ignoredColumns": [],
             "history": [

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from app.context import AppContext
 from app.domain.csv.column_mapping import MappingError
+from app.domain.csv.delimiters import DelimiterSource, Guess, guess_delimiter
 from app.domain.csv.header import Columns, read_header
 from app.domain.csv.spans import Scan
 from app.domain.csv.text import other_text
@@ -29,6 +30,7 @@ class CheckedUpload(NamedTuple):
     fields: UploadForm
     file: UploadSink
     scan: Scan
+    delimiter: Guess
     columns: Columns
 
 
@@ -44,14 +46,15 @@ async def check_upload(form: UploadedForm, context: AppContext, storage_key: str
         wrong += _check_schedule(fields, settings)
     if form.file is None or form.faults:
         raise refusal(form.faults + wrong)
-    scan = form.file.scan
-    if fields is not None and not wrong and fields.delimiter != scan.delimiter and not scan.declared:
-        # The field came after the file: records may end elsewhere than was assumed.
-        scan = await _scan_stored(context, storage_key, form.file.size, fields.delimiter)
-    columns, found = _check_file(scan, fields or UploadForm.sound_part(form.fields, wrong), settings.max_columns)
+    scan, judged = form.file.scan, fields or UploadForm.sound_part(form.fields, wrong)
+    delimiter = _delimiter(form.file, judged)
+    if fields is not None and not wrong and delimiter.delimiter != scan.delimiter:
+        # Fields came after the file: records may end elsewhere than was assumed.
+        scan = await _scan_stored(context, storage_key, form.file.size, delimiter.delimiter)
+    columns, found = _check_file(scan, delimiter.delimiter, judged, settings.max_columns)
     if fields is None or columns is None or wrong or found:
         raise refusal(wrong + found)
-    return CheckedUpload(fields, form.file, scan, columns)
+    return CheckedUpload(fields, form.file, scan, delimiter, columns)
 
 
 def _check_schedule(fields: UploadForm, settings: Settings) -> list[ApiError]:
@@ -62,15 +65,26 @@ def _check_schedule(fields: UploadForm, settings: Settings) -> list[ApiError]:
     return []
 
 
-def _check_file(scan: Scan, fields: UploadForm | None, max_columns: int) -> tuple[Columns | None, list[ApiError]]:
+def _delimiter(file: UploadSink, fields: UploadForm | None) -> Guess:
+    """Return the delimiter of a file by all that is known of it."""
+    if file.scan.declared:
+        return Guess(file.scan.delimiter, DelimiterSource.DECLARED)
+    if fields is None:
+        return guess_delimiter(file.start)
+    if fields.delimiter is not None:
+        return Guess(fields.delimiter, DelimiterSource.GIVEN)
+    return guess_delimiter(file.start, {*fields.entity.columns, *(fields.mapping or ())})
+
+
+def _check_file(
+    scan: Scan, delimiter: str, fields: UploadForm | None, max_columns: int
+) -> tuple[Columns | None, list[ApiError]]:
     """Return the columns of a file, and what is wrong with it as far as the form says what it should be."""
     if scan.header is None:
         return None, [EMPTY_FILE()]
     columns, faults = None, []
     if fields is not None:
-        columns, wrong = read_header(
-            fields.entity, scan.header, _delimiter_of(scan, fields), fields.mapping, max_columns=max_columns
-        )
+        columns, wrong = read_header(fields.entity, scan.header, delimiter, fields.mapping, max_columns=max_columns)
         if wrong and (kind := other_text(scan.header)):
             return None, [NOT_CSV(kind=kind)]
         faults = [
@@ -79,11 +93,6 @@ def _check_file(scan: Scan, fields: UploadForm | None, max_columns: int) -> tupl
     if not scan.row_count:
         faults.append(NO_ROWS())
     return columns, faults
-
-
-def _delimiter_of(scan: Scan, fields: UploadForm) -> str:
-    # Where something else is wrong, the file was not read again with the delimiter that came after it.
-    return scan.delimiter if scan.declared else fields.delimiter
 
 
 async def _scan_stored(context: AppContext, key: str, size: int, delimiter: str) -> Scan:

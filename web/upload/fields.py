@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field
 
 from app.domain.csv.column_mapping import ColumnMapping, parse_mapping
-from app.domain.csv.text import DELIMITER_NAMES
+from app.domain.csv.delimiters import DELIMITER_NAMES
 from app.domain.entities import ENTITIES, Entity, find_entity
 from app.domain.operations import OPERATIONS
 from app.domain.schedules import parse_schedule
@@ -28,6 +28,9 @@ from web.inputs import Form, reads
 
 _DELIMITERS = {**{name: char for char, name in DELIMITER_NAMES.items()}, **{char: char for char in DELIMITER_NAMES}}
 _DELIMITERS["\\t"] = "\t"
+
+#: What a form says that leaves it to us to find out, as does a field that is not there.
+_AUTO = "auto"
 
 #: Without these nothing can be done, so they are looked for first.
 _REQUIRED = ("actionType", "entityType")
@@ -50,9 +53,11 @@ def _read_schedule(text: str) -> datetime | None:
     return parse_schedule(text) if text else None
 
 
-def _read_delimiter(text: str) -> str:
+def _read_delimiter(text: str) -> str | None:
     if not text:
         raise EMPTY_DELIMITER()
+    if text.lower() == _AUTO:
+        return None
     if text.lower() not in _DELIMITERS:
         raise INVALID_DELIMITER()
     return _DELIMITERS[text.lower()]
@@ -86,13 +91,13 @@ class UploadForm(Form):
         Field(description="When it is to be done: ISO 8601, UTC when it names no offset. Empty: now."),
     ] = None
     delimiter: Annotated[
-        str,
-        reads(_read_delimiter, schema=_one_of(*DELIMITER_NAMES, *DELIMITER_NAMES.values())),
+        str | None,
+        reads(_read_delimiter, schema=_one_of(_AUTO, *DELIMITER_NAMES, *DELIMITER_NAMES.values())),
         Field(
-            description="What stands between two fields of the file, itself or by name. A first line `sep=;` in the "
-            "file has the last word."
+            description="What stands between two fields of the file, itself or by name; `auto`, or without this field: "
+            "what header and first rows show. A first line `sep=;` in the file has the last word."
         ),
-    ] = ","
+    ] = None
     mapping: Annotated[
         ColumnMapping | None,
         reads(_read_mapping, INVALID_MAPPING),
@@ -116,12 +121,12 @@ class UploadForm(Form):
         return [fault for fault in cls.check(sent)[1] if fault.problem is not FIELDS_REQUIRED]
 
     @classmethod
-    def delimiter_so_far(cls, sent: Mapping[str, str]) -> str:
-        """Return the delimiter as far as the form is known when its file begins."""
+    def delimiter_so_far(cls, sent: Mapping[str, str]) -> str | None:
+        """Return the delimiter as far as the form is known when its file begins; None: it is to be found out."""
         try:
-            return _read_delimiter(sent["delimiter"])
-        except (KeyError, ApiError):
-            return ","
+            return _read_delimiter(sent.get("delimiter", _AUTO))
+        except ApiError:
+            return None
 
     @classmethod
     def sound_part(cls, sent: Mapping[str, str], faults: list[ApiError]) -> UploadForm | None:

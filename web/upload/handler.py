@@ -87,6 +87,7 @@ async def _receive(request: web.Request, context: AppContext, principal: Princip
                 sha256=sha256,
                 columns=checked.columns,
                 scan=checked.scan,
+                delimiter=checked.delimiter,
                 idempotency_key=key,
                 request_digest=request_digest(form.fields, file.name, sha256),
             )

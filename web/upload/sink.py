@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from aiohttp import BodyPartReader
 
 from app.adapters.storage import StorageWriter
+from app.domain.csv.delimiters import SAMPLE_BYTES, guess_delimiter
 from app.domain.csv.gunzip import MAGIC, Gunzip, GzipError, GzipTooDense
 from app.domain.csv.spans import CsvError, Scan, SpanScanner, TooManyRowsError
 from app.domain.csv.text import refuse_reason
@@ -33,16 +34,20 @@ class UploadSink:
     """Takes the file part in blocks. What is stored of a packed file is what it unpacks to."""
 
     def __init__(
-        self, settings: Settings, name: str, delimiter: str, writer: StorageWriter, *, declared_gzip: bool
+        self, settings: Settings, name: str, delimiter: str | None, writer: StorageWriter, *, declared_gzip: bool
     ) -> None:
+        """Open the sink; a delimiter that is not known yet is guessed from the first block."""
         self.name = name
-        self.delimiter = delimiter
         self.size = 0
         self.digest = hashlib.sha256()
         self.scan: Scan
+        #: The beginning of what is stored.
+        self.start = b""
+        self._settings = settings
+        self._delimiter = delimiter
         self._writer = writer
         self._limit = settings.max_upload_bytes
-        self._scanner = scanner_of(settings, delimiter)
+        self._scanner: SpanScanner | None = None
         self._pending = bytearray()
         self._received = 0
         self._declared_gzip = declared_gzip
@@ -68,7 +73,7 @@ class UploadSink:
             if self._gunzip is not None:
                 self._gunzip.finish()
                 await self._keep(bytes(self._unpacked))
-            self.scan = await asyncio.to_thread(self._scanner.finish)
+            self.scan = await asyncio.to_thread(self._scan_from(b"").finish)
 
     async def _flush(self) -> None:
         block, self._pending = bytes(self._pending), bytearray()
@@ -108,7 +113,14 @@ class UploadSink:
 
     def _digest_and_scan(self, block: bytes) -> None:
         self.digest.update(block)
-        self._scanner.feed(block)
+        self._scan_from(block).feed(block)
+
+    def _scan_from(self, start: bytes) -> SpanScanner:
+        """Return the scanner, made when the file begins."""
+        if self._scanner is None:
+            self.start = start[:SAMPLE_BYTES]
+            self._scanner = scanner_of(self._settings, self._delimiter or guess_delimiter(self.start).delimiter)
+        return self._scanner
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from app.domain.csv.column_mapping import ColumnMapping, MappingError
 from app.domain.csv.column_names import probable_columns
-from app.domain.csv.text import DELIMITER_NAMES, read_records
+from app.domain.csv.delimiters import DELIMITER_NAMES, guess_delimiter
+from app.domain.csv.text import read_records
 from app.domain.entities import Entity
 from app.domain.printable import printable, shortened
 
@@ -128,7 +129,7 @@ def read_header(
     if missing:
         what = "Missing columns" if fields is None else "With this mapping no column is left for"
         found = f"{what}: {', '.join(missing)}. The file has: {_name_list(names)}."
-        hint = _delimiter_hint(entity, text, delimiter, len(missing)) or _mapping_hint(names, fields, missing)
+        hint = _delimiter_hint(entity, header, delimiter, len(missing)) or _mapping_hint(names, fields, missing)
         wrong.append(HeaderError(found + hint))
     if twice and fields is None:
         wrong.append(HeaderError(f"Columns named twice: {', '.join(twice)}. The file has: {_name_list(names)}."))
@@ -187,14 +188,15 @@ def _read_names(text: str, delimiter: str) -> tuple[tuple[str, ...], bool]:
     return tuple(name.strip() for name in records[0]) if records else (), open_quote
 
 
-def _delimiter_hint(entity: Entity, text: str, delimiter: str, missing: int) -> str:
+def _delimiter_hint(entity: Entity, header: bytes, delimiter: str, missing: int) -> str:
     """Suggest the delimiter with which fewer columns would be missing, if there is one."""
-    for other in DELIMITER_NAMES:
-        names = {name.casefold() for name in _read_names(text, other)[0]}
-        if other != delimiter and sum(name.casefold() not in names for name in entity.columns) < missing:
-            shown = "a tab" if other == "\t" else f'"{other}"'
-            return f" It seems to use {shown} between the columns: please send delimiter={DELIMITER_NAMES[other]}."
-    return ""
+    other = guess_delimiter(header, entity.columns).delimiter
+    names = {name.casefold() for name in _read_names(header.decode(), other)[0]}
+    if other == delimiter or sum(name.casefold() not in names for name in entity.columns) >= missing:
+        return ""
+    shown = "a tab" if other == "\t" else f'"{other}"'
+    word = DELIMITER_NAMES[other]
+    return f" It seems to use {shown} between the columns: please send delimiter={word}, or leave delimiter out."
 
 
 def _name_list(names: Iterable[str]) -> str:

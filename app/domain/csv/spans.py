@@ -26,7 +26,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from app.domain.csv.text import LONGEST_DECLARATION, check_delimiter, declared_delimiter
+from app.domain.csv.delimiters import LONGEST_DECLARATION, check_delimiter, declared_delimiter
 
 _Offsets = npt.NDArray[np.int64]
 

@@ -1,5 +1,4 @@
-"""CSV text: which delimiters are possible, parsing as ``csv.reader`` does, and refusing what is no CSV at
-all.
+"""CSV text: parsing as ``csv.reader`` does, and refusing what is no CSV at all.
 
 Sources: RFC 4180; the state machine of CPython's ``Modules/_csv.c`` (excel dialect, ``strict=False``).
 """
@@ -10,8 +9,6 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Mapping
-from types import MappingProxyType
 
 # csv.reader refuses fields above a limit that is global to the process (131,072 characters). The door bounds
 # fields and records (``SpanScanner``), so the second limit could only turn one bad row into a lost chunk.
@@ -19,9 +16,6 @@ csv.field_size_limit(2**31 - 1)
 
 SAMPLE_BYTES = 64 * 1024
 """How much of the start of an upload ``refuse_reason`` looks at."""
-
-DELIMITER_NAMES: Mapping[str, str] = MappingProxyType({",": "comma", ";": "semicolon", "|": "pipe", "\t": "tab"})
-"""The delimiters that an upload may name, each with its name in words."""
 
 # Neither may be part of a record of its own making: a delimiter is never NUL, and NUL needs no quotes.
 _SENTINEL = "\0"
@@ -64,35 +58,6 @@ _OTHER_TEXT = (
     (re.compile(rb"\{\\rtf"), "a text document (RTF)"),
     (re.compile(rb"(From:|Received:|Return-Path:|MIME-Version:) "), "a mail"),
 )
-
-
-def check_delimiter(delimiter: str) -> bytes:
-    """Return the delimiter as its one byte.
-
-    Raises:
-        ValueError: it is not one ASCII character, or it is a quote, a line end or NUL.
-    """
-    if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0':
-        raise ValueError(f"The delimiter must be one ASCII character other than a quote or a line end: {delimiter!r}")
-    return delimiter.encode("ascii")
-
-
-_DECLARATION = re.compile(rb'(?:sep=([,;|\t])|"sep=([,;|\t])")(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
-LONGEST_DECLARATION = len(b'"sep=;"\r\n')
-"""Longest first line that names the delimiter, bytes."""
-
-
-def declared_delimiter(start: bytes) -> tuple[str, int] | None:
-    """Return the delimiter that the first line of a file names (``sep=;``, as Excel reads it), and that line's length.
-
-    Args:
-        start: The first bytes of the file behind its byte-order mark, ``LONGEST_DECLARATION`` of them, or all.
-
-    Returns:
-        None when the first line names none.
-    """
-    match = _DECLARATION.match(start)
-    return None if match is None else ((match[1] or match[2]).decode("ascii"), match.end())
 
 
 def read_records(text: str, delimiter: str) -> tuple[list[list[str]], bool]:
