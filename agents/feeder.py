@@ -26,7 +26,7 @@ async def feed(message: Feed, context: AppContext) -> None:
         if moved:
             log.info(event("action started", action=action_id, account=moved.account_id, rows=moved.total_count))
         action = moved or await context.store.actions.get(action_id) or action
-    if action.status != Status.PROCESSING:
+    if action.status != (Status.CANCELLED if message.begun else Status.PROCESSING):
         return
     if message.announcement is not None and message.announcement != action.announcement:
         # Another announcement has started the action. The one that did goes on here when it is delivered again.
@@ -44,6 +44,7 @@ async def feed(message: Feed, context: AppContext) -> None:
             index=index,
             span=ByteRange(start=span.start, end=span.end, first_row=span.first_row, rows=span.rows),
             source=source,
+            replay=message.begun,
         )
         for index, span in zip(wanted, spans, strict=True)
     )

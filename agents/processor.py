@@ -20,9 +20,17 @@ from app.domain.rows import CheckedChunk, check_chunk
 from app.kafka.messages import Chunk, ChunkResult
 from app.services.chunk_writing import write_rows
 
+#: Statuses of an action in which no chunk of it is begun.
+_NOT_BEGUN = frozenset({Status.PAUSED, Status.CANCELLED})
+
 
 async def process(chunk: Chunk, context: AppContext) -> None:
-    """Run a chunk, unless its outcome is known already, and tell the result."""
+    """Run a chunk, unless its outcome is known already, and tell the result.
+
+    A chunk that nobody has begun is not begun while its action is paused, and not any more once it is cancelled.
+    """
+    if not chunk.replay and await context.store.actions.status(chunk.action_id) in _NOT_BEGUN:
+        return
     ledger, chunk_count = context.store.ledger, chunk.source.chunk_count
     first_time = await ledger.open(chunk.id)
     entry = None if first_time else await ledger.entry(chunk.id)
@@ -34,6 +42,8 @@ async def process(chunk: Chunk, context: AppContext) -> None:
             # The action has ended since. Another delivery has finished this chunk, or nobody shall any more.
             entry = await ledger.entry(chunk.id)
             if entry is None:
+                if first_time:
+                    await ledger.withdraw(chunk.id)
                 return
             if entry.dead and chunk.replay:
                 raise PermanentFault("which of its rows are duplicates is not known any more") from None

@@ -30,6 +30,8 @@ async def count(result: ChunkResult, context: AppContext) -> None:
             table.drop(action_id)
             return
         progress = completed.advanced(progress.fed)
+    if result.refeed and (lost := progress.in_flight()):
+        await context.topics.feed.send(Feed(action_id=action_id, indexes=tuple(lost)))
     progress = await _feed_on(progress, action_id, context)
     table.set(action_id, progress)
     context.reporter.note(action_id, progress.counts)

@@ -58,6 +58,7 @@ def action_to_list_item(action: Action) -> dict[str, Any]:
         **_some(counts, _COUNTS),
         "createdAt": iso_utc(action.created_at),
         **_some(counts, _DETAIL_COUNTS),
+        "unprocessedCount": action.unprocessed_count,
         "chunkCount": action.chunk_count,
         "scheduledAt": iso_utc(action.scheduled_at),
         "startedAt": iso_utc(action.started_at),
@@ -102,15 +103,17 @@ def statistics_to_response(action: Action, recent: Rate | None, now: datetime) -
     """Return the counters of an action with its speed and the time it still needs.
 
     ``rowsPerSecond`` is the mean since the start. ``etaSeconds`` follows the recent rate where there is one, else that
-    mean; it is ``None`` while it cannot be told and 0 once the action has ended.
+    mean; it is ``None`` while it cannot be told or the action is paused, and 0 once the action has ended.
     """
-    counts, pending = action.counts.to_document(), action.total_count - action.counts.processed
+    counts = action.counts.to_document()
+    pending = action.total_count - action.counts.processed - action.unprocessed_count
     mean = 0.0
     if action.started_at is not None:
         until = action.completed_at or now
         mean = action.counts.processed / max((until - action.started_at).total_seconds(), 0.001)
     rate = mean if recent is None else recent.at(now.timestamp())
-    eta = 0.0 if action.ended else pending / rate if rate > _SLOWEST else None
+    moving = rate > _SLOWEST and action.status != Status.PAUSED
+    eta = 0.0 if action.ended else pending / rate if moving else None
     return {
         "actionId": action.id,
         "status": action.status,
@@ -118,6 +121,7 @@ def statistics_to_response(action: Action, recent: Rate | None, now: datetime) -
         **_some(counts, _COUNTS),
         "pendingCount": pending,
         **_some(counts, _DETAIL_COUNTS),
+        "unprocessedCount": action.unprocessed_count,
         "chunkCount": action.chunk_count,
         "rowsPerSecond": round(mean, 1),
         "etaSeconds": None if eta is None else round(eta, 1),

@@ -13,6 +13,7 @@ from web.views.base import ApiView
 from web.views.dead_letters import DeadLetterReplayView, DeadLettersView
 from web.views.documentation import DESCRIPTION, DescriptionView, DocsView, prepare
 from web.views.health import HealthView, ReadyView
+from web.views.lifecycle import ActionCancelView, ActionPauseView, ActionResumeView
 from web.views.metrics import MetricsView
 from web.views.records import ActionRecordsView
 
@@ -34,6 +35,9 @@ ROUTES: tuple[Route, ...] = (
     Route("/bulk-actions/{action_id}", ActionView),
     Route("/bulk-actions/{action_id}/stats", ActionStatisticsView),
     Route("/bulk-actions/{action_id}/records", ActionRecordsView),
+    Route("/bulk-actions/{action_id}/cancel", ActionCancelView),
+    Route("/bulk-actions/{action_id}/pause", ActionPauseView),
+    Route("/bulk-actions/{action_id}/resume", ActionResumeView),
     Route("/dead-letters", DeadLettersView),
     Route("/dead-letters/{letter_id}/replay", DeadLetterReplayView),
     Route("/health", HealthView),

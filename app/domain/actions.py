@@ -245,6 +245,11 @@ class Action:
         """Whether it has ended without being completed: its rows are not run any more."""
         return self.ended and self.status != Status.COMPLETED
 
+    @property
+    def unprocessed_count(self) -> int:
+        """How many rows never ran, and never will: the action has ended before their turn."""
+        return self.total_count - self.counts.processed if self.ended else 0
+
     def may_become(self, target: Status) -> bool:
         """Tell whether its status may change to ``target``."""
         return target in TRANSITIONS[self.status]

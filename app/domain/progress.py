@@ -64,6 +64,10 @@ class Progress:
             found.append(index)
         return found
 
+    def in_flight(self) -> list[int]:
+        """Return the chunks that were asked of the feeder and have not been counted, in order."""
+        return [index for index in self._missing() if index < self.fed]
+
     def _missing(self) -> Iterator[int]:
         absent = ~self.counted & (1 << self.chunk_count) - 1
         while absent:

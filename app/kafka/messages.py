@@ -126,11 +126,13 @@ class Feed(Message):
     """Ask the feeder for the window that starts at ``first``, or for exactly the chunks ``indexes``.
 
     ``announcement`` names the message that says that an action is queued: several may say so, and one starts it.
+    ``begun``: they are chunks of an action that was cancelled, which somebody had begun, and are to be finished.
     """
 
     first: int = Field(0, ge=0)
     indexes: tuple[int, ...] | None = None
     announcement: str | None = None
+    begun: bool = False
 
     @classmethod
     def announce(cls, action_id: str) -> Self:
@@ -139,11 +141,15 @@ class Feed(Message):
 
 
 class ChunkResult(Message):
-    """The counts of a finished chunk; without an index: forget what was counted and fold the ledger anew."""
+    """The counts of a finished chunk; without an index: forget what was counted and fold the ledger anew.
+
+    ``refeed``: what was asked of the feeder and has no result is to be asked for again.
+    """
 
     index: int | None = Field(None, ge=0)
     chunk_count: int = Field(ge=1)
     counts: dict[str, int] = {}
+    refeed: bool = False
 
     @classmethod
     def of(cls, action_id: str, index: int, chunk_count: int, counts: Counts) -> ChunkResult:

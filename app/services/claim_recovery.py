@@ -98,7 +98,7 @@ async def rebuild_claims(context: AppContext, action: Action) -> None:
     for number in sorted(unfinished):
         name = chunk_id(action_id, number)
         # Whoever runs it from now on must not believe that nobody has written a part of it.
-        if not await context.store.ledger.open(name) or number in summary.dead_chunks:
+        if not await context.store.ledger.reserve(name) or number in summary.dead_chunks:
             span = index.span(number)
             checked = await rows.read(span)
             owning = await _planned(context, action, checked, name, span.first_row, named)

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, timedelta
 
 from app.context import AppContext
 from app.domain.actions import Action, Status
-from app.kafka.messages import ChunkResult, Feed
+from app.domain.stalls import Opening
+from app.kafka.messages import ChunkResult, Feed, chunk_id
+from app.observability.dependencies import unavailable
 from app.services.claim_recovery import rebuild_claims, store_dead_owners
 from app.services.completion import recount, summarize_ledger
+
+log = logging.getLogger(__name__)
 
 #: How many times STALL_TIMEOUT later the counters are compared once more: whoever had a chunk in hand when
 #: its action was given up has closed it by then.
 _LATE_RECOUNT = 10
+#: When to look again at chunks of a cancelled action that somebody has in hand, seconds.
+_LOOK_AGAIN = 1.0
+#: After so many openings nobody tries to finish a chunk of a cancelled action any more.
+_MOST_OPENINGS = 50
 
 
 async def clean_up_action(context: AppContext, action: Action) -> None:
@@ -23,6 +32,8 @@ async def clean_up_action(context: AppContext, action: Action) -> None:
     """
     if not action.ended:
         await _restore_claims(context, action)
+        return
+    if action.status == Status.CANCELLED and not await _settle(context, action):
         return
     summary = await recount(context, action.id, action.chunk_count)
     if action.status == Status.COMPLETED:
@@ -35,6 +46,43 @@ async def clean_up_action(context: AppContext, action: Action) -> None:
         return
     later = datetime.now(UTC) + timedelta(seconds=_LATE_RECOUNT * context.settings.stall_timeout)
     await context.store.actions.schedule_cleanup(action.id, later, recounted=True)
+
+
+async def _settle(context: AppContext, action: Action) -> bool:
+    """Have the chunks of a cancelled action finished that were begun; tell whether there is none (left).
+
+    What was begun may have been written, in part or as a whole. What was not begun never is: from the end of an action
+    on no row claims, and only a row that has claimed is written.
+    """
+    settings, actions, now = context.settings, context.store.actions, datetime.now(UTC)
+    # Whoever has cancelled the action may not have come so far.
+    await context.claims.close(action.id)
+    begun = await _begun(context, action)
+    if not begun:
+        return True
+    if await context.claims.are_gone(action.id):
+        await rebuild_claims(context, action)
+        await context.claims.close(action.id)
+    stall_timeout = timedelta(seconds=settings.stall_timeout)
+    idle = [index for index, opening in begun.items() if not opening.may_be_in_hand(now, stall_timeout)]
+    if idle and not await unavailable(context):
+        log.warning("action %s: %d chunks were begun before it was cancelled: finishing them", action.id, len(idle))
+        await context.topics.feed.send(
+            Feed(action_id=action.id, indexes=tuple(idle[: settings.feed_window]), begun=True)
+        )
+    await actions.schedule_cleanup(action.id, now + (stall_timeout if idle else timedelta(seconds=_LOOK_AGAIN)))
+    return False
+
+
+async def _begun(context: AppContext, action: Action) -> dict[int, Opening]:
+    """Return the chunks of an action that were begun and have no outcome, with their openings."""
+    progress = (await summarize_ledger(context, action.id, action.chunk_count)).progress
+    names = {chunk_id(action.id, index): index for index in progress.missing(action.chunk_count)}
+    openings = await context.store.ledger.openings(list(names))
+    hopeless = [name for name, opening in openings.items() if opening.count > _MOST_OPENINGS]
+    if hopeless:
+        log.error("action %s: chunks that were begun could not be finished: %s", action.id, ", ".join(hopeless))
+    return {names[name]: opening for name, opening in openings.items() if name not in hopeless}
 
 
 async def _restore_claims(context: AppContext, action: Action) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from app.context import AppContext
-from app.domain.actions import Action, Status
+from app.domain.actions import PLATFORM, Action, Status
 from app.domain.progress import Progress
 from app.kafka.messages import chunk_id
 from app.observability.logs import event
@@ -47,9 +47,15 @@ async def recount(context: AppContext, action_id: str, chunk_count: int) -> Ledg
 
 
 async def end_action(
-    context: AppContext, action_id: str, status: Status, summary: LedgerSummary, *, error: str | None = None
-) -> bool:
-    """End an action with the counters of its ledger; False when it has ended already.
+    context: AppContext,
+    action_id: str,
+    status: Status,
+    summary: LedgerSummary,
+    *,
+    by: str = PLATFORM,
+    reason: str | None = None,
+) -> Action | None:
+    """End an action with the counters of its ledger; return it, or None when its status does not allow it (any more).
 
     It is durable before anything else is: from then on no row may claim. What its end leaves to do is done later
     (``app/services/cleanup.py``).
@@ -62,13 +68,17 @@ async def end_action(
         summary.progress.counts,
         summary.version,
         cleanup_at=datetime.now(UTC) + release,
-        error=error,
+        by=by,
+        reason=reason,
     )
     if moved is not None:
-        log.log(logging.INFO if status == Status.COMPLETED else logging.ERROR, _ended(moved))
+        log.log(logging.ERROR if status == Status.FAILED else logging.INFO, _ended(moved))
+    elif (current := await context.store.actions.get(action_id)) is None or not current.ended:
+        # It is paused: its rows are to claim later.
+        return None
     await context.claims.close(action_id)
     await context.snapshots.drop(action_id)
-    return moved is not None
+    return moved
 
 
 def _ended(action: Action) -> str:

@@ -140,7 +140,7 @@ async def _review(context: AppContext, action: Action) -> None:
             f"No progress in {settings.action_max_stalls} attempts: "
             f"{action.chunk_count - done} of {action.chunk_count} chunks have no result."
         )
-        await end_action(context, action.id, Status.FAILED, summary, error=reason)
+        await end_action(context, action.id, Status.FAILED, summary, reason=reason)
         await results.send(recount)
         return
     if found.send:

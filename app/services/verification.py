@@ -92,6 +92,8 @@ class _Recount:
         self._total = Counts()
         #: Rows that own no record.
         self._ownerless: set[int] = set()
+        #: The chunks of a cancelled action that never ran.
+        self._unprocessed: list[Span] = []
         #: Of each duplicate: the row that it names as the owner, and its own key values.
         self._duplicates: dict[int, tuple[int, frozenset[str]]] = {}
 
@@ -109,6 +111,9 @@ class _Recount:
                         yield difference
                 elif action.status == Status.COMPLETED:
                     yield f"chunk {name} has no outcome"
+                elif action.status == Status.CANCELLED:
+                    async for difference in self._never_ran(span):
+                        yield difference
                 progress(span.rows)
         async for difference in self._owners():
             yield difference
@@ -138,6 +143,17 @@ class _Recount:
         async for difference in self._records(checked, outcome):
             yield difference
 
+    async def _never_ran(self, span: Span) -> AsyncIterator[str]:
+        """No row of a chunk that was not begun before its action was cancelled has written its record, or owns one."""
+        self._unprocessed.append(span)
+        checked = await self._rows.read(span)
+        ids = [f"{self._action.account_id}:{key}" for key in checked.column(self._rows.entity.key)]
+        found = await self._store.records.find(self._rows.entity.collection, ids, ["_bulk"])
+        for row, record_id in zip(checked.rows, ids, strict=True):
+            tag = found.get(record_id, {}).get("_bulk", {})
+            if (tag.get("actionId"), tag.get("row")) == (self._action.id, row):
+                yield f"row {row} has no outcome, but its record was written"
+
     async def _owners(self) -> AsyncIterator[str]:
         """Each duplicate shares a key value with the row that it names, and that row owns its record."""
         starts = [span.first_row for span in self._index.spans(0, len(self._index))]
@@ -147,7 +163,8 @@ class _Recount:
             values = self._key_values(await self._rows.read(self._index.span(chunk)))
             owned.update((row, keys) for row, keys in values.items() if row in wanted)
         for row, (owner, keys) in self._duplicates.items():
-            if owner in self._ownerless or not keys & owned.get(owner, frozenset()):
+            never_ran = any(span.first_row <= owner < span.first_row + span.rows for span in self._unprocessed)
+            if never_ran or owner in self._ownerless or not keys & owned.get(owner, frozenset()):
                 yield f"row {row} is a duplicate of row {owner}, which does not own its record"
 
     async def _records(self, checked: CheckedChunk, outcome: ChunkOutcome) -> AsyncIterator[str]:

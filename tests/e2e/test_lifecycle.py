@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import socket
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from stack.samples import Sample
 from tests.support.assertions import error_of
 from tests.support.files import HEADER
 from tests.support.workers import Worker
@@ -117,4 +119,58 @@ def test_a_body_that_is_cut_off_is_nothing(worker: Worker) -> None:
         connection.sendall(head.encode() + b'{"scheduledAt": null}')
         connection.shutdown(socket.SHUT_WR)
         connection.recv(65536)
+    assert worker.action(action_id)["status"] == "SCHEDULED"
+
+
+# Cancelling, pausing, going on
+
+
+def steer(worker: Worker, action_id: str, step: str, body: Any = None, **headers: str) -> httpx.Response:
+    return worker.client.post(f"/bulk-actions/{action_id}/{step}", json=body, headers=headers)
+
+
+def test_a_scheduled_action_is_cancelled(worker: Worker) -> None:
+    """All of its rows are unprocessed; nothing is allowed afterwards."""
+    action_id = worker.submit(row("cancelled1"), scheduledAt=LATER)
+    answer = steer(worker, action_id, "cancel", {"reason": " the wrong file "})
+    assert answer.status_code == 200, answer.text
+    cancelled = answer.json()
+    assert (cancelled["status"], cancelled["cancelledBy"], cancelled["unprocessedCount"]) == ("CANCELLED", ME, 1)
+    latest = cancelled["history"][-1]
+    assert (latest["by"], latest["reason"]) == (ME, "the wrong file")
+    counters = worker.client.get(f"/bulk-actions/{action_id}/stats").json()
+    assert (counters["pendingCount"], counters["unprocessedCount"], counters["etaSeconds"]) == (0, 1, 0.0)
+    for step in ("cancel", "pause", "resume"):
+        refused = steer(worker, action_id, step)
+        assert error_of(refused)[:2] == (409, "TRANSITION_NOT_ALLOWED")
+        assert refused.json()["status"] == "CANCELLED"
+    assert worker.records(action_id) == []
+
+
+def test_an_action_is_paused_and_resumed(worker: Worker, tmp_path: Path) -> None:
+    path = tmp_path / "many.csv"
+    expected = Sample(30_000, prefix="paused").write(path)
+    action_id = worker.submit(path)
+    assert steer(worker, action_id, "pause").json()["status"] == "PAUSED"
+    counters = worker.client.get(f"/bulk-actions/{action_id}/stats").json()
+    assert (counters["status"], counters["etaSeconds"]) == ("PAUSED", None)
+    assert error_of(steer(worker, action_id, "pause"))[0] == 409
+    assert steer(worker, action_id, "resume", {"reason": None}).json()["status"] == "PROCESSING"
+    ended = worker.wait_ended(action_id)
+    assert {name: ended[name] for name in expected.counts()} == expected.counts()
+    assert ended["unprocessedCount"] == 0
+
+
+@pytest.mark.parametrize("reason", [7, ["x"], "x" * 501])
+def test_a_reason_is_short_text(worker: Worker, reason: Any) -> None:
+    action_id = worker.submit(row("reason1"), scheduledAt=LATER)
+    assert error_of(steer(worker, action_id, "cancel", {"reason": reason}))[:2] == (400, "INVALID_REASON")
+    assert worker.action(action_id)["status"] == "SCHEDULED"
+
+
+@pytest.mark.parametrize("step", ["cancel", "pause", "resume"])
+def test_nobody_steers_the_actions_of_others(worker: Worker, step: str) -> None:
+    action_id = worker.submit(row("mine2"), scheduledAt=LATER)
+    for missing in (steer(worker, action_id, step, accountid="other"), steer(worker, UNKNOWN, step)):
+        assert error_of(missing)[:2] == (404, "ACTION_NOT_FOUND")
     assert worker.action(action_id)["status"] == "SCHEDULED"

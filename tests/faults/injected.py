@@ -48,6 +48,7 @@ KILL_POINTS: dict[str, tuple[Any, str, str]] = {
     "flushing": (Actions, "record_progress", "before"),
     "replaying": (DeadLetters, "claim_replay", "after"),
     "recounted": (Actions, "correct_counts", "after"),
+    "ended": (Actions, "end", "after"),
 }
 
 
@@ -152,6 +153,17 @@ def slow_writes(seconds: float) -> None:
     Records._write = replaced  # type: ignore[method-assign]
 
 
+def slow_close(seconds: float) -> None:
+    """Let it take longer until what was written has an outcome."""
+    original = Ledger.close
+
+    async def replaced(*args: Any, **kwargs: Any) -> Any:
+        await asyncio.sleep(seconds)
+        return await original(*args, **kwargs)
+
+    Ledger.close = replaced  # type: ignore[method-assign]
+
+
 def no_repair() -> None:
     """Consume as Faust comes, without the repair of its delivery."""
     consumer.RepairedTransport = driver.Transport  # type: ignore[misc]
@@ -206,6 +218,7 @@ FAULTS: dict[str, Callable[..., None]] = {
         disorder,
         fail_chunk,
         slow_writes,
+        slow_close,
         no_repair,
         hold_recovery,
         everybody_leads,

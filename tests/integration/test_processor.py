@@ -248,7 +248,7 @@ async def test_half_written_chunk_is_finished(bench: Bench, written: list[int]) 
             await bench.store.records.update(collection, statements)
             raise AutoReconnect("it died")
 
-    store = SimpleNamespace(ledger=bench.store.ledger, records=Half())
+    store = SimpleNamespace(actions=bench.store.actions, ledger=bench.store.ledger, records=Half())
     with pytest.raises(AutoReconnect):
         await process(job.chunks[0], bench.platform_with(store=store))
     assert await bench.store.ledger.entry(job.chunks[0].id) is None

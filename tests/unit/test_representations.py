@@ -116,7 +116,9 @@ def test_processed_and_pending_add_up(processed: int, pending: int, status: Stat
         action(status=status, totalCount=processed + pending, successCount=processed, startedAt=CREATED),
         CREATED + timedelta(seconds=seconds),
     )
-    assert shown["processedCount"] + shown["pendingCount"] == shown["totalCount"] == processed + pending
+    rows = shown["processedCount"] + shown["pendingCount"] + shown["unprocessedCount"]
+    assert rows == shown["totalCount"] == processed + pending
+    assert shown["unprocessedCount"] == (pending if status in ENDED else 0)
     assert shown["rowsPerSecond"] >= 0
     assert shown["etaSeconds"] is None or shown["etaSeconds"] >= 0
 

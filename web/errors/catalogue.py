@@ -186,6 +186,10 @@ BODY_TOO_SLOW = Problem(
     headers={"Connection": "close"},
 )
 
+INVALID_REASON = Problem(
+    400, "INVALID_REASON", "reason must be text of at most {limit} characters.", {"limit": 500}, where="reason"
+)
+
 # The fields and headers of an upload
 
 FIELDS_REQUIRED = Problem(400, "FIELDS_REQUIRED", "Both entityType and actionType fields are required.")

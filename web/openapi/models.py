@@ -109,7 +109,14 @@ class Accepted(_Understood):
 
 
 _COUNTS = {"totalCount": 4, "processedCount": 4, "successCount": 2, "failureCount": 1, "skippedCount": 1}
-_DETAILS = {"duplicateCount": 1, "createdCount": 2, "updatedCount": 0, "unchangedCount": 0, "chunkCount": 1}
+_DETAILS = {
+    "duplicateCount": 1,
+    "createdCount": 2,
+    "updatedCount": 0,
+    "unchangedCount": 0,
+    "unprocessedCount": 0,
+    "chunkCount": 1,
+}
 
 
 class _Counted(BaseModel):
@@ -122,6 +129,7 @@ class _Counted(BaseModel):
     created_count: Count
     updated_count: Count
     unchanged_count: Count
+    unprocessed_count: Count = Field(description="Rows that never ran, because the action ended before their turn.")
     chunk_count: Count = Field(description="Parts in which the file is worked on.")
 
 
@@ -224,10 +232,11 @@ class Statistics(_Counted):
 
     action_id: ActionId
     status: Status
-    pending_count: Count = Field(description="Rows without an outcome.")
+    pending_count: Count = Field(description="Rows whose turn is yet to come.")
     rows_per_second: float = Field(ge=0, description="The mean since the start.")
     eta_seconds: float | None = Field(
-        description="By the speed of the last seconds; null while it cannot be told, 0 once the action has ended."
+        description="By the speed of the last seconds; null while it cannot be told, and while the action is paused; "
+        "0 once it has ended."
     )
     updated_at: datetime | None
 

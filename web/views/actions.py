@@ -56,6 +56,7 @@ from web.upload.fields import UploadForm
 from web.upload.handler import PROBLEMS, receive
 from web.upload.idempotency import UploadHeaders, read_key_of_query
 from web.views.base import ApiView, json_response
+from web.views.lifecycle import CHANGED
 
 log = logging.getLogger(__name__)
 
@@ -191,7 +192,7 @@ class ActionView(ApiView):
 
     @operation(
         "changeBulkAction",
-        {200: Answer("The action as it is then.", Action)},
+        CHANGED,
         ACTION_NOT_FOUND,
         INVALID_BODY,
         NOTHING_TO_CHANGE,

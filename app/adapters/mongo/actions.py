@@ -152,13 +152,21 @@ class Actions:
         return [Action.from_document(document) async for document in found]
 
     async def transition(
-        self, action_id: str, target: Status, *, by: str = PLATFORM, reason: str | None = None, **changes: Any
+        self,
+        action_id: str,
+        target: Status,
+        *,
+        source: Status | None = None,
+        by: str = PLATFORM,
+        reason: str | None = None,
+        **changes: Any,
     ) -> Action | None:
         """Change the status if the state machine allows it from the present one. An end is durable on return.
 
         Args:
             action_id: The action.
             target: Its status from then on.
+            source: The only status from which it may come; None: any that the state machine allows.
             by: Who has asked for it.
             reason: Why.
             changes: Further fields; None: without it.
@@ -172,7 +180,7 @@ class Actions:
             changes = {"completedAt": now, "progressAt": now, **changes}
         update = _update(changes, Transition(status=target, at=now, by=by, reason=reason))
         collection = self._journaled if target in ENDED else self._collection
-        return await self._move(action_id, sources_of(target), update, collection)
+        return await self._move(action_id, sources_of(target) if source is None else [source], update, collection)
 
     async def reschedule(self, action_id: str, at: datetime, *, by: str) -> Action | None:
         """Move a scheduled action to another time; returns as :meth:`transition`."""
@@ -209,8 +217,35 @@ class Actions:
     async def start(self, action_id: str, announcement: str | None) -> Action | None:
         """Begin a queued action, in answer to an announcement; returns as :meth:`transition`."""
         return await self.transition(
-            action_id, Status.PROCESSING, startedAt=datetime.now(UTC), announcement=announcement, dispatchAt=None
+            action_id,
+            Status.PROCESSING,
+            source=Status.QUEUED,
+            startedAt=datetime.now(UTC),
+            announcement=announcement,
+            dispatchAt=None,
         )
+
+    async def resume(self, action: Action, *, by: str, reason: str | None) -> Action | None:
+        """Let a paused action go on; returns as :meth:`transition`."""
+        return await self.transition(
+            action.id,
+            Status.PROCESSING,
+            source=Status.PAUSED,
+            by=by,
+            reason=reason,
+            # It may have been paused before it began.
+            startedAt=action.started_at or datetime.now(UTC),
+            # What it was waiting for then is over.
+            dispatchAt=None,
+            stalls=None,
+            stalledAt=None,
+            reissues=None,
+        )
+
+    async def status(self, action_id: str) -> Status | None:
+        """Return the status of an action; None when there is no such action."""
+        document = await self._collection.find_one({"_id": action_id}, {"status": 1})
+        return None if document is None else Status(document["status"])
 
     async def end(
         self,
@@ -220,13 +255,19 @@ class Actions:
         version: int,
         *,
         cleanup_at: datetime,
-        error: str | None = None,
+        by: str = PLATFORM,
+        reason: str | None = None,
     ) -> Action | None:
-        """End an action with counters of a version, and ask for its clean-up; returns as :meth:`transition`."""
+        """End an action with counters of a version, and ask for its clean-up; returns as :meth:`transition`.
+
+        ``reason`` is, where it has failed, its error.
+        """
         changes: Document = {**counts.to_document(), "countsVersion": version, "cleanupAt": cleanup_at}
-        if error is not None:
-            changes["error"] = error
-        return await self.transition(action_id, status, reason=error, **changes)
+        if status == Status.FAILED:
+            changes["error"] = reason
+        if status == Status.CANCELLED:
+            changes["cancelledBy"] = by
+        return await self.transition(action_id, status, by=by, reason=reason, **changes)
 
     async def stored_counters(self, action_id: str) -> dict[str, int]:
         """Return the counters of an action by their names, each as it is stored."""

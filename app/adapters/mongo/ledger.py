@@ -57,6 +57,18 @@ class Ledger:
             else:
                 return True
 
+    async def reserve(self, chunk_id: str) -> bool:
+        """Note that whoever opens the chunk next is not the first, without opening it; False where it was opened."""
+        try:
+            await self._openings.insert_one({"_id": chunk_id, "openings": 0})
+        except DuplicateKeyError:
+            return False
+        return True
+
+    async def withdraw(self, chunk_id: str) -> None:
+        """Take back the only opening of a chunk, whose caller was the first and has written nothing."""
+        await self._openings.delete_one({"_id": chunk_id, "openings": 1})
+
     async def record_plan(self, chunk_id: str, plan: bytes) -> tuple[bytes, bool]:
         """Store the plan of a chunk that has been opened, unless it has one.
 
@@ -85,7 +97,11 @@ class Ledger:
     async def openings(self, chunk_ids: Sequence[str]) -> dict[str, Opening]:
         """Return for those of the chunks that were begun how often, and when last."""
         found = _read(self._openings, chunk_ids, {"openings": 1, "at": 1})
-        return {document["_id"]: Opening(document["openings"], document.get("at")) async for document in found}
+        return {
+            document["_id"]: Opening(document["openings"], document.get("at"))
+            async for document in found
+            if document["openings"]
+        }
 
     async def entry(self, chunk_id: str) -> Entry | None:
         """Return the entry of a chunk, None while it has no outcome."""
