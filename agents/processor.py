@@ -14,8 +14,9 @@ from app.context import AppContext
 from app.domain.actions import Status
 from app.domain.csv.header import Columns
 from app.domain.entities import find_entity
+from app.domain.operations import find_operation
 from app.domain.outcome_entries import duplicate_of
-from app.domain.outcomes import WRITE_REFUSED, ChunkOutcome, Counts, RowOutcome, bit_set
+from app.domain.outcomes import ChunkOutcome, Counts, bit_set
 from app.domain.rows import CheckedChunk, check_chunk
 from app.kafka.messages import Chunk, ChunkResult
 from app.services.chunk_writing import write_rows
@@ -57,32 +58,32 @@ async def process(chunk: Chunk, context: AppContext) -> None:
 
 
 async def _run(chunk: Chunk, context: AppContext, *, first_time: bool) -> ChunkOutcome:
-    entity = find_entity(chunk.source.entity_type)
-    if entity is None:
-        raise PermanentFault(f"no entity {chunk.source.entity_type}")
+    entity, operation = find_entity(chunk.source.entity_type), find_operation(chunk.source.action_type)
+    if entity is None or operation is None:
+        raise PermanentFault(f"no {chunk.source.action_type} of {chunk.source.entity_type}")
     span = chunk.span
     data = await context.storage.read(chunk.source.storage_key, span.start, span.end)
     if len(data) != span.end - span.start:
         raise PermanentFault(f"the stored file ends before byte {span.end}")
     columns = Columns(chunk.source.columns, chunk.source.fields)
-    checked = check_chunk(entity, columns, data, chunk.source.delimiter, span.first_row)
+    rows_have = columns.part_of(entity, operation)
+    checked = check_chunk(rows_have, columns, data, chunk.source.delimiter, span.first_row)
     owners = await _owners(chunk, context, checked)
     duplicates = [duplicate_of(checked.rows[position], owner) for position, owner in owners.items()]
     owned = checked.without(owners) if owners else checked
-    written = await write_rows(context, chunk, owned, checked.row_count, first_time=first_time)
-    failures = [
-        RowOutcome(row, "FAILED", WRITE_REFUSED, f"The database did not take this record: {reason}.")
-        for row, reason in written.refused.items()
-    ]
-    exceptions = sorted([*checked.failures, *duplicates, *failures])
-    created, updated, unchanged = map(len, (written.created, written.updated, written.unchanged))
+    written = await write_rows(context, chunk, operation, owned, checked.row_count, first_time=first_time)
+    exceptions = sorted([*checked.failures, *duplicates, *written.failures])
+    created, updated, unchanged, deleted = map(
+        len, (written.created, written.updated, written.unchanged, written.deleted)
+    )
     return ChunkOutcome(
         first_row=span.first_row,
         row_count=checked.row_count,
-        counts=Counts.of(exceptions, created=created, updated=updated, unchanged=unchanged),
+        counts=Counts.of(exceptions, created=created, updated=updated, unchanged=unchanged, deleted=deleted),
         exceptions=exceptions,
         created=bit_set(written.created - span.first_row),
         unchanged=bit_set(written.unchanged - span.first_row),
+        deleted=bit_set(written.deleted - span.first_row),
     )
 
 

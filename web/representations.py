@@ -17,7 +17,7 @@ from app.domain.timestamps import iso_utc
 _SLOWEST = 1e-3
 
 _COUNTS = ("processedCount", "successCount", "failureCount", "skippedCount")
-_DETAIL_COUNTS = ("duplicateCount", "createdCount", "updatedCount", "unchangedCount")
+_DETAIL_COUNTS = ("duplicateCount", "createdCount", "updatedCount", "unchangedCount", "deletedCount")
 
 
 def action_to_response(action: Action) -> dict[str, Any]:

@@ -12,11 +12,19 @@ from typing import Any
 import numpy as np
 
 from app.domain import packed_exceptions
-from app.domain.outcome_entries import DEAD_LETTER, DUPLICATE, WRITE_REFUSED, RowOutcome, RowStatus
+from app.domain.outcome_entries import (
+    DEAD_LETTER,
+    DUPLICATE,
+    FAILED_AT_RECORD,
+    WRITE_REFUSED,
+    RowOutcome,
+    RowStatus,
+)
 
 __all__ = [
     "DEAD_LETTER",
     "DUPLICATE",
+    "FAILED_AT_RECORD",
     "WRITE_REFUSED",
     "ChunkOutcome",
     "Counts",
@@ -37,6 +45,7 @@ class Counts:
     created: int = 0
     updated: int = 0
     unchanged: int = 0
+    deleted: int = 0
 
     @property
     def processed(self) -> int:
@@ -60,6 +69,7 @@ class Counts:
             "createdCount": self.created,
             "updatedCount": self.updated,
             "unchangedCount": self.unchanged,
+            "deletedCount": self.deleted,
         }
 
     @classmethod
@@ -73,10 +83,13 @@ class Counts:
             created=document.get("createdCount", 0),
             updated=document.get("updatedCount", 0),
             unchanged=document.get("unchangedCount", 0),
+            deleted=document.get("deletedCount", 0),
         )
 
     @classmethod
-    def of(cls, exceptions: Iterable[RowOutcome], *, created: int, updated: int, unchanged: int = 0) -> Counts:
+    def of(
+        cls, exceptions: Iterable[RowOutcome], *, created: int, updated: int, unchanged: int = 0, deleted: int = 0
+    ) -> Counts:
         """Count the plain successes, by what they have done, and the exceptions beside them."""
         failure = skipped = duplicate = 0
         for outcome in exceptions:
@@ -85,7 +98,8 @@ class Counts:
             else:
                 skipped += 1
                 duplicate += outcome.code == "DUPLICATE"
-        return cls(created + updated + unchanged, failure, skipped, duplicate, created, updated, unchanged)
+        success = created + updated + unchanged + deleted
+        return cls(success, failure, skipped, duplicate, created, updated, unchanged, deleted)
 
 
 def bit_set(positions: Any) -> int:
@@ -99,8 +113,8 @@ def bit_set(positions: Any) -> int:
 class ChunkOutcome:
     """What became of a chunk.
 
-    ``created`` and ``unchanged`` are bit sets over the chunk's rows: bit *i* is set when row ``first_row + i`` made a
-    new record, or found it with the values that it has itself.
+    ``created``, ``unchanged`` and ``deleted`` are bit sets over the chunk's rows: bit *i* is set when row
+    ``first_row + i`` made a new record, found it with the values that it has itself, or deleted it.
     """
 
     first_row: int
@@ -109,13 +123,22 @@ class ChunkOutcome:
     exceptions: Sequence[RowOutcome]
     created: int
     unchanged: int = 0
+    deleted: int = 0
+
+    @property
+    def given_up(self) -> bool:
+        """Whether its rows have failed because it became a dead letter."""
+        return any(entry.code == DEAD_LETTER for entry in self.exceptions)
+
+    def deleted_rows(self) -> set[int]:
+        """Return the rows that have deleted their record."""
+        return {self.first_row + offset for offset in range(self.row_count) if self.deleted >> offset & 1}
 
     def code(self, row: int) -> str:
         """Return what a row that plainly succeeded has done."""
         position = row - self.first_row
-        if self.created >> position & 1:
-            return "CREATED"
-        return "UNCHANGED" if self.unchanged >> position & 1 else "UPDATED"
+        done = (("CREATED", self.created), ("UNCHANGED", self.unchanged), ("DELETED", self.deleted))
+        return next((code for code, rows in done if rows >> position & 1), "UPDATED")
 
     def to_document(self) -> dict[str, Any]:
         """Return the fields that close a ledger document."""
@@ -127,8 +150,9 @@ class ChunkOutcome:
             "packed": packed_exceptions.pack(self.exceptions, self.first_row),
             "created": self.created.to_bytes(octets, "little"),
         }
-        # Most chunks have none.
-        return document | {"unchanged": self.unchanged.to_bytes(octets, "little")} if self.unchanged else document
+        # Most chunks have none of these.
+        rare = {"unchanged": self.unchanged, "deleted": self.deleted}
+        return document | {name: rows.to_bytes(octets, "little") for name, rows in rare.items() if rows}
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> ChunkOutcome:
@@ -140,6 +164,7 @@ class ChunkOutcome:
             _exceptions(document),
             int.from_bytes(document["created"], "little"),
             int.from_bytes(document.get("unchanged", b""), "little"),
+            int.from_bytes(document.get("deleted", b""), "little"),
         )
 
 

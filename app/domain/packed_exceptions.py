@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from app.domain.outcome_entries import DERIVED, DUPLICATE, RowOutcome, duplicate_of
+from app.domain.outcome_entries import DERIVED, DUPLICATE, FIXED_MESSAGES, RowOutcome, duplicate_of
 
 _OFFSETS: Final = np.dtype("<u4")
 _KINDS: Final = np.dtype("<u2")
@@ -47,7 +47,7 @@ def unpack(document: Mapping[str, Any], first_row: int) -> list[RowOutcome]:
         if code == DUPLICATE:
             entries.append(duplicate_of(row, next(owners)))
         else:
-            entries.append(RowOutcome(row, status, code, message, column))
+            entries.append(RowOutcome(row, status, code, FIXED_MESSAGES.get(code, message), column))
     return entries
 
 

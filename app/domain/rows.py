@@ -220,12 +220,12 @@ def _check_columns(
         failures: Rows of the chunk that have failed before; this list is taken over.
     """
     valid = [
-        validator.validate_python(column) for validator, column in zip(entity.column_validators, values, strict=True)
+        field.column_validator.validate_python(column) for field, column in zip(entity.fields, values, strict=True)
     ]
     # None marks an invalid value. Most chunks have none, and all() is the fastest look at that.
-    for place, damage in enumerate(entity.damages):
-        if damage is not None:
-            valid[place] = _without_damaged(valid[place], damage)
+    for place, field in enumerate(entity.fields):
+        if field.damage is not None:
+            valid[place] = _without_damaged(valid[place], field.damage)
     bad = {i for column in valid if not all(column) for i, value in enumerate(column) if value is None}
     if bad:
         failures += [_explain(entity, labels, numbers[i], [column[i] for column in values]) for i in bad]
@@ -246,16 +246,16 @@ def _without_damaged(column: list[str | None], damage: Damaged) -> list[str | No
 
 def _explain(entity: Entity, labels: Sequence[str], number: int, values: Sequence[Any]) -> RowOutcome:
     """Say what is wrong with the first invalid value of a row."""
-    for i, value in enumerate(values):
+    for field, label, value in zip(entity.fields, labels, values, strict=True):
         try:
-            entity.value_validators[i].validate_python(value)
+            field.value_validator.validate_python(value)
         except ValidationError as error:
             details = error.errors(include_url=False, include_input=False)[0]
-            code, message = _fault(entity.mismatches[i], labels[i], value, details)
-            return _failed(number, code, message, labels[i])
-        damage = entity.damages[i]
+            code, message = _fault(field.mismatch, label, value, details)
+            return _failed(number, code, message, label)
+        damage = field.damage
         if damage is not None and damage.pattern.fullmatch(str(value).strip()):
-            return _failed(number, damage.code, f"{labels[i]} {damage.message}: {_shown(value)}", labels[i])
+            return _failed(number, damage.code, f"{label} {damage.message}: {_shown(value)}", label)
     raise AssertionError("a row was invalid as a whole, and valid value by value")
 
 

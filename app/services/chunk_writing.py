@@ -16,8 +16,7 @@ import numpy as np
 from app.adapters.mongo.records import Written
 from app.adapters.mongo.statements import RecordLayout
 from app.context import AppContext
-from app.domain.faults import PermanentFault
-from app.domain.operations import Operation, find_operation
+from app.domain.operations import Operation
 from app.domain.operations.plan import (
     ChunkPlan,
     Result,
@@ -28,6 +27,7 @@ from app.domain.operations.plan import (
     late_decision,
     next_step,
 )
+from app.domain.outcome_entries import RowOutcome, failed_at_record, refused_by_database
 from app.domain.rows import CheckedChunk
 from app.kafka.messages import Chunk
 
@@ -42,24 +42,26 @@ class WrittenRows:
     """What has become of rows that own their record.
 
     Attributes:
-        created, updated, unchanged: Arrays of the numbers of the rows that succeeded.
-        refused: The others, each with the reason.
+        created, updated, unchanged, deleted: Arrays of the numbers of the rows that succeeded.
+        failures: The others.
     """
 
     created: Any
     updated: Any
     unchanged: Any
-    refused: dict[int, str]
+    deleted: Any
+    failures: list[RowOutcome]
 
 
 async def write_rows(
-    context: AppContext, chunk: Chunk, owned: CheckedChunk, row_count: int, *, first_time: bool
+    context: AppContext, chunk: Chunk, operation: Operation, owned: CheckedChunk, row_count: int, *, first_time: bool
 ) -> WrittenRows:
     """Do with the rows of a chunk what its action is for.
 
     Args:
         context: the stores.
         chunk: the chunk; its ledger has been opened.
+        operation: what its action is for.
         owned: its valid rows that own their record.
         row_count: how many rows it has in all.
         first_time: whether nobody has opened it before.
@@ -67,9 +69,6 @@ async def write_rows(
     Raises:
         app.domain.faults.DependencyFault: something is away; running the chunk again is safe.
     """
-    operation = find_operation(chunk.source.action_type)
-    if operation is None:
-        raise PermanentFault(f"no action type {chunk.source.action_type}")
     # In the order of their ids: where a command is a transaction, two in opposite order would wait for each other.
     rows = owned.sorted_by(owned.entity.key)
     return await _ChunkWriter(context, chunk, operation, rows).run(row_count, first_time=first_time)
@@ -134,34 +133,28 @@ class _ChunkWriter:
             self._writes[position], self._results[position] = next_step(self._operation, decision, stored)
 
     async def _stored(self, positions: Sequence[int]) -> list[StoredRecord | None]:
-        encoded, owned, chunk = self._encoded, self._owned, self._chunk
-        all_ids, names = encoded.ids, owned.entity.columns
-        ids = [all_ids[position] for position in positions]
-        found = await self._records.find(self._collection, ids, [*names, "_bulk", "createdBy"])
-        records: list[StoredRecord | None] = []
-        for position, record_id in zip(positions, ids, strict=True):
-            record = found.get(record_id)
-            if record is None:
-                records.append(None)
-                continue
-            values = {name: column[position] for name, column in zip(names, owned.columns, strict=True)}
-            records.append(
-                StoredRecord.of(
-                    record,
-                    values,
-                    action_id=chunk.action_id,
-                    row=owned.rows[position],
-                    started_at=chunk.source.started_at,
-                )
+        chunk, rows = self._chunk, self._encoded.at(positions)
+        return [
+            None
+            if found is None
+            else StoredRecord.of(
+                found.tag,
+                found.created_by,
+                differs=bool(found.differing),
+                action_id=chunk.action_id,
+                row=row,
+                started_at=chunk.source.started_at,
             )
-        return records
+            for row, found in zip(rows.rows, await self._records.look_up(self._collection, rows), strict=True)
+        ]
 
     async def _write(self, positions: Sequence[int]) -> list[int]:
         """Write what is to be written of some rows; return those that are to be decided again."""
         isolate = self._chunk.attempt > 0  # what has failed although everything answers may be due to some rows
         chosen = np.asarray(positions, np.int64)
-        inserts: list[int] = chosen[self._writes[chosen] == Write.INSERT].tolist()
-        updates: list[int] = chosen[self._writes[chosen] == Write.UPDATE].tolist()
+        inserts, updates, deletions = (
+            chosen[self._writes[chosen] == write].tolist() for write in (Write.INSERT, Write.UPDATE, Write.DELETE)
+        )
         again: list[int] = []
         if inserts:
             documents = self._encoded.at(inserts).inserts()
@@ -175,6 +168,10 @@ class _ChunkWriter:
             if written.missed:
                 stored = await self._stored(updates)
                 again += [position for position, record in zip(updates, stored, strict=True) if record is None]
+        if deletions:
+            # That one finds no record is as good: it is gone.
+            statements = self._encoded.at(deletions).deletions()
+            self._note(await self._records.delete(self._collection, statements, isolate=isolate), deletions)
         unwritten = self._refused.keys() | self._failed.keys()
         return sorted(position for position in again if position not in unwritten)
 
@@ -203,9 +200,11 @@ class _ChunkWriter:
     def _outcome(self) -> WrittenRows:
         rows, succeeded = np.asarray(self._owned.rows, np.int64), np.ones(len(self._owned.rows), bool)
         succeeded[list(self._refused)] = False
-        created, updated, unchanged = (rows[succeeded & (self._results == result)] for result in Result)
-        refused = {int(rows[position]): reason for position, reason in self._refused.items()}
-        return WrittenRows(created, updated, unchanged, refused)
+        of = {result: rows[succeeded & (self._results == result)] for result in Result}
+        failures = [refused_by_database(int(rows[position]), reason) for position, reason in self._refused.items()]
+        for result in filter(lambda result: result.failed, Result):
+            failures += [failed_at_record(row, result.name) for row in of[result].tolist()]
+        return WrittenRows(of[Result.CREATED], of[Result.UPDATED], of[Result.UNCHANGED], of[Result.DELETED], failures)
 
 
 def _layout(chunk: Chunk, owned: CheckedChunk) -> RecordLayout:

@@ -20,7 +20,7 @@ from app.domain.actions import Action
 from app.domain.csv.spans import SpanIndex
 from app.domain.dead_letters import Obstacle
 from app.domain.operations.plan import ChunkPlan
-from app.domain.outcomes import WRITE_REFUSED, ChunkOutcome
+from app.domain.outcomes import FAILED_AT_RECORD, ChunkOutcome
 from app.domain.rows import CheckedChunk
 from app.kafka.messages import chunk_id
 from app.services.completion import LedgerSummary, summarize_ledger
@@ -118,8 +118,8 @@ def _unfinished(summary: LedgerSummary) -> set[int]:
 
 
 def _owning(checked: CheckedChunk, outcome: ChunkOutcome) -> CheckedChunk:
-    """Return the rows that own their record: those that succeeded, and those that failed only when written."""
-    ownerless = {exception.row for exception in outcome.exceptions if exception.code != WRITE_REFUSED}
+    """Return the rows that own their record: those that succeeded, and those that failed only at their record."""
+    ownerless = {exception.row for exception in outcome.exceptions if exception.code not in FAILED_AT_RECORD}
     return checked.without({position for position, row in enumerate(checked.rows) if row in ownerless})
 
 

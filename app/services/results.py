@@ -13,11 +13,10 @@ from app.adapters.storage import ObjectMissing
 from app.context import AppContext
 from app.domain.actions import Action
 from app.domain.csv.spans import SpanIndex
-from app.domain.entities import find_entity
 from app.domain.outcomes import ChunkOutcome, Counts, RowOutcome, RowStatus
 from app.domain.packed_exceptions import derivable
-from app.domain.rows import check_chunk
 from app.kafka.messages import chunk_id
+from app.services.stored_rows import StoredRows
 
 #: Most chunks whose counts, and whose outcomes, are read in one query. The first queries are smaller, because a page is
 #: often full by then.
@@ -73,17 +72,12 @@ def _all(outcome: ChunkOutcome, after: int) -> Iterator[RowOutcome]:
 
 async def _explained(context: AppContext, action: Action, index: int, entries: list[RowOutcome]) -> list[RowOutcome]:
     """Fill in message and column of failures, which follow from the file."""
-    entity = find_entity(action.entity_type)
-    if entity is None:
-        return entries
     begin, end = SpanIndex.window_range(index, 1)
     try:
         [span] = SpanIndex.spans_from_window(await context.storage.read(action.file.spans_key, begin, end))
-        data = await context.storage.read(action.file.storage_key, span.start, span.end)
-    except ObjectMissing:
+        checked = await StoredRows(context.storage, action).read(span)
+    except (ObjectMissing, ValueError):
         return [_without_file(entry) for entry in entries]
-    file = action.file
-    checked = await asyncio.to_thread(check_chunk, entity, file.columns, data, file.delimiter, span.first_row)
     reasons = {failure.row: failure for failure in checked.failures}
     return [reasons.get(entry.row, entry) if derivable(entry) else entry for entry in entries]
 

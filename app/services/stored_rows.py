@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from app.adapters.storage import Storage
 from app.domain.actions import Action
 from app.domain.csv.spans import Span
 from app.domain.entities import Entity, find_entity
+from app.domain.operations import find_operation
 from app.domain.rows import CheckedChunk, check_chunk
 
 
@@ -13,14 +16,16 @@ class StoredRows:
     """The file of an action.
 
     Raises:
-        ValueError: there is no such entity any more.
+        ValueError: there is no such entity or action type any more, or the header does not fit it.
     """
 
     def __init__(self, storage: Storage, action: Action) -> None:
-        entity = find_entity(action.entity_type)
-        if entity is None:
-            raise ValueError(f"there is no entity {action.entity_type}")
-        self.entity: Entity = entity
+        entity, operation = find_entity(action.entity_type), find_operation(action.action_type)
+        if entity is None or operation is None:
+            raise ValueError(f"there is no {action.action_type} of {action.entity_type}")
+        self.operation = operation
+        #: What the rows have of it.
+        self.entity: Entity = action.file.columns.part_of(entity, operation)
         self._storage, self._file = storage, action.file
 
     async def read(self, span: Span) -> CheckedChunk:
@@ -35,4 +40,5 @@ class StoredRows:
         if len(data) != span.end - span.start:
             raise ValueError(f"the stored file ends before byte {span.end}")
         file = self._file
-        return check_chunk(self.entity, file.columns, data, file.delimiter, span.first_row)
+        # In a thread, so that a large chunk holds up nobody else.
+        return await asyncio.to_thread(check_chunk, self.entity, file.columns, data, file.delimiter, span.first_row)

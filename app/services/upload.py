@@ -23,6 +23,7 @@ from app.domain.csv.delimiters import Guess
 from app.domain.csv.header import Columns
 from app.domain.csv.spans import Scan
 from app.domain.entities import Entity
+from app.domain.operations import Operation
 from app.observability.metrics import REPLAYS
 from app.services.quotas import Insertion, reserve_quota
 from app.services.scheduling import ANNOUNCE_TIMEOUT, announce, first_pause
@@ -35,7 +36,7 @@ class Order:
     """What is asked for by an upload that is known to be good.
 
     Attributes:
-        action_type: What is to be done with the rows.
+        operation: What is to be done with the rows.
         entity: The kind of record that they are.
         scheduled_at: When it is to begin; None: at once.
         file_name: What the client calls the file.
@@ -48,7 +49,7 @@ class Order:
         request_digest: What tells the request from another with the same key.
     """
 
-    action_type: str
+    operation: Operation
     entity: Entity
     scheduled_at: datetime | None
     file_name: str
@@ -122,7 +123,7 @@ class Upload:
         return Action(
             id=self._action_id,
             account_id=self._principal.account_id,
-            action_type=order.action_type,
+            action_type=order.operation.name,
             entity_type=order.entity.name,
             status=status,
             created_at=now,
@@ -137,7 +138,7 @@ class Upload:
                 storage_key=self.storage_key,
                 spans_key=self._spans_key,
                 columns=order.columns,
-                ignored_columns=tuple(order.columns.ignored(order.entity)),
+                ignored_columns=tuple(order.columns.ignored(order.columns.part_of(order.entity, order.operation))),
                 delimiter=order.delimiter.delimiter,
                 delimiter_source=order.delimiter.source,
             ),

@@ -14,18 +14,18 @@ from app.adapters.mongo import Store
 from app.adapters.storage import ObjectMissing, Storage
 from app.domain.actions import Action, Status
 from app.domain.csv.spans import Span, SpanIndex
-from app.domain.dead_letters import CODE as DEAD_LETTER
 from app.domain.dead_letters import State
 from app.domain.entities import find_entity
-from app.domain.outcomes import WRITE_REFUSED, ChunkOutcome, Counts
+from app.domain.outcomes import DEAD_LETTER, FAILED_AT_RECORD, ChunkOutcome, Counts
 from app.domain.rows import CheckedChunk
 from app.kafka.messages import chunk_id
+from app.services.record_comparison import RecordComparison
 from app.services.stored_rows import StoredRows
 
 #: Chunks read from the ledger in one query.
 _CHUNKS_PER_READ = 32
-#: A row that failed only when it was written has claimed its record before, and keeps it.
-_OWNS_ALL_THE_SAME = frozenset({DEAD_LETTER, WRITE_REFUSED})
+#: A row that failed only at its record has claimed its record before, and keeps it.
+_OWNS_ALL_THE_SAME = FAILED_AT_RECORD | {DEAD_LETTER}
 #: Block for hashing the stored file, bytes.
 _BLOCK = 1024 * 1024
 
@@ -55,7 +55,9 @@ async def verify(
         index = SpanIndex.from_bytes(await storage.read(action.file.spans_key))
         if index.row_count != action.total_count:
             yield f"the file has {index.row_count} rows, totalCount is {action.total_count}"
-        async for difference in _Recount(store, StoredRows(storage, action), action, index).differences(progress):
+        rows = StoredRows(storage, action)
+        records = RecordComparison(store, storage, action, rows.entity)
+        async for difference in _Recount(store, rows, records, action, index).differences(progress):
             yield difference
     except (ObjectMissing, ValueError) as error:
         yield f"its file or its span index cannot be read: {error}"
@@ -87,8 +89,10 @@ async def _verify_file(storage: Storage, action: Action) -> AsyncIterator[str]:
 class _Recount:
     """One action, counted again chunk by chunk."""
 
-    def __init__(self, store: Store, rows: StoredRows, action: Action, index: SpanIndex) -> None:
-        self._store, self._rows, self._action, self._index = store, rows, action, index
+    def __init__(
+        self, store: Store, rows: StoredRows, records: RecordComparison, action: Action, index: SpanIndex
+    ) -> None:
+        self._store, self._rows, self._records, self._action, self._index = store, rows, records, action, index
         self._total = Counts()
         #: Rows that own no record.
         self._ownerless: set[int] = set()
@@ -117,6 +121,8 @@ class _Recount:
                 progress(span.rows)
         async for difference in self._owners():
             yield difference
+        for difference in await self._records.unexplained():
+            yield difference
         stored = await self._store.actions.stored_counters(action.id)
         for name, value in self._total.to_document().items():
             if stored[name] != value:
@@ -136,11 +142,11 @@ class _Recount:
                 self._ownerless.add(exception.row)
             if exception.status == "SKIPPED":
                 self._duplicates[exception.row] = exception.owner or 0, values.get(exception.row, frozenset())
-        if any(exception.code == DEAD_LETTER for exception in outcome.exceptions):
+        if outcome.given_up:
             return
         for difference in _verify_outcome(checked, outcome):
             yield difference
-        async for difference in self._records(checked, outcome):
+        async for difference in self._records.differences(checked, outcome):
             yield difference
 
     async def _never_ran(self, span: Span) -> AsyncIterator[str]:
@@ -167,33 +173,6 @@ class _Recount:
             if never_ran or owner in self._ownerless or not keys & owned.get(owner, frozenset()):
                 yield f"row {row} is a duplicate of row {owner}, which does not own its record"
 
-    async def _records(self, checked: CheckedChunk, outcome: ChunkOutcome) -> AsyncIterator[str]:
-        """Each row that succeeded has its record, as written or as a later write left it."""
-        action, entity = self._action, self._rows.entity
-        excepted = {exception.row for exception in outcome.exceptions}
-        written = {
-            f"{action.account_id}:{record[entity.key]}": (row, record)
-            for row, record in zip(checked.rows, checked.records, strict=True)
-            if row not in excepted
-        }
-        fields = [*entity.columns, "_bulk", "createdBy"]
-        found = await self._store.records.find(entity.collection, list(written), fields)
-        for record_id, (row, record) in written.items():
-            stored = found.get(record_id)
-            if stored is None:
-                yield f"row {row}: its record {record_id} does not exist"
-                continue
-            if stored.get("_bulk", {}).get("actionId") == action.id:
-                if outcome.code(row) == "UNCHANGED":
-                    yield f"row {row}: the outcome says UNCHANGED, but its record was written"
-                elif stored["_bulk"]["row"] != row:
-                    yield f"row {row}: its record was written by row {stored['_bulk']['row']}"
-                elif any(stored.get(name) != value for name, value in record.items()):
-                    yield f"row {row}: its record {record_id} has other values"
-            made_it = bool(outcome.created >> (row - outcome.first_row) & 1)
-            if made_it != (stored.get("createdBy") == action.id):
-                yield f"row {row}: the outcome says {outcome.code(row)}, the record does not"
-
     def _key_values(self, checked: CheckedChunk) -> dict[int, frozenset[str]]:
         names = self._rows.entity.key_fields
         return {
@@ -205,12 +184,12 @@ class _Recount:
 def _verify_outcome(checked: CheckedChunk, outcome: ChunkOutcome) -> Iterator[str]:
     """Compare the failures with those that the file has, and the counts with the entries they sum up."""
     should = {failure.row: failure.code for failure in checked.failures}
-    did = {e.row: e.code for e in outcome.exceptions if e.status == "FAILED" and e.code != WRITE_REFUSED}
+    did = {e.row: e.code for e in outcome.exceptions if e.status == "FAILED" and e.code not in FAILED_AT_RECORD}
     for row in sorted(should.keys() ^ did.keys()):
         yield f"row {row} should {'fail' if row in should else 'not fail'}: {should.get(row) or did.get(row)}"
     succeeded = outcome.row_count - len(outcome.exceptions)
-    created, unchanged = outcome.created.bit_count(), outcome.unchanged.bit_count()
-    updated = succeeded - created - unchanged
-    counts = Counts.of(outcome.exceptions, created=created, updated=updated, unchanged=unchanged)
+    created, unchanged, deleted = (rows.bit_count() for rows in (outcome.created, outcome.unchanged, outcome.deleted))
+    updated = succeeded - created - unchanged - deleted
+    counts = Counts.of(outcome.exceptions, created=created, updated=updated, unchanged=unchanged, deleted=deleted)
     if counts != outcome.counts:
         yield f"the counts of the chunk of row {outcome.first_row} are not the sum of its rows"

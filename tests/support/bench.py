@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -98,6 +99,8 @@ class Bench:
     async def submit(
         self,
         *rows: str,
+        action_type: str = "BULK_UPDATE",
+        columns: Sequence[str] = COLUMNS,
         chunk_rows: int = 1000,
         action_id: str | None = None,
         started_at: datetime | None = None,
@@ -105,7 +108,7 @@ class Bench:
     ) -> Job:
         """Store a file of these rows and its action, PROCESSING since ``started_at`` (now)."""
         action_id = action_id or new_action_id()
-        data = contacts_csv(*rows)
+        data = contacts_csv(*rows, columns=columns)
         scanner = SpanScanner(delimiter=",", chunk_rows=chunk_rows, chunk_bytes=3 * 1024**2, max_field_bytes=10_000)
         scanner.feed(data)
         scan = scanner.finish()
@@ -122,7 +125,8 @@ class Bench:
                 "totalCount": scan.row_count,
                 "chunkCount": len(scan.index),
                 **Counts().to_document(),
-                "columns": list(COLUMNS),
+                "actionType": action_type,
+                "columns": list(columns),
                 "delimiter": ",",
                 "fileSize": len(data),
                 "sha256": hashlib.sha256(data).hexdigest(),
@@ -137,9 +141,9 @@ class Bench:
         source = Source(
             account_id="default",
             entity_type="Contact",
-            action_type="BULK_UPDATE",
+            action_type=action_type,
             storage_key=keys[0],
-            columns=COLUMNS,
+            columns=tuple(columns),
             row_count=scan.row_count,
             chunk_count=len(scan.index),
             started_at=started_at or now,

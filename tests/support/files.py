@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 COLUMNS = ("id", "name", "email", "status")
 HEADER = ",".join(COLUMNS).encode() + b"\n"
 ROW = b"refused1,Nobody,refused1@example.com,active\n"
@@ -9,9 +11,9 @@ ROW = b"refused1,Nobody,refused1@example.com,active\n"
 CONTACTS = HEADER + ROW
 
 
-def contacts_csv(*rows: str) -> bytes:
+def contacts_csv(*rows: str, columns: Sequence[str] = COLUMNS) -> bytes:
     """A file of these rows."""
-    return HEADER + "".join(f"{row}\n" for row in rows).encode()
+    return "".join(f"{row}\n" for row in (",".join(columns), *rows)).encode()
 
 
 #: A file that looks divided by semicolons as long as nobody knows which columns it is to have.

@@ -16,7 +16,7 @@ Command = dict[str, Any]
 Script = Callable[[list[str]], Mapping[int, Mapping[str, Any]]]
 
 #: Bulk writes: the command, and where its statements are.
-STATEMENTS = {"insert": "documents", "update": "updates"}
+STATEMENTS = {"insert": "documents", "update": "updates", "delete": "deletes"}
 
 
 class ScriptedDatabase:
@@ -39,7 +39,9 @@ class ScriptedDatabase:
         """The blocking client below the real one."""
         return self._real.delegate
 
-    async def command(self, command: Command) -> Command:
+    async def command(self, command: Command, **options: Any) -> Any:
+        if next(iter(command)) not in STATEMENTS:
+            return await self._real.command(command, **options)
         command = readable(command)
         self.last = command
         self.commands.append(ids_of(command))

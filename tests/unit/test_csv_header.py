@@ -12,6 +12,7 @@ from app.domain.csv.column_mapping import MappingError, parse_mapping
 from app.domain.csv.header import MAX_HEADER_BYTES, Columns, HeaderError, check_header, read_header
 from app.domain.csv.spans import SpanScanner
 from app.domain.entities import ENTITIES
+from app.domain.operations import OPERATIONS
 
 CONTACT = ENTITIES["Contact"]
 
@@ -57,6 +58,42 @@ def test_wrong_delimiter_is_noticed() -> None:
     """A header with commas is noticed when another delimiter was given."""
     with pytest.raises(HeaderError, match='use "," between'):
         check_header(CONTACT, b"id,name,email,status", ";")
+
+
+@pytest.mark.parametrize(
+    ("action_type", "header", "fields", "ignored"),
+    [
+        ("BULK_UPDATE", b"x,Email,ID,name,status", ("id", "name", "email", "status"), ["x"]),
+        ("BULK_CREATE", b"x,Email,ID,name,status", ("id", "name", "email", "status"), ["x"]),
+        ("BULK_DELETE", b"x,Email,ID,email", ("id",), ["x", "Email", "email"]),
+        ("BULK_DELETE", b"id", ("id",), []),
+    ],
+)
+def test_columns_that_an_action_type_has(
+    action_type: str, header: bytes, fields: tuple[str, ...], ignored: list[str]
+) -> None:
+    """What rows have of their entity is what the action type looks at, as far as the file has it."""
+    operation = OPERATIONS[action_type]
+    columns = check_header(CONTACT, header, ",", operation=operation)
+    part = columns.part_of(CONTACT, operation)
+    assert (part.columns, columns.ignored(part)) == (fields, ignored)
+
+
+@pytest.mark.parametrize(
+    ("action_type", "header", "missing"),
+    [
+        ("BULK_UPDATE", b"id,name", "email, status"),
+        ("BULK_CREATE", b"id,name", "email, status"),
+        ("BULK_DELETE", b"name,email,status", "id"),
+    ],
+)
+def test_columns_that_an_action_type_needs(action_type: str, header: bytes, missing: str) -> None:
+    """A file that lacks a column which its action type needs is refused, and so is a message that says it has it."""
+    operation = OPERATIONS[action_type]
+    with pytest.raises(HeaderError, match=f"^Missing columns: {missing}\\."):
+        check_header(CONTACT, header, ",", operation=operation)
+    with pytest.raises(HeaderError, match=f"^Missing columns: {missing}\\."):
+        Columns(tuple(header.decode().split(","))).part_of(CONTACT, operation)
 
 
 def test_ignored_columns_may_repeat() -> None:

@@ -18,7 +18,7 @@ CONTACT = ENTITIES["Contact"]
 
 
 def value(column: str, text: str) -> str:
-    result = CONTACT.value_validators[CONTACT.columns.index(column)].validate_python(text)
+    result = CONTACT.fields[CONTACT.columns.index(column)].value_validator.validate_python(text)
     assert isinstance(result, str)
     return result
 
@@ -45,6 +45,16 @@ def test_key_fields_are_of_the_model(options: dict[str, str]) -> None:
     """Key and unique field must be fields of the model."""
     with pytest.raises(ValueError, match="must be fields"):
         Entity(name="Deal", model=Deal, collection="deals", **options)
+
+
+def test_a_part_of_an_entity() -> None:
+    """An entity of which only some fields are known has these in its order, and its key among them."""
+    part = CONTACT.only(["status", "id"])
+    assert (part.columns, part.key_fields) == (("id", "status"), ("id",))
+    assert [field.name for field in part.fields] == ["id", "status"]
+    assert CONTACT.columns == ("id", "name", "email", "status")
+    with pytest.raises(ValueError, match="nothing without id"):
+        CONTACT.only(["name"])
 
 
 @pytest.mark.parametrize("name", ["Contact", "contact", " CONTACT "])

@@ -78,7 +78,7 @@ def test_missing_field_is_told_first(form: dict[str, str], code: str) -> None:
 
 def test_a_form_is_read_to_what_it_means() -> None:
     form = UploadForm.read({**REQUIRED, "scheduledAt": "2030-01-31T09:00", "delimiter": "tab"})
-    assert (form.action_type, form.entity.name, form.delimiter) == ("BULK_UPDATE", "Contact", "\t")
+    assert (form.operation.name, form.entity.name, form.delimiter) == ("BULK_UPDATE", "Contact", "\t")
     assert form.scheduled_at == datetime(2030, 1, 31, 9, tzinfo=UTC)
 
 

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.outcome_entries import duplicate_of
+from app.domain.outcome_entries import duplicate_of, failed_at_record
 from app.domain.outcomes import ChunkOutcome, Counts, RowOutcome
 from app.domain.packed_exceptions import derivable
 
 NUMBERS = st.integers(0, 10**12)
-COUNTS = st.builds(Counts, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS)
+COUNTS = st.builds(Counts, *[NUMBERS] * 8)
 TEXT = st.text(max_size=20)
 OUTCOMES = st.builds(
     RowOutcome,
@@ -65,6 +65,7 @@ def test_counts_round_trip(counts: Counts) -> None:
         "createdCount": counts.created,
         "updatedCount": counts.updated,
         "unchangedCount": counts.unchanged,
+        "deletedCount": counts.deleted,
     }
 
 
@@ -87,11 +88,19 @@ def test_each_row_is_counted_once(exceptions: list[RowOutcome], created: int, up
 
 
 @pytest.mark.parametrize(
-    ("created", "unchanged", "code"), [(0, 0, "UPDATED"), (0b100, 0, "CREATED"), (0, 0b100, "UNCHANGED")]
+    ("done", "code"),
+    [
+        ({}, "UPDATED"),
+        ({"created": 0b100}, "CREATED"),
+        ({"unchanged": 0b100}, "UNCHANGED"),
+        ({"deleted": 0b100}, "DELETED"),
+    ],
 )
-def test_what_a_good_row_has_done(created: int, unchanged: int, code: str) -> None:
-    """The third row of a chunk made, changed or found its record."""
-    assert ChunkOutcome(11, 4, Counts(), [], created, unchanged).code(13) == code
+def test_what_a_good_row_has_done(done: dict[str, int], code: str) -> None:
+    """The third row of a chunk made, changed, found or deleted its record."""
+    outcome = ChunkOutcome(11, 4, Counts(), [], **{"created": 0, **done})
+    assert outcome.code(13) == code
+    assert outcome.deleted_rows() == ({13} if code == "DELETED" else set())
 
 
 @given(st.lists(OUTCOMES), st.lists(OUTCOMES), st.integers(0, 99), st.integers(0, 99))
@@ -139,6 +148,7 @@ ENTRIES = st.one_of(
         st.none(),
         st.none(),
     ),
+    st.sampled_from(["ALREADY_EXISTS", "NOT_FOUND"]).map(lambda code: failed_at_record(0, code)),
     st.integers(1, 2**32).map(lambda owner: duplicate_of(0, owner)),
 )
 
@@ -149,7 +159,7 @@ def chunk_outcomes(draw: st.DrawFn) -> ChunkOutcome:
     offsets = sorted(draw(st.sets(st.integers(0, rows - 1)))) if rows else []
     entries = [draw(ENTRIES)._replace(row=first + offset) for offset in offsets]
     bits = st.integers(0, (1 << rows) - 1)
-    return ChunkOutcome(first, rows, draw(COUNTS), entries, draw(bits), draw(bits))
+    return ChunkOutcome(first, rows, draw(COUNTS), entries, draw(bits), draw(bits), draw(bits))
 
 
 @given(chunk_outcomes())

@@ -27,6 +27,7 @@ from app.domain.operations.plan import (
 from tests.support.clocks import PAST
 
 OPERATION = OPERATIONS["BULK_UPDATE"]
+EVERY_OPERATION = st.sampled_from(list(OPERATIONS.values()))
 ME, OTHER = "a" * 24, "b" * 24
 ROW = 7
 VALUES = {"id": "1", "name": "N"}
@@ -44,7 +45,11 @@ def record(
 
 def seen(stored: Mapping[str, Any] | None) -> StoredRecord | None:
     """The record as our row sees it."""
-    return None if stored is None else StoredRecord.of(stored, VALUES, action_id=ME, row=ROW, started_at=PAST)
+    if stored is None:
+        return None
+    differs = presence(stored) == Presence.DIFFERENT
+    made_by = stored["createdBy"]
+    return StoredRecord.of(stored["_bulk"], made_by, differs=differs, action_id=ME, row=ROW, started_at=PAST)
 
 
 def presence(stored: Mapping[str, Any] | None) -> Presence:
@@ -55,8 +60,11 @@ def presence(stored: Mapping[str, Any] | None) -> Presence:
 
 def write(step: Step, stored: dict[str, Any] | None) -> dict[str, Any] | None:
     """Carry out a step of our row."""
+    if step.write == Write.DELETE:
+        return None
     if step.write == Write.NOTHING:
         return stored
+    assert (step.write == Write.INSERT) == (stored is None)
     made_by = ME if stored is None else stored["createdBy"]
     return record(by=ME, row=ROW, made_by=made_by)
 
@@ -68,24 +76,50 @@ def test_operations_have_the_names_of_the_api() -> None:
     assert find_operation("bulk_update") is None
 
 
+def test_numbers_of_decisions_stay() -> None:
+    """The ledger has these numbers: none ever gets another meaning."""
+    assert [(decision.name, int(decision)) for decision in Decision] == [
+        ("NONE", 0),
+        ("INSERT", 1),
+        ("UPDATE", 2),
+        ("UNCHANGED", 3),
+        ("DELETE", 4),
+        ("ALREADY_EXISTS", 5),
+        ("NOT_FOUND", 6),
+    ]
+
+
 @pytest.mark.parametrize(
-    ("stored", "decision"),
-    [(None, Decision.INSERT), (record(), Decision.UNCHANGED), (record("Other"), Decision.UPDATE)],
+    ("name", "absent", "same", "different"),
+    [
+        ("BULK_UPDATE", Result.CREATED, Result.UNCHANGED, Result.UPDATED),
+        ("BULK_CREATE", Result.CREATED, Result.ALREADY_EXISTS, Result.ALREADY_EXISTS),
+        ("BULK_DELETE", Result.NOT_FOUND, Result.DELETED, Result.DELETED),
+    ],
 )
-def test_bulk_update(stored: dict[str, Any] | None, decision: Decision) -> None:
-    """BULK_UPDATE makes what is absent, changes what differs, and leaves alone what is the same."""
-    assert OPERATION.decide(presence(stored)) == decision
+def test_what_an_action_type_does(name: str, absent: Result, same: Result, different: Result) -> None:
+    """What a row comes to whose record is absent, the same or different, and what is there of it then."""
+    for stored, result in ((None, absent), (record(), same), (record("Other"), different)):
+        decision = OPERATIONS[name].decide(presence(stored))
+        [first_write], [first_result] = first_steps(np.array([decision]))
+        assert first_result == result
+        after = write(Step(Write(first_write), Result(first_result)), stored)
+        if result in (Result.CREATED, Result.UPDATED):
+            assert after is not None
+            assert after["_bulk"]["actionId"] == ME
+        else:
+            assert after == (None if result == Result.DELETED else stored)
 
 
-@given(st.lists(PRESENCES))
-def test_rows_are_decided_one_by_one(cases: list[Presence]) -> None:
+@given(EVERY_OPERATION, st.lists(PRESENCES))
+def test_rows_are_decided_one_by_one(operation: Operation, cases: list[Presence]) -> None:
     """A chunk is decided as each of its rows is."""
-    decisions = decide(OPERATION, np.array(cases, np.uint8))
-    assert decisions.tolist() == [OPERATION.decide(case) for case in cases]
+    decisions = decide(operation, np.array(cases, np.uint8))
+    assert decisions.tolist() == [operation.decide(case) for case in cases]
     writes, results = first_steps(decisions)
     steps = [Step(Write(w), Result(r)) for w, r in zip(writes, results, strict=True)]
     states = {Presence.ABSENT: None, Presence.SAME: record(), Presence.DIFFERENT: record("Other")}
-    assert steps == [next_step(OPERATION, OPERATION.decide(case), seen(states[case])) for case in cases]
+    assert steps == [next_step(operation, operation.decide(case), seen(states[case])) for case in cases]
 
 
 @given(st.lists(st.sampled_from(Decision), max_size=50), st.integers(1, 2**32))
@@ -98,6 +132,9 @@ def test_plan_round_trip(decisions: list[Decision], first_row: int) -> None:
     everything = range(first_row, first_row + len(decisions))
     assert again.of_rows(everything, first_row).tolist() == decisions
     assert again.owning(first_row) == set(rows)
+    for decision in Decision:
+        wanted = {first_row + offset for offset, each in enumerate(decisions) if each == decision}
+        assert again.having(decision, first_row) == wanted
 
 
 def test_plan_is_small() -> None:
@@ -106,40 +143,91 @@ def test_plan_is_small() -> None:
 
 
 FIRST = st.sampled_from([None, record(), record("Other"), record(minutes=5), record("Other", minutes=5)])
-#: What others do to the record between two runs of our row.
-MEANWHILE = st.sampled_from(["nothing", "a newer action", "an older action"])
+#: What others do to the record between two runs of our row, in turn.
+MEANWHILE = st.lists(st.sampled_from(["a newer action", "an older action", "deleted", "made anew"]), max_size=3)
+FAILED = (Result.ALREADY_EXISTS, Result.NOT_FOUND)
 
 
-@given(FIRST, st.booleans(), MEANWHILE, st.integers(1, 3))
-def test_runs_again_tell_the_same(stored: dict[str, Any] | None, written: bool, meanwhile: str, runs: int) -> None:
+def happen(events: list[str], stored: dict[str, Any] | None) -> tuple[dict[str, Any] | None, bool]:
+    """Let others have their way with a record; whether it has been another one since."""
+    another = False
+    for event in events:
+        if event == "deleted":
+            stored, another = None, True
+        elif event == "made anew" and stored is None:
+            stored = record("Theirs", minutes=60, made_by="c" * 24, by="c" * 24)
+        elif stored is not None and event.endswith("action"):
+            minutes = 60 if event == "a newer action" else -60
+            stored = record("Theirs", minutes=minutes, made_by=stored["createdBy"])
+    return stored, another
+
+
+@given(EVERY_OPERATION, FIRST, st.booleans(), MEANWHILE, st.integers(1, 3))
+def test_runs_again_tell_the_same(
+    operation: Operation, stored: dict[str, Any] | None, written: bool, meanwhile: list[str], runs: int
+) -> None:
     """However often a planned row is run, and whatever others write, it tells the same; a newer word stands."""
-    decision = OPERATION.decide(presence(stored))
+    decision = operation.decide(presence(stored))
     [first_write], [first_result] = first_steps(np.array([decision]))
     told = Result(first_result)
     if written:
         stored = write(Step(Write(first_write), told), stored)
-    if stored is not None and meanwhile != "nothing":
-        minutes = 60 if meanwhile == "a newer action" else -60
-        stored = record("Theirs", minutes=minutes, made_by=stored["createdBy"])
+    stored, another = happen(meanwhile, stored)
     theirs = stored
+    steps = []
     for _ in range(runs):
-        step = next_step(OPERATION, decision, seen(stored))
-        assert step.result == told
-        stored = write(step, stored)
-    if theirs is not None and meanwhile == "a newer action":
+        steps.append(next_step(operation, decision, seen(stored)))
+        stored = write(steps[-1], stored)
+    assert len({step.result for step in steps}) == 1, "a row that is run again has another outcome"
+    assert all(step.write == Write.NOTHING for step in steps[1:]), "a row that is done is written again"
+    result = steps[0].result
+    if told in (Result.DELETED, Result.UNCHANGED, *FAILED):
+        assert result == told, "a row that leaves no tag has no word but its plan's"
+    elif not another and (theirs is None) == (told == Result.CREATED and not written):
+        assert result == told
+    if theirs is not None and theirs["_bulk"]["startedAt"] > PAST:
+        assert stored == theirs, "what a newer action has written was not left alone"
+    elif result == Result.DELETED:
+        assert stored is None
+    if result in FAILED:
         assert stored == theirs
 
 
-@given(RECORDS)
-def test_unchanged_rows_are_never_written(stored: StoredRecord | None) -> None:
-    """A row that found its record as it was stays UNCHANGED, and leaves alone what is there."""
-    assert next_step(OPERATION, Decision.UNCHANGED, stored) == Step(Write.NOTHING, Result.UNCHANGED)
+@pytest.mark.parametrize(
+    ("stored", "write"),
+    [
+        (None, Write.NOTHING),
+        (record(), Write.DELETE),
+        (record("Other"), Write.DELETE),
+        (record("Theirs", minutes=-60), Write.DELETE),
+        (record("Theirs", minutes=60), Write.NOTHING),
+        (record("Theirs", by="b" * 24, minutes=0), Write.NOTHING),
+    ],
+)
+def test_deletion_that_is_repeated(stored: dict[str, Any] | None, write: Write) -> None:
+    """A row stays DELETED; what is there again is deleted, unless an action wrote it that started later."""
+    step = next_step(OPERATIONS["BULK_DELETE"], Decision.DELETE, seen(stored))
+    assert step == Step(write, Result.DELETED)
 
 
-@given(st.sampled_from(Decision), RECORDS)
-def test_newer_word_is_left_alone(decision: Decision, stored: StoredRecord | None) -> None:
+def test_creation_writes_over_nothing() -> None:
+    """A record that a creation found, or made and an older action has changed since, is never written again."""
+    create = OPERATIONS["BULK_CREATE"]
+    assert next_step(create, Decision.INSERT, seen(record())) == Step(Write.NOTHING, Result.ALREADY_EXISTS)
+    made = seen(record("Theirs", minutes=-60, made_by=ME))
+    assert next_step(create, Decision.INSERT, made) == Step(Write.NOTHING, Result.CREATED)
+
+
+@given(EVERY_OPERATION, st.sampled_from(["UNCHANGED", "ALREADY_EXISTS", "NOT_FOUND"]), RECORDS)
+def test_idle_rows_are_never_written(operation: Operation, name: str, stored: StoredRecord | None) -> None:
+    """A row that was to do nothing stays what it was, and leaves alone what is there."""
+    assert next_step(operation, Decision[name], stored) == Step(Write.NOTHING, Result[name])
+
+
+@given(EVERY_OPERATION, st.sampled_from(Decision), RECORDS)
+def test_newer_word_is_left_alone(operation: Operation, decision: Decision, stored: StoredRecord | None) -> None:
     """What is there of a newer action, or of the row itself, is never written again."""
-    step = next_step(OPERATION, decision, stored)
+    step = next_step(operation, decision, stored)
     if stored is not None and (stored.newer or stored.written_here) and decision in (Decision.UPDATE, Decision.NONE):
         assert step.write == Write.NOTHING
     if step.write == Write.INSERT:
@@ -148,9 +236,9 @@ def test_newer_word_is_left_alone(decision: Decision, stored: StoredRecord | Non
 
 @given(st.sampled_from(Decision), RECORDS)
 def test_created_is_who_made_it(decision: Decision, stored: StoredRecord | None) -> None:
-    """A row is CREATED when its action made the record or is about to, unless it was UNCHANGED."""
+    """A row is CREATED when its action made the record or is about to, unless it was to do something else."""
     step = next_step(OPERATION, decision, stored)
-    if decision != Decision.UNCHANGED and step.result != Result.UNCHANGED:
+    if step.result in (Result.CREATED, Result.UPDATED):
         assert (step.result == Result.CREATED) == (stored is None or stored.created_here)
 
 
@@ -167,24 +255,29 @@ def test_vanished_record_is_made() -> None:
     assert next_step(OPERATION, Decision.UPDATE, None) == Step(Write.INSERT, Result.CREATED)
 
 
-@pytest.mark.parametrize(
-    ("stored", "decision"),
-    [
-        (None, Decision.INSERT),
-        (record(by=ME, row=ROW, made_by=ME), Decision.INSERT),
-        (record("Theirs", minutes=5, made_by=ME), Decision.INSERT),
-        (record(by=ME, row=ROW), Decision.UPDATE),
-        (record("Theirs", minutes=5), Decision.UPDATE),
-        (record(), Decision.UNCHANGED),
-        (record("Other"), Decision.UPDATE),
-    ],
-)
-def test_chunk_without_a_plan(stored: dict[str, Any] | None, decision: Decision) -> None:
-    """A chunk that an older version began has no plan: the tags tell what it has written."""
-    assert late_decision(OPERATION, seen(stored)) == decision
+LATE = {
+    "absent": (None, "INSERT", "INSERT", "NOT_FOUND"),
+    "made here": (record(by=ME, row=ROW, made_by=ME), "INSERT", "INSERT", None),
+    "made here, changed since": (record("Theirs", minutes=5, made_by=ME), "INSERT", "INSERT", None),
+    "written here": (record(by=ME, row=ROW), "UPDATE", None, None),
+    "newer": (record("Theirs", minutes=5), "UPDATE", "ALREADY_EXISTS", "DELETE"),
+    "same": (record(), "UNCHANGED", "ALREADY_EXISTS", "DELETE"),
+    "different": (record("Other"), "UPDATE", "ALREADY_EXISTS", "DELETE"),
+}
+
+
+@pytest.mark.parametrize("kind", LATE)
+def test_chunk_without_a_plan(kind: str) -> None:
+    """A chunk that was begun and has no plan is decided by what is there; tags tell what version 0.1 has written."""
+    stored, *decisions = LATE[kind]
+    for name, decision in zip(("BULK_UPDATE", "BULK_CREATE", "BULK_DELETE"), decisions, strict=True):
+        if decision is not None:
+            assert late_decision(OPERATIONS[name], seen(stored)) == Decision[decision]
 
 
 def test_other_operations_fit() -> None:
     """An action type is three decisions, and the rules of a run that is repeated follow from them."""
-    only_changes = Operation("X", absent=Decision.UNCHANGED, same=Decision.UNCHANGED, different=Decision.UPDATE)
+    only_changes = Operation(
+        "X", "does little", absent=Decision.UNCHANGED, same=Decision.UNCHANGED, different=Decision.UPDATE
+    )
     assert next_step(only_changes, Decision.UPDATE, None) == Step(Write.NOTHING, Result.UNCHANGED)

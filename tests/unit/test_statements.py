@@ -63,6 +63,14 @@ def test_a_change(account: str, rows: list[tuple[int, str, str, str]]) -> None:
 
 
 @given(TEXT, ROWS)
+def test_a_deletion(account: str, rows: list[tuple[int, str, str, str]]) -> None:
+    """A deletion names the record by its id alone, and takes one."""
+    assert decoded(encoded(account, rows).deletions()) == [
+        {"q": {"_id": f"{account}:{record['id']}"}, "limit": 1} for _, record in records(rows)
+    ]
+
+
+@given(TEXT, ROWS)
 def test_what_a_query_answers(account: str, rows: list[tuple[int, str, str, str]]) -> None:
     """A stored record, as a query for its fields answers it, is told by its bytes."""
     answers = [bson.encode({"_id": f"{account}:{record['id']}", **record}) for _, record in records(rows)]

@@ -114,6 +114,7 @@ _DETAILS = {
     "createdCount": 2,
     "updatedCount": 0,
     "unchangedCount": 0,
+    "deletedCount": 0,
     "unprocessedCount": 0,
     "chunkCount": 1,
 }
@@ -129,6 +130,7 @@ class _Counted(BaseModel):
     created_count: Count
     updated_count: Count
     unchanged_count: Count
+    deleted_count: Count
     unprocessed_count: Count = Field(description="Rows that never ran, because the action ended before their turn.")
     chunk_count: Count = Field(description="Parts in which the file is worked on.")
 

@@ -84,7 +84,14 @@ def _check_file(
         return None, [EMPTY_FILE()]
     columns, faults = None, []
     if fields is not None:
-        columns, wrong = read_header(fields.entity, scan.header, delimiter, fields.mapping, max_columns=max_columns)
+        columns, wrong = read_header(
+            fields.entity,
+            scan.header,
+            delimiter,
+            fields.mapping,
+            operation=fields.operation,
+            max_columns=max_columns,
+        )
         if wrong and (kind := other_text(scan.header)):
             return None, [NOT_CSV(kind=kind)]
         faults = [

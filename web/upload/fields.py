@@ -11,7 +11,7 @@ from pydantic import Field
 from app.domain.csv.column_mapping import ColumnMapping, parse_mapping
 from app.domain.csv.delimiters import DELIMITER_NAMES
 from app.domain.entities import ENTITIES, Entity, find_entity
-from app.domain.operations import OPERATIONS
+from app.domain.operations import BULK_UPDATE, OPERATIONS, Operation, find_operation
 from app.domain.schedules import parse_schedule
 from web.errors.catalogue import (
     ACTION_TYPE_UNSUPPORTED,
@@ -36,10 +36,11 @@ _AUTO = "auto"
 _REQUIRED = ("actionType", "entityType")
 
 
-def _read_action_type(text: str) -> str:
-    if text not in OPERATIONS:
+def _read_operation(text: str) -> Operation:
+    operation = find_operation(text)
+    if operation is None:
         raise ACTION_TYPE_UNSUPPORTED()
-    return text
+    return operation
 
 
 def _read_entity(text: str) -> Entity:
@@ -75,10 +76,15 @@ def _one_of(*values: str) -> Any:
 class UploadForm(Form):
     """What an upload asks for. A field that is not named here is refused: it may have been meant for one that is."""
 
-    action_type: Annotated[
-        str,
-        reads(_read_action_type, schema=_one_of(*sorted(OPERATIONS))),
-        Field(description="What is to be done with each row: `BULK_UPDATE` inserts or updates, by `id`."),
+    operation: Annotated[
+        Operation,
+        reads(_read_operation, schema=_one_of(*sorted(OPERATIONS))),
+        Field(
+            alias="actionType",
+            description="What is to be done with each row: "
+            + "; ".join(f"`{operation.name}` {operation.summary}" for operation in OPERATIONS.values())
+            + ".",
+        ),
     ]
     entity: Annotated[
         Entity,
@@ -135,13 +141,9 @@ class UploadForm(Form):
         if wrong & {"entityType", "delimiter", "mapping"}:
             return None
         sound = {name: value for name, value in sent.items() if name not in wrong}
-        return cls.check({**sound, "actionType": sound.get("actionType", _ANY_ACTION_TYPE)})[0]
+        return cls.check({**sound, "actionType": sound.get("actionType", BULK_UPDATE.name)})[0]
 
     @classmethod
     def names(cls) -> list[str]:
         """Return the names of all parts of the form; the file is no field, and may be what was meant."""
         return [*super().names(), FILE]
-
-
-#: Stands for one that is wrong, where only the file is judged.
-_ANY_ACTION_TYPE = min(OPERATIONS)

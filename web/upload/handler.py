@@ -79,7 +79,7 @@ async def _receive(request: web.Request, context: AppContext, principal: Princip
         fields, file, sha256 = checked.fields, checked.file, checked.file.digest.hexdigest()
         return await upload.submit(
             Order(
-                action_type=fields.action_type,
+                operation=fields.operation,
                 entity=fields.entity,
                 scheduled_at=fields.scheduled_at,
                 file_name=file.name,

@@ -322,6 +322,12 @@ class Actions:
             {"_id": action_id}, {"$set": {"stalls": stalls, "stalledAt": counted_chunks, "reissues": remembered}}
         )
 
+    async def of_type(self, account_id: str, entity_type: str, action_type: str) -> AsyncIterator[Action]:
+        """Return the actions of an account that do one thing with one kind of record, newest first."""
+        wanted = {"accountId": account_id, "entityType": entity_type, "actionType": action_type}
+        async for document in self._collection.find(wanted).sort([("createdAt", DESCENDING), ("_id", DESCENDING)]):
+            yield Action.from_document(document)
+
     async def ended(self, *, account_id: str | None = None, since: datetime | None = None) -> AsyncIterator[Action]:
         """Yield every action that has ended, oldest first; of one account, or made since a time, if that is said."""
         condition: Document = {"status": {"$in": sorted(ENDED)}}

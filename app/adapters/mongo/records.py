@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal
 
@@ -32,9 +32,13 @@ _FIRST_BATCH: Final = b"\x04firstBatch\0"
 #: Octets of an array without elements.
 _EMPTY: Final = 5
 #: Where the statements of a command are.
-_STATEMENTS: Mapping[str, str] = {"insert": "documents", "update": "updates"}
+_STATEMENTS: Mapping[str, str] = {"insert": "documents", "update": "updates", "delete": "deletes"}
 
-_Kind = Literal["insert", "update"]
+_AWARE: Final = CodecOptions[dict[str, Any]](tz_aware=True)
+#: Stands for the value of a field that a document does not have.
+_NOTHING: Final = object()
+
+_Kind = Literal["insert", "update", "delete"]
 
 
 @dataclass(slots=True)
@@ -46,7 +50,7 @@ class Written:
         refused: Which statements the server refused, with the reason.
         failed: Which failed alone, though others were written, for a reason that is not known to be theirs.
         count: How many were carried out.
-        missed: How many updates among these found no record.
+        missed: How many updates and deletions among these found no record.
     """
 
     conflicts: set[int] = field(default_factory=set)
@@ -54,6 +58,21 @@ class Written:
     failed: dict[int, Exception] = field(default_factory=dict)
     count: int = 0
     missed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is there of the record of a row.
+
+    Attributes:
+        tag: Its audit tag; empty where no action has written it.
+        created_by: The action that made it, if one did.
+        differing: The fields of the row of which it has other values.
+    """
+
+    tag: Mapping[str, Any]
+    created_by: str | None
+    differing: frozenset[str]
 
 
 class _Sequence:
@@ -107,6 +126,10 @@ class Records:
         """
         return await self._write("update", collection, statements, isolate)
 
+    async def delete(self, collection: str, statements: Sequence[bytes], *, isolate: bool = False) -> Written:
+        """Run encoded delete statements (``q``, ``limit``), unordered, in one command; see :meth:`update`."""
+        return await self._write("delete", collection, statements, isolate)
+
     async def compare(self, collection: str, wanted: EncodedRecords) -> Any:
         """Look what is there of some records.
 
@@ -122,6 +145,19 @@ class Records:
             # What is not there costs next to nothing.
             command.kind += f" {round(10 * np.count_nonzero(presence) / max(1, len(presence)))}"
         return presence
+
+    async def look_up(self, collection: str, wanted: EncodedRecords) -> list[Found | None]:
+        """Return what is there of some records, in the order of ``wanted``: more than :meth:`compare` does, and slower.
+
+        What another program has stored and cannot be read differs in every field.
+        """
+        found: dict[str, bytes] = {}
+        names, ids = wanted.layout.fields, wanted.ids
+        for start in range(0, len(ids), _IDS_PER_QUERY):
+            query = _query(collection, ids[start : start + _IDS_PER_QUERY], [*names, "_bulk", "createdBy"])
+            batch = _first_batch(await self._database.command(query, codec_options=_RAW))
+            found.update((_id_of(document), document) for document in _documents(batch))
+        return [_found(found.get(_id), row, names) for _id, row in zip(ids, wanted.stored(), strict=True)]
 
     async def find(self, collection: str, ids: Sequence[str], fields: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return those of the records that exist, with only the named fields, by ``_id``."""
@@ -214,17 +250,10 @@ def _compare(database: Any, collection: str, wanted: EncodedRecords) -> Any:
     presence = np.full(len(ids), Presence.ABSENT, np.uint8)
     comparison: _Comparison | None = None
     start, size = 0, _IDS_PER_QUERY
-    fields = {"_id": 1, **dict.fromkeys(wanted.layout.fields, 1)}
     while start < len(ids):
         asked = ids[start : start + size]
-        command = {
-            "find": collection,
-            "filter": {"_id": {"$in": asked}},
-            "projection": fields,
-            "batchSize": len(asked),
-            "singleBatch": True,
-        }
-        found = _first_batch(database.command(command, codec_options=_RAW))
+        query = _query(collection, asked, wanted.layout.fields)
+        found = _first_batch(database.command(query, codec_options=_RAW))
         start += len(asked)
         if len(found) > _EMPTY:
             comparison = comparison or _Comparison(wanted, ids)
@@ -234,6 +263,17 @@ def _compare(database: Any, collection: str, wanted: EncodedRecords) -> Any:
             # To look for what is not there costs next to nothing, so the next list may be longer.
             size *= 2
     return presence
+
+
+def _query(collection: str, ids: Sequence[str], fields: Sequence[str]) -> dict[str, Any]:
+    """Return the command that asks for some fields of records."""
+    return {
+        "find": collection,
+        "filter": {"_id": {"$in": ids}},
+        "projection": {"_id": 1, **dict.fromkeys(fields, 1)},
+        "batchSize": len(ids),
+        "singleBatch": True,
+    }
 
 
 def _first_batch(reply: RawBSONDocument) -> bytes:
@@ -252,25 +292,14 @@ class _Comparison:
         self._positions = {_id: position for position, _id in enumerate(ids)}
 
     def note(self, batch: bytes, presence: Any) -> None:
-        """Note what the records of an encoded array are to the rows.
-
-        An element of it is an octet that says that it is a document, its number in digits, a NUL, and the document,
-        which begins with its length.
-        """
-        start, number = 4, 0
-        while batch[start]:
-            start += len(str(number)) + 2
-            end = start + int.from_bytes(batch[start : start + 4], "little")
-            document = batch[start:end]
+        """Note what the records of an encoded array are to the rows."""
+        for document in _documents(batch):
             position = self._same.get(document)
             if position is not None:
                 presence[position] = Presence.SAME
             else:
-                # What "_id" is, which is first in every document: a length of four octets, the text, a NUL.
-                length = int.from_bytes(document[9:13], "little")
-                position = self._positions[document[13 : 12 + length].decode()]
+                position = self._positions[_id_of(document)]
                 presence[position] = Presence.SAME if self._is_same(document, position) else Presence.DIFFERENT
-            start, number = end, number + 1
 
     def _is_same(self, document: bytes, position: int) -> bool:
         stored = self._stored[position]
@@ -282,3 +311,36 @@ class _Comparison:
         except BSONError:
             # What another program has stored need not be readable to be something else.
             return False
+
+
+def _documents(array: bytes) -> Iterator[bytes]:
+    """Return the documents of an encoded array.
+
+    An element of it is an octet that says that it is a document, its number in digits, a NUL, and the document, which
+    begins with its length.
+    """
+    start, number = 4, 0
+    while array[start]:
+        start += len(str(number)) + 2
+        end = start + int.from_bytes(array[start : start + 4], "little")
+        yield array[start:end]
+        start, number = end, number + 1
+
+
+def _id_of(document: bytes) -> str:
+    # What "_id" is, which is first in every document: a length of four octets, the text, a NUL.
+    length = int.from_bytes(document[9:13], "little")
+    return document[13 : 12 + length].decode()
+
+
+def _found(document: bytes | None, row: bytes, fields: Sequence[str]) -> Found | None:
+    if document is None:
+        return None
+    try:
+        record = decode(document, _AWARE)
+    except BSONError:
+        return Found({}, None, frozenset(fields))
+    values = decode(row, _AWARE)
+    differing = frozenset(name for name in fields if record.get(name, _NOTHING) != values.get(name, _NOTHING))
+    tag = record.get("_bulk")
+    return Found(tag if isinstance(tag, Mapping) else {}, record.get("createdBy"), differing)

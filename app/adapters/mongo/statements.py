@@ -6,13 +6,15 @@ collector. A new record and a change are, as dicts::
     {"_id": "account:key", **constants, **fields, "_bulk": {**tag, "row": 7}, **on_insert}
     {"q": {"_id": "account:key"}, "u": {"$set": {**constants, **fields, "_bulk": {**tag, "row": 7}}}}
 
+A deletion is ``{"q": {"_id": "account:key"}, "limit": 1}``.
+
 Source of the layout: bsonspec.org, version 1.1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
 
@@ -36,9 +38,9 @@ class RecordLayout:
     account_id: str
     fields: Sequence[str]
     key: int
-    always: Mapping[str, Any]
-    tag: Mapping[str, Any]
-    on_insert: Mapping[str, Any]
+    always: Mapping[str, Any] = field(default_factory=dict)
+    tag: Mapping[str, Any] = field(default_factory=dict)
+    on_insert: Mapping[str, Any] = field(default_factory=dict)
 
     def encode(self, rows: Sequence[int], columns: Sequence[Sequence[str]]) -> EncodedRecords:
         """Take the values of some rows; ``columns`` has for each field those of all rows."""
@@ -91,6 +93,10 @@ class EncodedRecords:
         fields = self._fields(_Elements(count, self.layout.always)).document("_bulk", self._tag())
         update = _Elements(count).document("$set", fields)
         return list(_Elements(count).document("q", self._id()).document("u", update).joined())
+
+    def deletions(self) -> list[bytes]:
+        """Return the statements that delete the records."""
+        return list(_Elements(len(self.rows)).document("q", self._id()).constants({"limit": 1}).joined())
 
     def _id(self) -> _Elements:
         prefix = f"{self.layout.account_id}:".encode()

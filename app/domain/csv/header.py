@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from app.domain.csv.column_mapping import ColumnMapping, MappingError
@@ -12,6 +12,7 @@ from app.domain.csv.column_names import probable_columns
 from app.domain.csv.delimiters import DELIMITER_NAMES, guess_delimiter
 from app.domain.csv.text import read_records
 from app.domain.entities import Entity
+from app.domain.operations import BULK_UPDATE, Needs, Operation
 from app.domain.printable import printable, shortened
 
 MAX_HEADER_BYTES = 32 * 1024
@@ -46,14 +47,22 @@ class Columns:
         """The number of fields that every row must have."""
         return len(self.names)
 
+    def part_of(self, entity: Entity, operation: Operation) -> Entity:
+        """Return the entity with those of its fields alone that rows under this header have for an operation.
+
+        Raises:
+            HeaderError: a column is missing that the operation needs.
+        """
+        if missing := self._missing(_needed(entity, operation)):
+            raise HeaderError(_missing_columns(missing, self.names))
+        return entity.only(set(_used(entity, operation)).difference(self._missing(entity.columns)))
+
     def positions(self, entity: Entity) -> tuple[int, ...]:
         """Return where the entity's columns are, in the entity's order. Raises ``HeaderError`` if one is
         missing."""
-        wanted = self.names if self.fields is None else self.fields
-        place = {name.casefold(): i for i, name in reversed(list(enumerate(wanted)))}
-        missing = [name for name in entity.columns if name.casefold() not in place]
-        if missing:
-            raise HeaderError(f"Missing columns: {', '.join(missing)}. The file has: {_name_list(self.names)}.")
+        place = {name.casefold(): i for i, name in reversed(list(enumerate(self._targets)))}
+        if missing := self._missing(entity.columns):
+            raise HeaderError(_missing_columns(missing, self.names))
         return tuple(place[name.casefold()] for name in entity.columns)
 
     def labels(self, entity: Entity) -> tuple[str, ...]:
@@ -65,12 +74,25 @@ class Columns:
     def ignored(self, entity: Entity) -> list[str]:
         """Return the names of the columns that are for no field of the entity."""
         known = {name.casefold() for name in entity.columns}
-        wanted = self.names if self.fields is None else self.fields
-        return [name for name, field in zip(self.names, wanted, strict=True) if field.casefold() not in known]
+        return [name for name, field in zip(self.names, self._targets, strict=True) if field.casefold() not in known]
+
+    @property
+    def _targets(self) -> tuple[str, ...]:
+        return self.names if self.fields is None else self.fields
+
+    def _missing(self, fields: Iterable[str]) -> list[str]:
+        there = {name.casefold() for name in self._targets}
+        return [name for name in fields if name.casefold() not in there]
 
 
 def check_header(
-    entity: Entity, header: bytes, delimiter: str, mapping: ColumnMapping | None = None, *, max_columns: int = 500
+    entity: Entity,
+    header: bytes,
+    delimiter: str,
+    mapping: ColumnMapping | None = None,
+    *,
+    operation: Operation = BULK_UPDATE,
+    max_columns: int = 500,
 ) -> Columns:
     """Read the header record and check it against the entity, as :func:`read_header` does.
 
@@ -78,14 +100,20 @@ def check_header(
         HeaderError: not UTF-8, too large, too many columns, a column missing or named twice.
         MappingError: the mapping does not fit the header or the entity.
     """
-    columns, wrong = read_header(entity, header, delimiter, mapping, max_columns=max_columns)
+    columns, wrong = read_header(entity, header, delimiter, mapping, operation=operation, max_columns=max_columns)
     if columns is None:
         raise wrong[0]
     return columns
 
 
 def read_header(
-    entity: Entity, header: bytes, delimiter: str, mapping: ColumnMapping | None = None, *, max_columns: int = 500
+    entity: Entity,
+    header: bytes,
+    delimiter: str,
+    mapping: ColumnMapping | None = None,
+    *,
+    operation: Operation = BULK_UPDATE,
+    max_columns: int = 500,
 ) -> tuple[Columns | None, list[HeaderError | MappingError]]:
     """Read the header record and check it against the entity.
 
@@ -96,6 +124,7 @@ def read_header(
         header: The raw header record, without byte-order mark and line end (``SpanScanner.header``).
         delimiter: One ASCII character.
         mapping: Which column is for which field. Columns that it does not name are for the field of their name.
+        operation: What is to be done with the rows.
         max_columns: The most columns that it may have.
 
     Returns:
@@ -119,8 +148,8 @@ def read_header(
         # With a mapping that is wrong nobody knows which columns would be missing.
         return None, wrong
     lowered = [name.casefold() for name in (names if fields is None else fields)]
-    missing = [name for name in entity.columns if name.casefold() not in lowered]
-    twice = [name for name in entity.columns if lowered.count(name.casefold()) > 1]
+    missing = [name for name in _needed(entity, operation) if name.casefold() not in lowered]
+    twice = [name for name in _used(entity, operation) if lowered.count(name.casefold()) > 1]
     if fields is not None:
         for field_name in twice:
             both = [name for name, mapped in zip(names, fields, strict=True) if mapped == field_name]
@@ -128,12 +157,28 @@ def read_header(
             wrong.append(MappingError(f"{reason} Map all but one of them to null."))
     if missing:
         what = "Missing columns" if fields is None else "With this mapping no column is left for"
-        found = f"{what}: {', '.join(missing)}. The file has: {_name_list(names)}."
+        found = _missing_columns(missing, names, what)
         hint = _delimiter_hint(entity, header, delimiter, len(missing)) or _mapping_hint(names, fields, missing)
         wrong.append(HeaderError(found + hint))
     if twice and fields is None:
         wrong.append(HeaderError(f"Columns named twice: {', '.join(twice)}. The file has: {_name_list(names)}."))
     return (None, wrong) if wrong else (Columns(names, fields), [])
+
+
+def _needed(entity: Entity, operation: Operation) -> Sequence[str]:
+    """Return the fields for which a file must have a column."""
+    if operation.needs == Needs.EVERY_FIELD:
+        return entity.columns
+    return entity.required if operation.needs == Needs.REQUIRED_FIELDS else (entity.key,)
+
+
+def _used(entity: Entity, operation: Operation) -> Sequence[str]:
+    """Return the fields whose columns are looked at."""
+    return (entity.key,) if operation.key_only else entity.columns
+
+
+def _missing_columns(missing: Iterable[str], names: Iterable[str], what: str = "Missing columns") -> str:
+    return f"{what}: {', '.join(missing)}. The file has: {_name_list(names)}."
 
 
 def _mapping_hint(names: tuple[str, ...], fields: tuple[str, ...] | None, missing: list[str]) -> str:

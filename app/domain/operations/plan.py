@@ -3,6 +3,9 @@
 The plan is recorded in the ledger, and the first one stands. Whoever runs the chunk again follows it: so a row that
 made its record stays CREATED, one that changed it UPDATED, and one that found it as it was UNCHANGED, whatever the
 records look like by then. What is to be written now follows from the plan and from what is there now.
+
+A deletion leaves nothing behind that could tell of it, so there the plan is all that is known: its row is DELETED,
+whoever has made the record vanish.
 """
 
 from __future__ import annotations
@@ -25,18 +28,27 @@ class Write(IntEnum):
     NOTHING = 0
     INSERT = 1
     UPDATE = 2
+    DELETE = 3
 
 
 class Result(IntEnum):
-    """What a row that succeeded has done."""
+    """What has become of a row that owns its record: what it has done, or why it has failed."""
 
     CREATED = 0
     UPDATED = 1
     UNCHANGED = 2
+    DELETED = 3
+    ALREADY_EXISTS = 4
+    NOT_FOUND = 5
+
+    @property
+    def failed(self) -> bool:
+        """Whether the row has done nothing, and should have."""
+        return self in (Result.ALREADY_EXISTS, Result.NOT_FOUND)
 
 
 class Step(NamedTuple):
-    """What is written of a row now, and what the row has done once that is written."""
+    """What is written of a row now, and what has become of the row once that is written."""
 
     write: Write
     result: Result
@@ -47,6 +59,9 @@ _FIRST: Mapping[Decision, Step] = {
     Decision.INSERT: Step(Write.INSERT, Result.CREATED),
     Decision.UPDATE: Step(Write.UPDATE, Result.UPDATED),
     Decision.UNCHANGED: Step(Write.NOTHING, Result.UNCHANGED),
+    Decision.DELETE: Step(Write.DELETE, Result.DELETED),
+    Decision.ALREADY_EXISTS: Step(Write.NOTHING, Result.ALREADY_EXISTS),
+    Decision.NOT_FOUND: Step(Write.NOTHING, Result.NOT_FOUND),
 }
 
 
@@ -68,14 +83,20 @@ class StoredRecord:
 
     @classmethod
     def of(
-        cls, record: Mapping[str, Any], values: Mapping[str, Any], *, action_id: str, row: int, started_at: datetime
+        cls,
+        tag: Mapping[str, Any],
+        created_by: str | None,
+        *,
+        differs: bool,
+        action_id: str,
+        row: int,
+        started_at: datetime,
     ) -> Self:
-        """Read the audit tag of a record, and compare its fields with those of a row."""
-        tag = record.get("_bulk") or {}
+        """Read the audit tag of a record, for a row of an action that started at a time."""
         here = tag.get("actionId") == action_id
         return cls(
-            differs=any(record.get(name) != value for name, value in values.items()),
-            created_here=record.get("createdBy") == action_id,
+            differs=differs,
+            created_here=created_by == action_id,
             written_here=here and tag.get("row") == row,
             newer="startedAt" in tag and (tag["startedAt"], tag["actionId"]) > (started_at, action_id),
         )
@@ -108,6 +129,11 @@ class ChunkPlan:
     def owning(self, first_row: int) -> set[int]:
         """Return the rows that own their record."""
         return {first_row + int(offset) for offset in np.flatnonzero(np.frombuffer(self.decisions, np.uint8))}
+
+    def having(self, decision: Decision, first_row: int) -> set[int]:
+        """Return the rows with a decision."""
+        found = np.flatnonzero(np.frombuffer(self.decisions, np.uint8) == decision)
+        return {first_row + int(offset) for offset in found}
 
     def pack(self) -> bytes:
         """Return the plan as the ledger keeps it: most rows of a chunk are alike, and so take no room."""
@@ -146,9 +172,9 @@ def late_decision(operation: Operation, stored: StoredRecord | None) -> Decision
     """
     if stored is None:
         return operation.absent
-    if stored.created_here:
+    if stored.created_here and operation.absent == Decision.INSERT:
         return Decision.INSERT
-    if stored.written_here or stored.newer:
+    if operation.changes_records and (stored.written_here or stored.newer):
         return Decision.UPDATE
     return operation.decide(Presence.DIFFERENT if stored.differs else Presence.SAME)
 
@@ -162,13 +188,18 @@ def next_step(operation: Operation, decision: Decision, stored: StoredRecord | N
     if decision == Decision.NONE:
         # Another row owned the record when the plan was made.
         decision = late_decision(operation, stored)
-    if decision == Decision.UNCHANGED:
+    if _FIRST[decision].write == Write.NOTHING:
+        # So that nothing of it can have been written.
         return _FIRST[decision]
+    if decision == Decision.DELETE:
+        done = stored is None or stored.newer
+        return Step(Write.NOTHING if done else Write.DELETE, Result.DELETED)
     if stored is None:
         return _FIRST[operation.absent]
     if decision == Decision.INSERT and not stored.created_here and not stored.written_here:
         decision = operation.decide(Presence.DIFFERENT if stored.differs else Presence.SAME)
-        if decision == Decision.UNCHANGED:
+        if decision != Decision.UPDATE:
             return _FIRST[decision]
     result = Result.CREATED if stored.created_here else Result.UPDATED
-    return Step(Write.NOTHING if stored.written_here or stored.newer else Write.UPDATE, result)
+    done = stored.written_here or stored.newer or not operation.changes_records
+    return Step(Write.NOTHING if done else Write.UPDATE, result)
