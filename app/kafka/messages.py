@@ -73,6 +73,8 @@ class ByteRange(BaseModel):
             raise ValueError("a span cannot end before it starts")
         if self.end - self.start > _MOST_CHUNK_BYTES:
             raise ValueError(f"a span has at most {_MOST_CHUNK_BYTES} bytes")
+        if self.first_row + self.rows - 1 > _LARGEST:
+            raise ValueError(f"the last row of a span is at most number {_LARGEST}")
         return self
 
 

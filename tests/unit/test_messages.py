@@ -191,6 +191,7 @@ def test_bad_message_is_undecodable(kind: type[Message], value: bytes | None) ->
         # More than any chunk of ours has, so that reading it, or giving it up, fills nobody's memory.
         ({"span": {"start": 0, "end": 2**40, "firstRow": 1, "rows": 1}}, "span"),
         ({"span": {"start": 0, "end": 9, "firstRow": 1, "rows": 10**9}}, "span.rows"),
+        ({"span": {"start": 0, "end": 9, "firstRow": 2**32 - 1, "rows": 2}}, "span"),
         ({"source": source_document(rowCount=10**15)}, "source.rowCount"),
     ],
 )
