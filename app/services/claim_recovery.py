@@ -85,7 +85,7 @@ async def rebuild_claims(context: AppContext, action: Action) -> None:
     rows = StoredRows(context.storage, action)
     index = SpanIndex.from_bytes(await context.storage.read(action.file.spans_key))
     log.warning("action %s: its claims are gone, rebuilding them", action_id)
-    generation = await context.claims.begin_rebuild(action_id, action.total_count, len(rows.entity.key_fields))
+    generation = await context.claims.begin_rebuild(action_id)
     summary = await summarize_ledger(context, action_id, action.chunk_count)
     unfinished = _unfinished(summary)
     starts = [span.first_row for span in index.spans(0, len(index))]

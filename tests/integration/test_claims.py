@@ -8,13 +8,21 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from bson import ObjectId
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from redis.asyncio import Redis
 from xxhash import xxh3_128_digest
 
+from app.adapters.redis import claims as claims_module
 from app.adapters.redis.claims import Claims, ClaimsReleased
 from app.settings import Settings
+from tests.support.claims import owners_in, store_old_claims
 
 TTL = 1234
+
+#: What the values of a row begin with in these tests: its id, its unique field, and one more.
+KINDS = "kuv"
 
 Row = tuple[str, ...]
 
@@ -38,9 +46,10 @@ class RowClaims:
         return await self._claims.claim(action, self._row_count, [int(number) for number, *_ in rows], columns)
 
 
-@pytest.fixture(params=[1, 2_000], ids=["one bucket", "many buckets"])
-def claims(redis: Redis, request: pytest.FixtureRequest) -> RowClaims:
-    return RowClaims(redis, request.param)
+@pytest.fixture(params=[1, 1_000], ids=["one bucket", "many buckets"])
+def claims(redis: Redis, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> RowClaims:
+    monkeypatch.setattr(claims_module, "_FEWEST_BUCKETS", request.param)
+    return RowClaims(redis, 1)
 
 
 @pytest.fixture
@@ -71,10 +80,7 @@ class Model:
 
 async def owners(redis: Redis, action: str) -> dict[bytes, int]:
     """The claims as Redis has them: digest of the value → row."""
-    found: dict[bytes, int] = {}
-    for bucket in await redis.keys(f"dedupe:{action}:*"):
-        found |= {digest: int(number) for digest, number in (await redis.hgetall(bucket)).items()}
-    return found
+    return owners_in([bucket for key in await redis.keys(f"dedupe:{action}:*") for bucket in await redis.hvals(key)])
 
 
 def digests(owned: dict[str, int]) -> dict[bytes, int]:
@@ -83,7 +89,7 @@ def digests(owned: dict[str, int]) -> dict[bytes, int]:
 
 def _digest(value: str) -> bytes:
     kind, _, text = value.partition(":")
-    return xxh3_128_digest(text.encode(), "ku".index(kind))[:12]
+    return xxh3_128_digest(text.encode(), KINDS.index(kind))[:12]
 
 
 async def test_first_row_wins(claims: RowClaims, action: str) -> None:
@@ -148,12 +154,42 @@ async def test_values_may_hold_any_text(claims: RowClaims, redis: Redis, action:
     assert await owners(redis, action) == digests({value: int(number) for number, *values in rows for value in values})
 
 
-async def test_large_chunk_can_be_claimed(claims: RowClaims, action: str) -> None:
-    """A large chunk and large row numbers can be claimed like any other."""
-    base = 10**12
+async def test_large_chunk_can_be_claimed(redis: Redis, action: str) -> None:
+    """A chunk of far more rows than were expected can be claimed like any other, with the largest row numbers."""
+    claims, base = RowClaims(redis, 1), 2**32 - 50_000
     rows = [row(base + n, str(n), f"{n}@x") for n in range(50_000)]
     assert await claims.claim(action, rows) == {}
     assert await claims.claim(action, [row(1, "49999", "free@x")]) == {0: base + 49_999}
+
+
+async def test_row_number_out_of_bounds(claims: RowClaims, redis: Redis, action: str) -> None:
+    """A row number that does not fit into an entry is refused, and not cut short."""
+    with pytest.raises(OverflowError):
+        await claims.claim(action, [row(1, "a", "a@x"), row(2**32, "b", "b@x")])
+    assert await redis.keys(f"dedupe:{action}*") == []
+
+
+@pytest.mark.parametrize(("first", "later"), [(10, 5_000), (5_000, 10)])
+async def test_first_claim_fixes_the_buckets(redis: Redis, action: str, first: int, later: int) -> None:
+    """Later claims find the values, however many rows they are told of."""
+    rows = [row(number, str(number), f"{number}@x") for number in range(1, 300)]
+    assert await RowClaims(redis, first).claim(action, rows) == {}
+    again = [row(1000 + position, key[2:], "new") for position, (_, key, _) in enumerate(rows)]
+    assert await RowClaims(redis, later).claim(action, again) == {n - 1: n for n in range(1, 300)}
+
+
+async def test_digest_across_two_entries(redis: Redis, action: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What looks like a digest, but begins in the middle of an entry, is none."""
+    first = bytes(range(12))
+    second = first[4:] + (7).to_bytes(4, "little")
+    values = {"a": first, "b": second}
+    monkeypatch.setattr(claims_module, "_digests", lambda columns: b"".join(values[v] + bytes(4) for v in columns[0]))
+    claims = Claims(redis, ttl=TTL)
+    assert await claims.claim(action, 1, [7], [["a"]]) == {}
+    for _ in range(2):
+        assert await claims.claim(action, 1, [8], [["b"]]) == {}
+    assert await claims.claim(action, 1, [9, 10], [["b", "a"]]) == {0: 8, 1: 7}
+    assert await owners(redis, action) == {first: 7, second: 8}
 
 
 async def test_old_claims_are_swept(redis: Redis, action: str) -> None:
@@ -185,16 +221,6 @@ async def test_each_claim_puts_the_sweep_off(claims: RowClaims, redis: Redis, ac
     await redis.zadd("dedupe:expiry", {f"dedupe:{action}": now + 10})
     await claims.claim(action, [row(1, "a", "a@x")])
     assert await expiry() >= now + TTL
-
-
-async def test_sweep_finishes_a_release(redis: Redis, action: str) -> None:
-    """A release that was interrupted is finished by the sweep."""
-    claims = Claims(redis, ttl=600)
-    await claims.claim(action, 1_000, [1, 2], [["a", "b"]])
-    await claims._release(keys=[f"dedupe:{action}"], args=[600])  # and dies before it removes anything
-    await redis.zadd("dedupe:expiry", {f"dedupe:{action}": 1})
-    await claims.sweep()
-    assert await redis.keys(f"dedupe:{action}*") == [f"dedupe:{action}".encode()]
 
 
 async def test_claims_are_small(redis: Redis, action: str) -> None:
@@ -266,6 +292,39 @@ async def test_restarted_redis_gets_the_script(claims: RowClaims, redis: Redis, 
     assert await claims.claim(action, [row(2, "a", "b@x")]) == {0: 1}
 
 
+@pytest.mark.parametrize("generation", ["", "3"])
+@pytest.mark.parametrize("state", ["", "closed", "released", "rebuilding"])
+async def test_claims_of_version_0_1_are_gone(redis: Redis, action: str, state: str, generation: str) -> None:
+    claims = Claims(redis, ttl=TTL)
+    await store_old_claims(redis, action, state=state, generation=generation)
+    assert await claims.are_gone(action)
+    assert not await claims.reopen(action)
+    await claims.close(action)
+    with pytest.raises(ClaimsReleased):
+        await claims.claim(action, 10, [1], [["a"]])
+    assert await claims.are_gone(action)
+
+
+@pytest.mark.parametrize("way", ["release", "sweep", "rebuild"])
+@pytest.mark.parametrize("state", ["", "closed", "released"])
+@pytest.mark.parametrize("generation", ["", "3"])
+async def test_claims_of_version_0_1_are_deleted(
+    redis: Redis, action: str, way: str, state: str, generation: str
+) -> None:
+    """Those that a deletion which was interrupted has left are found as well."""
+    claims, key = Claims(redis, ttl=TTL), f"dedupe:{action}"
+    await store_old_claims(redis, action, state=state, buckets=2_345, generation=generation)
+    await redis.unlink(*(await redis.keys(f"{key}:*"))[:1_000])
+    if way == "rebuild":
+        await claims.finish_rebuild(action, await claims.begin_rebuild(action))
+        assert await claims.claim(action, 10, [1], [["a"]]) == {}
+        assert await redis.keys(f"{key}:*") == [f"{key}:claims:1".encode()]
+    else:
+        await (claims.release(action) if way == "release" else claims.sweep())
+        assert await redis.keys(f"{key}*") == [key.encode()]
+        assert await redis.zscore("dedupe:expiry", key) is None
+
+
 def chunks_of(chance: random.Random, chunks: int, rows: int, values: int) -> list[list[Row]]:
     """Chunks with many rows in common: few values for many rows."""
     return [
@@ -274,12 +333,26 @@ def chunks_of(chance: random.Random, chunks: int, rows: int, values: int) -> lis
     ]
 
 
-@pytest.mark.parametrize("seed", range(15))
-async def test_claims_match_the_model(claims: RowClaims, redis: Redis, action: str, seed: int) -> None:
-    """Chunks one after another, and repeated, do as the model does."""
-    chance, model = random.Random(seed), Model()
-    chunks = chunks_of(chance, 4, chance.randint(1, 40), chance.choice([3, 20, 200]))
-    for chunk in [*chunks, *chance.choices(chunks, k=4)]:
+@st.composite
+def histories(draw: st.DrawFn) -> list[list[Row]]:
+    """Chunks in the order in which they claim, some more than once: few values for many rows."""
+    kinds = KINDS[: draw(st.integers(1, len(KINDS)))]
+    row_values = st.tuples(*(st.integers(0, 9).map(f"{kind}:{{}}".format) for kind in kinds))
+    chunks = draw(st.lists(st.lists(row_values, min_size=1, max_size=12), min_size=1, max_size=4))
+    numbered = [[(str(100 * n + i), *values) for i, values in enumerate(chunk, 1)] for n, chunk in enumerate(chunks)]
+    return draw(st.lists(st.sampled_from(numbered), min_size=1, max_size=6))
+
+
+@hypothesis_settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(histories(), st.sampled_from([1, 5, 1_000]), st.sampled_from([1, 5, 100]))
+async def test_claims_match_the_model(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch, history: list[list[Row]], buckets: int, at_once: int
+) -> None:
+    """Chunks one after another, and repeated, do as the model does, in however many pieces the script takes them."""
+    monkeypatch.setattr(claims_module, "_FEWEST_BUCKETS", buckets)
+    monkeypatch.setattr(claims_module, "_VALUES_AT_ONCE", at_once)
+    action, claims, model = str(ObjectId()), RowClaims(redis, 1), Model()
+    for chunk in history:
         assert await claims.claim(action, chunk) == model.claim(chunk)
         assert await owners(redis, action) == digests(model.owners)
 

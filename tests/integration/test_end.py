@@ -18,6 +18,7 @@ from app.services.scheduling import review_stalled
 from app.services.verification import verify
 from tests.integration.test_dispatcher import action_of, chunks_sent, feeds_sent
 from tests.support.bench import Bench, Job
+from tests.support.claims import store_old_claims
 from tests.support.clocks import LONG_AGO
 from tests.support.fakes import MemoryProgress
 
@@ -111,13 +112,33 @@ async def test_an_end_that_was_lost_later(bench: Bench, context: AppContext, ord
     await assert_exact(bench, job)
 
 
+@pytest.mark.parametrize("generation", ["", "2"])
+async def test_claims_of_version_0_1(bench: Bench, context: AppContext, generation: str) -> None:
+    """An action that ran during the upgrade goes on: its claims are in another form, and are rebuilt."""
+    job = await bench.submit(*ROWS, chunk_rows=2)
+    await bench.run(job.chunks[0])
+    await bench.redis.delete(f"dedupe:{job.action_id}:claims:1")
+    await store_old_claims(bench.redis, job.action_id, generation=generation)
+    await bench.run(job.chunks[1])
+    assert await bench.store.ledger.entry(job.chunk_ids[1]) is None
+    await bench.database["bulk_operations"].update_one({"_id": job.action_id}, {"$set": {"updatedAt": LONG_AGO}})
+    await review_stalled(context)
+    await bench.clean_up(context)
+    assert [feed.indexes for feed in feeds_sent(bench)] == [(1, 2)]
+    await bench.run(*job.chunks[1:])
+    await complete_if_done(context, job.action_id, 3)
+    await assert_exact(bench, job)
+    await bench.clean_up(context)
+    assert await bench.redis.keys(f"dedupe:{job.action_id}:*") == []
+
+
 async def test_claims_that_two_rebuild_at_once(bench: Bench, context: AppContext) -> None:
     """Whoever was overtaken does not open what the other has not finished."""
     job = await bench.submit(*ROWS, chunk_rows=2)
     await bench.run(*job.chunks[:2])
     await bench.claims.release(job.action_id)
-    first = await bench.claims.begin_rebuild(job.action_id, 6, 2)
-    second = await bench.claims.begin_rebuild(job.action_id, 6, 2)
+    first = await bench.claims.begin_rebuild(job.action_id)
+    second = await bench.claims.begin_rebuild(job.action_id)
     assert not await bench.claims.finish_rebuild(job.action_id, first)
     assert await bench.claims.are_gone(job.action_id)
     assert await bench.claims.finish_rebuild(job.action_id, second)

@@ -18,6 +18,7 @@ from app.adapters.redis.snapshots import Snapshots
 from app.domain.faults import PassingFault
 from app.domain.live_counters import LiveCounters
 from app.domain.outcomes import Counts
+from tests.support.claims import owners_in
 from tests.support.servers import follow, forwarder, port_of, promote, redis_server
 
 ACTION = "0" * 24
@@ -77,8 +78,8 @@ def rows_of(chunk: int) -> tuple[list[int], list[list[str]]]:
 def claimed(uri: str) -> set[int]:
     """The rows that own anything."""
     with blocking.Redis.from_url(uri) as client:
-        buckets = client.scan_iter(f"dedupe:{ACTION}:*", count=10_000)
-        return {int(row) for bucket in buckets for row in client.hvals(bucket)}
+        hashes = client.scan_iter(f"dedupe:{ACTION}:*", count=10_000)
+        return set(owners_in(bucket for key in hashes for bucket in client.hvals(key)).values())
 
 
 async def test_a_full_redis_has_no_half_claims(server: str) -> None:
@@ -108,7 +109,7 @@ async def test_a_full_redis_gives_memory_back(server: str) -> None:
         await redis.config_set("maxmemory", 1)
         await claims.release(ACTION)
         assert claimed(server) == set()
-        assert (await redis.get(f"dedupe:{ACTION}") or b"").startswith(b"released")
+        assert (await redis.get(f"dedupe:{ACTION}") or b"").startswith(b"RELEASED")
 
 
 async def test_a_promoted_replica_is_found(tmp_path: Path) -> None:
