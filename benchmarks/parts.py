@@ -53,11 +53,12 @@ def measure(bed: Bed, *, megabytes: int = 32, rows: int = 200_000) -> tuple[list
     upload, upload_figures = _upload(bed, megabytes * 4)
     steps = Table("The steps of a row, rows per second", ["step", "what", "median"])
     figures: dict[str, float] = {}
-    for (step, what), speed in {**_checks(), **_statements(), **asyncio.run(_stores(bed, rows))}.items():
+    claims, claims_figures = asyncio.run(_claims(bed, rows))
+    for (step, what), speed in {**_checks(), **_statements(), **asyncio.run(_records(bed, rows))}.items():
         steps.add(step, what, f"{speed:,.0f}")
         figures[f"{step}, {what}, rows/s"] = speed
         say(f"{step}, {what}: {speed:,.0f} rows/s")
-    return [scanner, upload, steps], {**bytes_per_second, **upload_figures, **figures}
+    return [scanner, upload, steps, claims], {**bytes_per_second, **upload_figures, **figures, **claims_figures}
 
 
 def _median_seconds(work: Callable[[], object], repetitions: int = REPETITIONS) -> float:
@@ -155,14 +156,41 @@ def _statements() -> dict[tuple[str, str], float]:
     return {("build statements", what): CHUNK_ROWS / _median_seconds(build, 300) for what, build in builders.items()}
 
 
-async def _stores(bed: Bed, rows: int) -> dict[tuple[str, str], float]:
-    """Claims and writes of whole chunks, one after the other and four at once."""
-    redis, store = Redis.from_url(bed.environment["REDIS_URI"]), Store(bed.environment["MONGO_DB_URI"])
-    claims, action = Claims(redis, ttl=600), str(ObjectId())
+async def _claims(bed: Bed, rows: int) -> tuple[Table, dict[str, float]]:
+    """Claim whole chunks, one after the other, and again as a replay does: what that costs Redis."""
+    redis, action = Redis.from_url(bed.environment["REDIS_URI"]), str(ObjectId())
+    claims = Claims(redis, ttl=600)
     chunks = [_check(CHUNKS["clean"], first) for first in range(0, rows, CHUNK_ROWS)]
 
     async def claim(chunk: Any) -> None:
         assert await claims.claim(action, rows, chunk.rows, [chunk.column("id"), chunk.column("email")]) == {}
+
+    async def used() -> tuple[float, int, int]:
+        info: dict[str, Any] = await redis.info("all")
+        cpu = info["used_cpu_user"] + info["used_cpu_sys"]
+        return cpu, info["used_memory_dataset"], info.get("aof_current_size", 0)
+
+    table = Table(
+        f"Claims of {rows:,} rows with two key values each",
+        ["what", "rows per second", "µs of CPU of Redis, per row", "bytes of its memory", "bytes of its file"],
+    )
+    figures: dict[str, float] = {}
+    for what in ("claim", "claim again"):
+        before = await used()
+        seconds = await _seconds(claim, chunks, 1)
+        cpu, memory, file = (float(after - first) / rows for first, after in zip(before, await used(), strict=True))
+        table.add(what, f"{rows / seconds:,.0f}", f"{cpu * 1e6:.1f}", f"{memory:.0f}", f"{file:.0f}")
+        say(f"{what}: {cpu * 1e6:.1f} µs of CPU of Redis, {memory:.0f} bytes of its memory per row")
+        figures |= {f"{what}, rows/s": rows / seconds, f"{what}, µs of Redis": cpu * 1e6, f"{what}, bytes": memory}
+    await claims.release(action)
+    await redis.aclose()
+    return table, figures
+
+
+async def _records(bed: Bed, rows: int) -> dict[tuple[str, str], float]:
+    """Compare and write whole chunks, one after the other and several at once."""
+    store = Store(bed.environment["MONGO_DB_URI"])
+    chunks = [_check(CHUNKS["clean"], first) for first in range(0, rows, CHUNK_ROWS)]
 
     async def write(chunk: Any) -> None:
         await store.records.insert("contacts", _encoded(chunk).inserts())
@@ -174,12 +202,6 @@ async def _stores(bed: Bed, rows: int) -> dict[tuple[str, str], float]:
         await store.records.update("contacts", _encoded(chunk).changes())
 
     found: dict[tuple[str, str], float] = {}
-    found["claim", "one chunk after the other"] = rows / await _seconds(claim, chunks, 1)
-    found["claim again", "one chunk after the other"] = rows / await _seconds(claim, chunks, 1)
-    before = int((await redis.info("memory"))["used_memory"])
-    await claims.release(action)
-    freed = before - int((await redis.info("memory"))["used_memory"])
-    say(f"claims: {freed / rows:.0f} bytes per row")
     for at_once in (1, 2, 4, 8):
         await asyncio.to_thread(bed.database["contacts"].drop)
         for what, work in {
@@ -190,7 +212,6 @@ async def _stores(bed: Bed, rows: int) -> dict[tuple[str, str], float]:
         }.items():
             found[what, f"{at_once} chunks at hand"] = rows / await _seconds(work, chunks, at_once)
     await store.close()
-    await redis.aclose()
     return found
 
 
