@@ -98,12 +98,13 @@ def _scanner(megabytes: int) -> tuple[Table, dict[str, float]]:
 
 
 def _upload(bed: Bed, megabytes: int) -> tuple[Table, dict[str, float]]:
-    """POST a file to a worker; beside it, the plain copy of its bytes to another file and to the disk."""
+    """POST a file to a worker, as UTF-8 and in other encodings; beside it, the plain copy of its bytes."""
     worker = bed.start_worker()
     path = bed.directory / "upload.csv"
+    rows = range(int(megabytes * 1e6) // len(PLAIN % (1, 1)))
     with path.open("wb") as file:
         file.write(HEADER)
-        file.writelines(PLAIN % (i, i) for i in range(int(megabytes * 1e6) // len(PLAIN % (1, 1))))
+        file.writelines(PLAIN % (i, i) for i in rows)
     size = path.stat().st_size
 
     def copy() -> None:
@@ -114,6 +115,13 @@ def _upload(bed: Bed, megabytes: int) -> tuple[Table, dict[str, float]]:
     # Scheduled, so that no chunk of it runs meanwhile.
     post = partial(worker.submit, path, scheduledAt="2100-01-01T00:00:00Z")
     speeds = {"POST, with span index": size / _median_seconds(post, 3) / 1e6}
+    for encoding in ("windows-1252", "utf-16"):
+        other = bed.directory / f"{encoding}.csv"
+        with other.open("w", encoding=encoding, newline="") as text:
+            text.write(HEADER.decode())
+            text.writelines(f"{i:07},Adèle Löwe,adele.{i}@example.com,active\n" for i in rows)
+        post = partial(worker.submit, other, scheduledAt="2100-01-01T00:00:00Z")
+        speeds[f"POST in {encoding}"] = other.stat().st_size / _median_seconds(post, 3) / 1e6
     speeds["plain copy to a file"] = size / _median_seconds(copy, 3) / 1e6
     bed.stop_workers()
     table = Table(f"Upload of {megabytes} MB, MB/s", ["what", "median"])

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from app.domain.actions import Action, Status, StoredFile, Transition, initial_status
+from app.domain.csv.encodings import UTF_8
 from app.domain.dead_letters import DeadLetter
 from app.domain.outcomes import RowOutcome
 from app.domain.speed import Rate
@@ -96,7 +97,15 @@ def accepted_to_response(action: Action) -> dict[str, Any]:
 
 def _understood(file: StoredFile) -> dict[str, Any]:
     """Return what a file was taken for, and how sure that is."""
-    return {"delimiter": file.delimiter, "delimiterSource": file.delimiter_source}
+    # Before it was noted, UTF-8 was all that was taken.
+    name, source, confidence = file.encoding or (UTF_8, None, None)
+    return {
+        "delimiter": file.delimiter,
+        "delimiterSource": file.delimiter_source,
+        "encoding": name,
+        "encodingSource": source,
+        "encodingConfidence": confidence,
+    }
 
 
 def statistics_to_response(action: Action, recent: Rate | None, now: datetime) -> dict[str, Any]:

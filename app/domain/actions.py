@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from app.domain.csv.delimiters import DelimiterSource
+from app.domain.csv.encodings import Encoding
 from app.domain.csv.header import Columns
 from app.domain.outcomes import Counts
 from app.domain.stalls import Reissue
@@ -86,14 +87,15 @@ class StoredFile:
 
     Attributes:
         name: What the client calls it; None where it did not say.
-        size: Bytes.
-        sha256: The digest of its bytes, hexadecimal.
+        size: Bytes, as it lies there: unpacked, UTF-8.
+        sha256: The digest of these, hexadecimal.
         storage_key: Where it is.
         spans_key: Where the index of its chunks is.
         columns: Its header.
         ignored_columns: The columns that are for no field of the entity; None: not known.
         delimiter: What separates the fields of a row.
         delimiter_source: How that is known; None: an older version has not said.
+        encoding: What it was written in when it was sent; None: an older version took nothing but UTF-8.
     """
 
     name: str | None = None
@@ -105,6 +107,7 @@ class StoredFile:
     ignored_columns: tuple[str, ...] | None = None
     delimiter: str = ","
     delimiter_source: DelimiterSource | None = None
+    encoding: Encoding | None = None
 
     def to_document(self) -> dict[str, Any]:
         """Return the fields of the action's document that describe the file."""
@@ -115,6 +118,7 @@ class StoredFile:
             "ignoredColumns": None if ignored is None else list(ignored),
             "delimiter": self.delimiter,
             "delimiterSource": self.delimiter_source,
+            "encoding": None if self.encoding is None else self.encoding.to_document(),
             "fileName": self.name,
             "fileSize": self.size,
             "sha256": self.sha256,
@@ -126,7 +130,7 @@ class StoredFile:
     def from_document(cls, document: Mapping[str, Any]) -> Self:
         """Read them; a list leaves the columns out."""
         fields, ignored = document.get("fields"), document.get("ignoredColumns")
-        source = document.get("delimiterSource")
+        source, encoding = document.get("delimiterSource"), document.get("encoding")
         return cls(
             name=document.get("fileName"),
             size=document.get("fileSize", 0),
@@ -137,6 +141,7 @@ class StoredFile:
             ignored_columns=None if ignored is None else tuple(ignored),
             delimiter=document.get("delimiter", ","),
             delimiter_source=None if source is None else DelimiterSource(source),
+            encoding=None if encoding is None else Encoding.from_document(encoding),
         )
 
 

@@ -20,6 +20,7 @@ from app.domain import upload_keys
 from app.domain.access import Principal
 from app.domain.actions import Action, Status, StoredFile, Transition, initial_status, new_action_id
 from app.domain.csv.delimiters import Guess
+from app.domain.csv.encodings import Encoding
 from app.domain.csv.header import Columns
 from app.domain.csv.spans import Scan
 from app.domain.entities import Entity
@@ -40,11 +41,12 @@ class Order:
         entity: The kind of record that they are.
         scheduled_at: When it is to begin; None: at once.
         file_name: What the client calls the file.
-        file_size: Its bytes, unpacked.
+        file_size: Its bytes as they are stored: unpacked, UTF-8.
         sha256: The digest of these, hexadecimal.
         columns: Its header.
         scan: Its records.
         delimiter: What separates its fields, and how that is known.
+        encoding: What it was written in; what is stored is UTF-8.
         idempotency_key: The client's name for the request, as it is stored; None: it gave none.
         request_digest: What tells the request from another with the same key.
     """
@@ -58,6 +60,7 @@ class Order:
     columns: Columns
     scan: Scan
     delimiter: Guess
+    encoding: Encoding
     idempotency_key: str | None
     request_digest: str
 
@@ -141,6 +144,7 @@ class Upload:
                 ignored_columns=tuple(order.columns.ignored(order.columns.part_of(order.entity, order.operation))),
                 delimiter=order.delimiter.delimiter,
                 delimiter_source=order.delimiter.source,
+                encoding=order.encoding,
             ),
             history=(Transition(status=status, at=now, by=by),),
             created_by=by,

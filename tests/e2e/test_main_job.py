@@ -66,7 +66,7 @@ def test_bad_rows_fail_alone(worker: Worker) -> None:
     """Each bad row fails by itself, with code, column and message."""
     action = worker.submit(
         b"id,name,email,status\n"
-        b"bad1,Good,bad1@example.com,active\n"
+        b"bad1,G\xc3\xb6\xc3\xb6d,bad1@example.com,active\n"
         b"bad2,Few,bad2@example.com\n"
         b"bad3,Many,bad3@example.com,active,more\n"
         b"bad4,Mail,nobody,active\n"
@@ -192,3 +192,17 @@ def test_large_upload_needs_little_memory(start_worker: StartWorker, tmp_path: P
     assert answer.status_code == 201, answer.text
     assert worker.action(answer.json()["actionId"])["totalCount"] == number
     assert worker.peak_memory() < 300 * 1024**2
+
+
+def test_files_of_excel_are_taken(worker: Worker) -> None:
+    """What Excel saves as CSV and as Unicode text in German goes through without a word."""
+    text = "id;name;email;status\r\n{0}1;Jürgen „Müller“ – 5 €;{0}1@example.com;active\r\n"
+    files = {
+        "windows-1252": text.format("excel").encode("cp1252"),
+        "utf-16le": text.replace(";", "\t").format("unicode").encode("utf-16"),
+    }
+    for encoding, content in files.items():
+        ended = worker.wait_ended(worker.submit(content))
+        assert (ended["totalCount"], ended["successCount"], ended["encoding"]) == (1, 1, encoding)
+        assert ended["encodingSource"] == ("mark" if encoding == "utf-16le" else "detected")
+        assert ended["encodingConfidence"] == 1

@@ -8,6 +8,7 @@ import pytest
 
 from app.settings import Settings
 from tests.support.bench import Bench
+from tests.support.uploads_only import UploadsOnly
 
 
 @pytest.fixture
@@ -17,3 +18,10 @@ async def bench(settings: Settings) -> AsyncIterator[Bench]:
     await bench.storage.prepare()
     yield bench
     await bench.close()
+
+
+@pytest.fixture
+async def client(bench: Bench) -> AsyncIterator[UploadsOnly]:
+    """Takes uploads for the bench."""
+    async with UploadsOnly.on(bench) as client:
+        yield client

@@ -7,101 +7,66 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from aiohttp import FormData, web
-from aiohttp.test_utils import TestClient, TestServer
 
 from app.adapters.storage import LocalStorage, OutOfSpace
 from app.adapters.storage.identity import MARKER
 from tests.support.bench import Bench
 from tests.support.files import CONTACTS, HEADER, MISLEADING, ROW
 from tests.support.forms import REQUIRED
-from web.errors.problem import ApiError
-from web.upload.handler import receive
-
-Client = TestClient[web.Request, web.Application]
-
-
-@pytest.fixture
-async def client(bench: Bench) -> AsyncIterator[Client]:
-    async def post(request: web.Request) -> web.Response:
-        try:
-            action, _ = await receive(request, bench.context, request.headers.get("accountid", "acme"))
-        except ApiError as error:
-            return web.json_response(
-                {"code": error.code, "error": error.message}, status=error.status, headers=error.headers
-            )
-        return web.json_response({"id": action.id}, status=201)
-
-    application = web.Application()
-    application.router.add_post("/", post)
-    async with TestClient(TestServer(application)) as client:
-        yield client
+from tests.support.uploads_only import UploadsOnly
 
 
 def limit(bench: Bench, **limits: int) -> None:
     bench.context = bench.platform_with(settings=bench.settings.model_copy(update=limits))
 
 
-async def upload(client: Client, content: Any = CONTACTS, account: str = "acme", **fields: str) -> tuple[int, str]:
-    form = FormData({**REQUIRED, **fields})
-    form.add_field("file", content, filename="upload.csv")
-    async with client.post("/", data=form, headers={"accountid": account}) as answer:
-        return answer.status, (await answer.json()).get("code", "")
+async def upload(client: UploadsOnly, content: Any = CONTACTS, account: str = "acme", **fields: str) -> tuple[int, str]:
+    status, answer = await client.post({**REQUIRED, **fields}, content, account=account)
+    return status, answer.get("code", "")
 
 
 async def stored(bench: Bench) -> list[str]:
     return [entry.key for entry in await bench.storage.objects() if entry.key != MARKER]
 
 
-async def test_so_many_rows(bench: Bench, client: Client) -> None:
+async def test_so_many_rows(bench: Bench, client: UploadsOnly) -> None:
     limit(bench, max_rows=3)
     assert await upload(client, HEADER + ROW * 4) == (413, "TOO_MANY_ROWS")
     assert await stored(bench) == []
     assert (await upload(client, HEADER + ROW * 3))[0] == 201
 
 
-async def test_late_delimiter_recounts_rows(bench: Bench, client: Client) -> None:
+async def test_late_delimiter_recounts_rows(bench: Bench, client: UploadsOnly) -> None:
     """Rows are counted again with a late delimiter.
 
     With the delimiter that comes behind the file, quotes end elsewhere and so do rows.
     """
-    form = FormData(REQUIRED)
     two_lines = b'1,"two\nlines",two@example.com,active,x\n'
-    form.add_field("file", MISLEADING + two_lines, filename="upload.csv")
-    form.add_field("delimiter", ",")
-    async with client.post("/", data=form) as answer:
-        action = await bench.store.actions.get((await answer.json())["id"])
-    assert action is not None
+    action = await client.take(REQUIRED, MISLEADING + two_lines, {"delimiter": ","})
     assert (action.total_count, action.file.delimiter_source) == (12, "given")
     assert len(await stored(bench)) == 2
 
 
-async def test_known_columns_decide_the_delimiter(bench: Bench, client: Client) -> None:
+async def test_known_columns_decide_the_delimiter(bench: Bench, client: UploadsOnly) -> None:
     """What a file looks like gives way to the columns that are looked for, also when the fields come after it."""
-    form = FormData()
-    form.add_field("file", MISLEADING, filename="upload.csv")
-    for name, value in REQUIRED.items():
-        form.add_field(name, value)
-    async with client.post("/", data=form) as answer:
-        action = await bench.store.actions.get((await answer.json())["id"])
-    assert action is not None
+    action = await client.take({}, MISLEADING, REQUIRED)
     assert (action.file.delimiter, action.file.delimiter_source) == (",", "detected")
     assert (action.total_count, action.file.columns.width) == (11, 5)
 
 
-async def test_so_many_columns(bench: Bench, client: Client) -> None:
+async def test_so_many_columns(bench: Bench, client: UploadsOnly) -> None:
     limit(bench, max_columns=4)
     assert (await upload(client))[0] == 201
     assert await upload(client, HEADER.replace(b"id,", b"id,more,") + ROW) == (400, "INVALID_HEADER")
 
 
-async def test_so_far_ahead(bench: Bench, client: Client) -> None:
+async def test_so_far_ahead(bench: Bench, client: UploadsOnly) -> None:
     limit(bench, schedule_max_days=366)
     assert await upload(client, scheduledAt="2100-01-01T00:00:00Z") == (400, "SCHEDULE_TOO_FAR")
     assert await stored(bench) == []
 
 
-async def test_a_storage_without_room(bench: Bench, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_storage_without_room(bench: Bench, client: UploadsOnly, monkeypatch: pytest.MonkeyPatch) -> None:
     """507 tells a client that sending the file again will not help; when room was made, it does."""
 
     def full(*_: object) -> Iterator[None]:
@@ -121,7 +86,7 @@ async def test_a_storage_without_room(bench: Bench, client: Client, monkeypatch:
     ],
 )
 async def test_so_many_at_the_same_time(
-    bench: Bench, client: Client, limits: dict[str, int], others: str, refused: tuple[int, str]
+    bench: Bench, client: UploadsOnly, limits: dict[str, int], others: str, refused: tuple[int, str]
 ) -> None:
     """Told at once, before the file is read; with a place free again the next one comes in."""
     limit(bench, **limits)

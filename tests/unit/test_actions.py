@@ -157,7 +157,7 @@ def test_old_documents_are_read() -> None:
     assert (read.id, read.account_id, read.status, read.total_count) == (ACTION_ID, "acme", Status.COMPLETED, 3)
     assert (read.counts.success, read.counts.failure, read.counts.created) == (2, 1, 0)
     assert (read.file.columns.names, read.file.columns.fields, read.file.delimiter) == (("id", "name"), None, ";")
-    assert read.file.delimiter_source is None
+    assert (read.file.delimiter_source, read.file.encoding) == (None, None)
     assert (read.reissues, read.stalls, read.idempotency_key, read.cleanup_at) == ((), 0, None, None)
     assert (read.history, read.created_by, read.dispatch_attempts, read.dispatch_at) == ((), None, 0, None)
 
@@ -166,7 +166,7 @@ def test_documents_come_back() -> None:
     """Every field of an action is stored and read again."""
     reissue = {"index": 1, "openings": 2, "times": 3, "at": PAST}
     full = OLD | dict.fromkeys(("scheduledAt", "startedAt", "completedAt", "dispatchAt", "cleanupAt"), PAST)
-    full |= {"delimiterSource": "declared"}
+    full |= {"delimiterSource": "declared", "encoding": {"name": "utf-16le", "source": "mark", "confidence": 1.0}}
     texts = ("error", "idempotencyKey", "requestDigest", "announcement", "createdBy", "cancelledBy")
     full |= dict.fromkeys((*texts, "lastDispatchError"), "text")
     full |= {

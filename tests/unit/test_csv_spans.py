@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 import time
 import tracemalloc
 from collections.abc import Callable, Iterable
@@ -28,7 +27,7 @@ from app.domain.csv.spans import (
     SpanScanner,
     TooManyRowsError,
 )
-from app.domain.csv.text import SAMPLE_BYTES, other_text, read_records, refuse_reason
+from app.domain.csv.text import read_records
 
 HEADER = b"id,name,email,status\n"
 
@@ -391,86 +390,6 @@ def test_bad_index_is_refused(data: bytes) -> None:
     """Bytes that are no index are refused."""
     with pytest.raises(ValueError, match="Not a span index"):
         SpanIndex.from_bytes(data)
-
-
-# --- What cannot be CSV ---
-
-LATIN = "id,name\n" + "".join(f"{i},Jürgen\n" for i in range(10))
-
-
-@pytest.mark.parametrize(
-    ("sample", "reason"),
-    [
-        ("id,name\n".encode("utf-16"), "The file is UTF-16, please save it as UTF-8."),
-        ("\ufeffid,name\n".encode("utf-16-be"), "The file is UTF-16, please save it as UTF-8."),
-        ("id,name\n".encode("utf-32"), "The file is UTF-32, please save it as UTF-8."),
-        ("id,name\n1,é\n".encode("utf-16-le"), "UTF-16"),
-        (b"PK\x03\x04 workbook", "looks like an Excel workbook"),
-        (b"\x1f\x8b\x08", "gzip"),
-        (b"%PDF-1.7", "PDF"),
-        (b"\x89PNG\r\n\x1a\n", "PNG"),
-        (b"id,name\n1,\0\n", "The file is binary .*, not CSV"),
-        (LATIN.encode("latin-1"), "The file is not UTF-8: 10 of its first 10 rows .* with row 1"),
-        ("id,näme\n1,a\n".encode("latin-1"), "its header is not"),
-        ("id,name\n1,a\n2,é".encode("latin-1"), "1 of its first 2 rows .* with row 2"),
-    ],
-)
-def test_binary_file_is_refused(sample: bytes, reason: str) -> None:
-    """What cannot be CSV is refused with its reason."""
-    found = refuse_reason(sample)
-    assert found
-    assert re.search(reason, found)
-
-
-def test_single_bad_bytes_are_accepted() -> None:
-    """Single bad bytes do not refuse a file."""
-    assert refuse_reason(b"id,name\n1,a\n2,\xff\n3,c\n") is None
-
-
-@pytest.mark.parametrize("cut", range(12))
-def test_cut_character_is_no_reason(cut: int) -> None:
-    """A character that the end of the sample cuts off is no reason to refuse a file."""
-    row = "1,漢字🙂\n".encode()
-    sample = (b"id,name\n" + row * SAMPLE_BYTES)[cut : SAMPLE_BYTES + cut]
-    assert refuse_reason(b"id,name\n" + sample[8:]) is None
-
-
-@given(ANY_BYTES, DELIMITERS)
-def test_looking_at_a_sample_never_fails(data: bytes, delimiter: str) -> None:
-    refuse_reason(data, delimiter)
-
-
-@given(FILES.filter(lambda data: b"\0" not in data), DELIMITERS)
-def test_utf8_text_is_never_refused(data: bytes, delimiter: str) -> None:
-    assert refuse_reason(data, delimiter) is None
-
-
-@pytest.mark.parametrize(
-    ("header", "kind"),
-    [
-        (b"<!DOCTYPE html>", "HTML"),
-        (b"  <html lang='de'>", "HTML"),
-        (b"<table><tr><td>id", "HTML"),
-        (b'<?xml version="1.0"?>', "XML"),
-        (b"<contacts>", "XML"),
-        (b'[{"id": "1"', "JSON"),
-        (b"[", "JSON"),
-        (b"{", "JSON"),
-        (b'{"id": 1}', "JSON"),
-        (b"[[1, 2]]", "JSON"),
-        (b"{\\rtf1\\ansi", "RTF"),
-        (b"From: ada@example.com", "mail"),
-    ],
-)
-def test_other_formats_are_recognised(header: bytes, kind: str) -> None:
-    """A first record of another kind of text is recognised."""
-    assert kind in (other_text(header) or "")
-
-
-@pytest.mark.parametrize("header", [b"", b"id,name", b"<5 years,id", b"[id],name", b"{x},id", b"From,To", b"a<b"])
-def test_header_is_no_other_format(header: bytes) -> None:
-    """A header is not taken for something else."""
-    assert other_text(header) is None
 
 
 # Blank records, and a first line that names the delimiter

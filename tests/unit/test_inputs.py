@@ -103,6 +103,13 @@ def test_a_delimiter_can_be_a_word(word: str, delimiter: str | None) -> None:
     assert UploadForm.read({**REQUIRED, "delimiter": word}).delimiter == delimiter
 
 
+@pytest.mark.parametrize(
+    ("name", "encoding"), [("auto", None), ("AUTO", None), ("Latin-1", "windows-1252"), ("UTF-16", "utf-16")]
+)
+def test_an_encoding_has_its_usual_names(name: str, encoding: str | None) -> None:
+    assert UploadForm.read({**REQUIRED, "encoding": name}).encoding == encoding
+
+
 # Names that nobody knows
 
 

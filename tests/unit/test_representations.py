@@ -182,4 +182,5 @@ def test_list_leaves_out_columns() -> None:
     """A list leaves the columns to the single action. They may be hundreds, with names of any length."""
     shown = action(columns=["id"], fields=["id"])
     left = action_to_response(shown).keys() - action_to_list_item(shown).keys()
-    assert left == {"mapping", "ignoredColumns", "delimiter", "delimiterSource", "history"}
+    understood = {"delimiter", "delimiterSource", "encoding", "encodingSource", "encodingConfidence"}
+    assert left == {"mapping", "ignoredColumns", "history"} | understood

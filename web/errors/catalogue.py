@@ -6,7 +6,7 @@ what it says of such a request.
 
 from __future__ import annotations
 
-from codecs import BOM_UTF16_LE
+from codecs import BOM_UTF32_LE
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -16,10 +16,11 @@ from app.domain.access import Role, check_account
 from app.domain.account_limits import StorageFull, TooManyActive
 from app.domain.actions import Status
 from app.domain.csv.column_mapping import parse_mapping
+from app.domain.csv.encodings import ENCODING_NAMES, WINDOWS_1252, Transcoder
 from app.domain.csv.gunzip import Gunzip, GzipTooDense
 from app.domain.csv.header import read_header
+from app.domain.csv.other_kinds import other_text
 from app.domain.csv.spans import SpanScanner, TooManyRowsError
-from app.domain.csv.text import other_text, refuse_reason
 from app.domain.dead_letters import Obstacle
 from app.domain.entities import ENTITIES
 from app.domain.faults import Dependency
@@ -221,6 +222,9 @@ INVALID_DELIMITER = Problem(400, "INVALID_DELIMITER", "delimiter must be one of 
 EMPTY_DELIMITER = INVALID_DELIMITER.worded(
     "delimiter is empty: send one of the words comma, semicolon, pipe and tab, or leave it out."
 )
+INVALID_ENCODING = Problem(
+    400, "INVALID_ENCODING", f"encoding must be auto or one of {', '.join(ENCODING_NAMES)}.", where="encoding"
+)
 INVALID_MAPPING = Problem(400, "INVALID_MAPPING", _REASON, _reason(lambda: parse_mapping("[]")), where="mapping")
 REPEATED_IDEMPOTENCY_KEY = Problem(
     400, "INVALID_IDEMPOTENCY_KEY", f"The header {headers.IDEMPOTENCY_KEY} must be sent once."
@@ -277,7 +281,14 @@ NO_FORM = (
 )
 EMPTY_FILE = Problem(400, "EMPTY_FILE", "The file is empty.", where=FILE)
 NOT_CSV = Problem(400, "NOT_CSV", "The file is {kind}, not CSV.", {"kind": other_text(b"<html>")}, where=FILE)
-NOT_TEXT = NOT_CSV.worded(_REASON, reason=refuse_reason(BOM_UTF16_LE))
+NOT_TEXT = NOT_CSV.worded(_REASON, **_reason(lambda: Transcoder().feed(BOM_UTF32_LE)))
+ENCODING_MISMATCH = Problem(
+    400,
+    "ENCODING_MISMATCH",
+    _REASON,
+    _reason(lambda: Transcoder(WINDOWS_1252).feed(b"id,name\n1,Ada\x81\n")),
+    where=FILE,
+)
 INVALID_CSV = Problem(
     400,
     "INVALID_CSV",

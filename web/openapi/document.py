@@ -229,7 +229,7 @@ def _upload(form: type[Input], schemas: _Schemas) -> Json:
         "type": "string",
         "format": "binary",
         "contentMediaType": "text/csv",
-        "description": "CSV in UTF-8 with a header row; the part has a file name.",
+        "description": "CSV with a header row, plain or packed with gzip; the part has a file name.",
     }
     schema["required"] = [*schema["required"], "file"]
     schema["additionalProperties"] = False

@@ -14,6 +14,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from app.domain.actions import Status
 from app.domain.csv.delimiters import DelimiterSource
+from app.domain.csv.encodings import EncodingSource
 from app.domain.faults import Dependency
 from app.domain.outcomes import RowStatus
 
@@ -74,7 +75,13 @@ class TooManyRequests(Error):
 
 
 #: What a file was taken for.
-_UNDERSTOOD: dict[str, Any] = {"delimiter": ",", "delimiterSource": "detected"}
+_UNDERSTOOD: dict[str, Any] = {
+    "delimiter": ",",
+    "delimiterSource": "detected",
+    "encoding": "utf-8",
+    "encodingSource": "detected",
+    "encodingConfidence": 1.0,
+}
 
 
 class _Understood(BaseModel):
@@ -82,6 +89,16 @@ class _Understood(BaseModel):
     delimiter_source: DelimiterSource | None = Field(
         description="How that is known: the file's first line says it, the upload says it, header and rows show it, or "
         "nothing shows it (a single column). Null: an older version has not said."
+    )
+    encoding: Literal["utf-8", "utf-16le", "utf-16be", "windows-1252", "iso-8859-15"] = Field(
+        description="What the file was written in; it is kept as UTF-8."
+    )
+    encoding_source: EncodingSource | None = Field(
+        description="How that is known: by the byte-order mark, because the upload says it, or by the bytes of the "
+        "file. Null: an older version has not said."
+    )
+    encoding_confidence: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        description="How sure that is. 1: nothing else is possible or allowed; less: the share of what speaks for it."
     )
 
 
@@ -185,8 +202,8 @@ class ListedAction(_Counted):
     completed_at: datetime | None
     updated_at: datetime | None
     file_name: str | None
-    file_size: Annotated[int, Field(ge=0)] | None = Field(description="Bytes.")
-    sha256: str | None
+    file_size: Annotated[int, Field(ge=0)] | None = Field(description="Bytes as the file is kept: unpacked, UTF-8.")
+    sha256: str | None = Field(description="The digest of these.")
     created_by: str | None = Field(description="Whose credential made it.")
     cancelled_by: str | None = Field(description="Whose credential cancelled it.")
     dispatch_attempts: Count = Field(description="How often its start was tried.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -10,6 +11,7 @@ from pydantic import Field
 
 from app.domain.csv.column_mapping import ColumnMapping, parse_mapping
 from app.domain.csv.delimiters import DELIMITER_NAMES
+from app.domain.csv.encodings import ENCODING_NAMES, find_encoding
 from app.domain.entities import ENTITIES, Entity, find_entity
 from app.domain.operations import BULK_UPDATE, OPERATIONS, Operation, find_operation
 from app.domain.schedules import parse_schedule
@@ -20,11 +22,13 @@ from web.errors.catalogue import (
     FIELDS_REQUIRED,
     FILE,
     INVALID_DELIMITER,
+    INVALID_ENCODING,
     INVALID_MAPPING,
     INVALID_SCHEDULE,
 )
 from web.errors.problem import ApiError
 from web.inputs import Form, reads
+from web.upload.sink import FileHints
 
 _DELIMITERS = {**{name: char for char, name in DELIMITER_NAMES.items()}, **{char: char for char in DELIMITER_NAMES}}
 _DELIMITERS["\\t"] = "\t"
@@ -62,6 +66,15 @@ def _read_delimiter(text: str) -> str | None:
     if text.lower() not in _DELIMITERS:
         raise INVALID_DELIMITER()
     return _DELIMITERS[text.lower()]
+
+
+def _read_encoding(text: str) -> str | None:
+    if text.lower() == _AUTO:
+        return None
+    encoding = find_encoding(text)
+    if encoding is None:
+        raise INVALID_ENCODING()
+    return encoding
 
 
 def _read_mapping(text: str) -> ColumnMapping | None:
@@ -104,6 +117,14 @@ class UploadForm(Form):
             "what header and first rows show. A first line `sep=;` in the file has the last word."
         ),
     ] = None
+    encoding: Annotated[
+        str | None,
+        reads(_read_encoding, schema=_one_of(_AUTO, *ENCODING_NAMES)),
+        Field(
+            description="What the file is written in, by this or another usual name; `auto`, or without this field: "
+            "what its bytes show. A byte-order mark in the file has the last word."
+        ),
+    ] = None
     mapping: Annotated[
         ColumnMapping | None,
         reads(_read_mapping, INVALID_MAPPING),
@@ -127,18 +148,20 @@ class UploadForm(Form):
         return [fault for fault in cls.check(sent)[1] if fault.problem is not FIELDS_REQUIRED]
 
     @classmethod
-    def delimiter_so_far(cls, sent: Mapping[str, str]) -> str | None:
-        """Return the delimiter as far as the form is known when its file begins; None: it is to be found out."""
-        try:
-            return _read_delimiter(sent.get("delimiter", _AUTO))
-        except ApiError:
-            return None
+    def hints_so_far(cls, sent: Mapping[str, str]) -> FileHints:
+        """Return what is known of the file when it begins; a field that is wrong says nothing of it."""
+        read = {"delimiter": _read_delimiter, "encoding": _read_encoding}
+        known: dict[str, str | None] = {}
+        for name, reads_it in read.items():
+            with suppress(ApiError):
+                known[name] = reads_it(sent.get(name, _AUTO))
+        return FileHints(**known)
 
     @classmethod
     def sound_part(cls, sent: Mapping[str, str], faults: list[ApiError]) -> UploadForm | None:
         """Return a form as far as a file can be judged by it although the rest is wrong; None: it cannot."""
         wrong = {fault.field for fault in faults}
-        if wrong & {"entityType", "delimiter", "mapping"}:
+        if wrong & {"entityType", "delimiter", "encoding", "mapping"}:
             return None
         sound = {name: value for name, value in sent.items() if name not in wrong}
         return cls.check({**sound, "actionType": sound.get("actionType", BULK_UPDATE.name)})[0]

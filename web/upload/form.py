@@ -92,8 +92,8 @@ async def _read_file(
     form: UploadedForm, part: BodyPartReader, body: UploadStream, settings: Settings, writer: StorageWriter
 ) -> None:
     known = UploadForm.check_so_far(form.fields)
-    delimiter = UploadForm.delimiter_so_far(form.fields)
-    file = UploadSink(settings, clean_file_name(part.filename or ""), delimiter, writer, declared_gzip=is_gzip(part))
+    hints = UploadForm.hints_so_far(form.fields)
+    file = UploadSink(settings, clean_file_name(part.filename or ""), hints, writer, declared_gzip=is_gzip(part))
     form.file = file
     read = 0
     while block := await part.read_chunk(BLOCK):

@@ -23,6 +23,7 @@ PROBLEMS: tuple[Problem, ...] = (
     catalogue.ENTITY_TYPE_UNSUPPORTED,
     catalogue.INVALID_SCHEDULE,
     catalogue.INVALID_DELIMITER,
+    catalogue.INVALID_ENCODING,
     catalogue.UNKNOWN_FIELD,
     catalogue.INVALID_MAPPING,
     catalogue.REPEATED_IDEMPOTENCY_KEY,
@@ -30,6 +31,7 @@ PROBLEMS: tuple[Problem, ...] = (
     catalogue.INVALID_HEADER,
     catalogue.NO_ROWS,
     catalogue.NOT_CSV,
+    catalogue.ENCODING_MISMATCH,
     catalogue.INVALID_CSV,
     catalogue.TOO_MANY_FILES,
     catalogue.TOO_MANY_PARTS,
@@ -76,7 +78,7 @@ async def _receive(request: web.Request, context: AppContext, principal: Princip
         form = await read_form(request, context.settings, writer)
     async with upload.removed_unless_needed():
         checked = await check_upload(form, context, upload.storage_key)
-        fields, file, sha256 = checked.fields, checked.file, checked.file.digest.hexdigest()
+        fields, file, sha256 = checked.fields, checked.file, checked.file.intake.digest.hexdigest()
         return await upload.submit(
             Order(
                 operation=fields.operation,
@@ -88,6 +90,7 @@ async def _receive(request: web.Request, context: AppContext, principal: Princip
                 columns=checked.columns,
                 scan=checked.scan,
                 delimiter=checked.delimiter,
+                encoding=checked.encoding,
                 idempotency_key=key,
                 request_digest=request_digest(form.fields, file.name, sha256),
             )

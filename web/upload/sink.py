@@ -1,22 +1,24 @@
-"""Where the file of an upload goes: unpacked, judged, hashed, stored, and its records found, in one pass."""
+"""Where the file of an upload goes: unpacked, taken in (``app/domain/csv/intake.py``) and stored, in one pass."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import NamedTuple
 
 from aiohttp import BodyPartReader
 
 from app.adapters.storage import StorageWriter
-from app.domain.csv.delimiters import SAMPLE_BYTES, guess_delimiter
+from app.domain.csv.encodings import EncodingError, UnknownEncoding
 from app.domain.csv.gunzip import MAGIC, Gunzip, GzipError, GzipTooDense
+from app.domain.csv.intake import Intake, NotText
 from app.domain.csv.spans import CsvError, Scan, SpanScanner, TooManyRowsError
-from app.domain.csv.text import refuse_reason
 from app.settings import Settings
 from web.errors.catalogue import (
     BROKEN_GZIP,
+    ENCODING_MISMATCH,
     FILE_TOO_LARGE,
     GZIP_TOO_DENSE,
     INVALID_CSV,
@@ -30,26 +32,29 @@ from web.errors.catalogue import (
 BLOCK = 256 * 1024
 
 
+class FileHints(NamedTuple):
+    """What an upload says of its file; None: it is to be found out."""
+
+    delimiter: str | None = None
+    encoding: str | None = None
+
+
 class UploadSink:
-    """Takes the file part in blocks. What is stored of a packed file is what it unpacks to."""
+    """Takes the file part in blocks. What is stored is UTF-8, and of a packed file what it unpacks to."""
 
     def __init__(
-        self, settings: Settings, name: str, delimiter: str | None, writer: StorageWriter, *, declared_gzip: bool
+        self, settings: Settings, name: str, hints: FileHints, writer: StorageWriter, *, declared_gzip: bool = False
     ) -> None:
-        """Open the sink; a delimiter that is not known yet is guessed from the first block."""
         self.name = name
+        #: Bytes that were stored.
         self.size = 0
-        self.digest = hashlib.sha256()
         self.scan: Scan
-        #: The beginning of what is stored.
-        self.start = b""
-        self._settings = settings
-        self._delimiter = delimiter
+        self.intake = Intake(partial(scanner_of, settings), delimiter=hints.delimiter, encoding=hints.encoding)
         self._writer = writer
         self._limit = settings.max_upload_bytes
-        self._scanner: SpanScanner | None = None
         self._pending = bytearray()
-        self._received = 0
+        #: Bytes as they came, and what they unpack to.
+        self._received = self._plain = 0
         self._declared_gzip = declared_gzip
         self._max_ratio = settings.max_gzip_ratio
         self._gunzip: Gunzip | None = None
@@ -73,7 +78,8 @@ class UploadSink:
             if self._gunzip is not None:
                 self._gunzip.finish()
                 await self._keep(bytes(self._unpacked))
-            self.scan = await asyncio.to_thread(self._scan_from(b"").finish)
+            rest, self.scan = await asyncio.to_thread(self.intake.finish)
+            await self._store(rest)
 
     async def _flush(self) -> None:
         block, self._pending = bytes(self._pending), bytearray()
@@ -83,8 +89,7 @@ class UploadSink:
         if self._gunzip is None:
             await self._keep(block)
             return
-        if self._received > self._limit:
-            raise FILE_TOO_LARGE(limit=self._limit)
+        self._check_size(self._received)
         pieces = self._gunzip.feed(block)
         while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
             self._unpacked += piece
@@ -101,26 +106,20 @@ class UploadSink:
         return None
 
     async def _keep(self, block: bytes) -> None:
-        if not block:
-            return
-        if not self.size and (reason := refuse_reason(block)):
-            raise NOT_TEXT(reason=reason)
-        self.size += len(block)
-        if self.size > self._limit:
+        self._plain += len(block)
+        self._check_size(self._plain)
+        if block:
+            await self._store(await asyncio.to_thread(self.intake.feed, block))
+
+    async def _store(self, text: bytes) -> None:
+        self.size += len(text)
+        self._check_size(self.size)
+        if text:
+            await self._writer.write(text)
+
+    def _check_size(self, size: int) -> None:
+        if size > self._limit:
             raise FILE_TOO_LARGE(limit=self._limit)
-        await asyncio.to_thread(self._digest_and_scan, block)
-        await self._writer.write(block)
-
-    def _digest_and_scan(self, block: bytes) -> None:
-        self.digest.update(block)
-        self._scan_from(block).feed(block)
-
-    def _scan_from(self, start: bytes) -> SpanScanner:
-        """Return the scanner, made when the file begins."""
-        if self._scanner is None:
-            self.start = start[:SAMPLE_BYTES]
-            self._scanner = scanner_of(self._settings, self._delimiter or guess_delimiter(self.start).delimiter)
-        return self._scanner
 
 
 @contextmanager
@@ -128,6 +127,10 @@ def file_errors() -> Iterator[None]:
     """Raise what the domain says of a file as errors of the API."""
     try:
         yield
+    except (NotText, UnknownEncoding) as error:
+        raise NOT_TEXT(reason=error) from None
+    except EncodingError as error:
+        raise ENCODING_MISMATCH(reason=error) from None
     except TooManyRowsError as error:
         raise TOO_MANY_ROWS(reason=error) from None
     except CsvError as error:
