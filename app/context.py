@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from app.adapters.authentication import Authenticator, open_authenticator
+from app.adapters.live_actions import LiveActions
 from app.adapters.mongo import Store
 from app.adapters.progress_reporter import Reporter
 from app.adapters.redis.claims import Claims
@@ -14,7 +15,7 @@ from app.adapters.redis.rate_limits import RateLimits
 from app.adapters.redis.snapshots import Snapshots
 from app.adapters.redis.store import RedisStore
 from app.adapters.storage import IdentifiedStorage, open_storage
-from app.domain.open_uploads import OpenUploads
+from app.domain.open_requests import OpenRequests
 from app.kafka.topics import Topics
 from app.observability.dependencies import Dependencies
 from app.settings import Settings
@@ -37,8 +38,10 @@ class AppContext:
     authenticator: Authenticator
     rate_limits: RateLimits
     dependencies: Dependencies
-    #: The uploads that this worker is taking.
-    open_uploads: OpenUploads = field(default_factory=OpenUploads, kw_only=True)
+    live: LiveActions
+    #: The uploads that this worker is taking, and the streams of events that it is sending.
+    open_uploads: OpenRequests = field(default_factory=OpenRequests, kw_only=True)
+    open_streams: OpenRequests = field(default_factory=OpenRequests, kw_only=True)
     #: Whether partitions are about to be given away, or the worker is about to stop.
     should_yield: Callable[[], bool]
 
@@ -55,6 +58,7 @@ class AppContext:
         redis = RedisStore(
             settings.redis_uri.get_secret_value(), namespace=settings.kafka_topic, claims_ttl=settings.dedupe_ttl
         )
+        store.actions.on_transition = redis.snapshots.announce
         storage = open_storage(
             settings.storage_uri,
             settings.s3_client,
@@ -86,11 +90,13 @@ class AppContext:
                     "Kafka": topics.check,
                 }
             ),
+            live=LiveActions(store.actions, redis.snapshots),
             should_yield=should_yield,
         )
 
     async def close(self) -> None:
         """Close the clients."""
+        await self.live.close()
         await self.rate_limits.close()
         await self.redis.close()
         await self.storage.close()

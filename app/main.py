@@ -84,6 +84,8 @@ class BulkApp(ServesApi, RepairedApp):
         self._deadline = threading.Timer(self.settings.shutdown_timeout, _end_hard)
         self._deadline.daemon = True
         self._deadline.start()
+        # The web server waits for requests that are under way, and these end by themselves only now.
+        await self.context.live.close()
         await super().on_stop()
 
     async def on_shutdown(self) -> None:

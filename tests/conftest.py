@@ -116,7 +116,13 @@ def shared_environment(services: Stack, tmp_path_factory: pytest.TempPathFactory
 def worker(shared_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
     """A running worker that tests share; they tell their actions apart by id."""
     shared = Worker(
-        {**shared_environment, "MAX_UPLOAD_BYTES": "2000000", "MAX_FIELD_BYTES": "2000"},
+        # Streams that end at once, for tests of all routes.
+        {
+            **shared_environment,
+            "MAX_UPLOAD_BYTES": "2000000",
+            "MAX_FIELD_BYTES": "2000",
+            "EVENT_STREAM_SECONDS": "0",
+        },
         tmp_path_factory.mktemp("worker"),
     )
     try:

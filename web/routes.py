@@ -12,6 +12,7 @@ from web.views.actions import ActionStatisticsView, ActionsView, ActionView
 from web.views.base import ApiView
 from web.views.dead_letters import DeadLetterReplayView, DeadLettersView
 from web.views.documentation import DESCRIPTION, DescriptionView, DocsView, prepare
+from web.views.events import ActionEventsView, EventsView
 from web.views.health import HealthView, ReadyView
 from web.views.lifecycle import ActionCancelView, ActionPauseView, ActionResumeView
 from web.views.metrics import MetricsView
@@ -38,6 +39,8 @@ ROUTES: tuple[Route, ...] = (
     Route("/bulk-actions/{action_id}/cancel", ActionCancelView),
     Route("/bulk-actions/{action_id}/pause", ActionPauseView),
     Route("/bulk-actions/{action_id}/resume", ActionResumeView),
+    Route("/bulk-actions/{action_id}/events", ActionEventsView),
+    Route("/events", EventsView),
     Route("/dead-letters", DeadLettersView),
     Route("/dead-letters/{letter_id}/replay", DeadLetterReplayView),
     Route("/health", HealthView),

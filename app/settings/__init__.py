@@ -276,6 +276,13 @@ class Settings(BaseSettings):
     max_open_uploads_per_account: int = Field(
         50, ge=1, description="uploads of one account that a worker takes at the same time"
     )
+    max_event_streams: int = Field(1000, ge=1, description="streams of events that a worker sends at the same time")
+    max_event_streams_per_account: int = Field(
+        200, ge=1, description="streams of events of one account that a worker sends at the same time"
+    )
+    event_stream_seconds: float = Field(
+        900.0, ge=0, allow_inf_nan=False, description="seconds after which a stream of events ends; clients come again"
+    )
     schedule_max_days: int = Field(366, ge=1, le=36_500, description="days that scheduledAt may be ahead")
     orphan_age: Annotated[float, AfterValidator(_longer_than_uploads)] = Field(
         24 * 3600.0,

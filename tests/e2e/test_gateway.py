@@ -214,6 +214,18 @@ def test_all_workers_get_requests(cluster: Cluster) -> None:
     wait_for(all_named, "a line of each worker in the log")
 
 
+def test_events_pass_through(cluster: Cluster) -> None:
+    """A stream of events comes through the gateway as it is sent, and not when it has ended."""
+    sample = Sample(40_000, prefix="streamed")
+    sample.write(cluster.storage.parent / "streamed.csv")
+    action = cluster.through.submit(cluster.storage.parent / "streamed.csv")
+    with cluster.through.client.stream("GET", f"/bulk-actions/{action}/events") as answer:
+        lines = iter(answer.iter_lines())
+        assert next(line for line in lines if line.startswith("event: ")) == "event: status"
+        assert cluster.through.action(action)["status"] != "COMPLETED"
+        assert any('"status":"COMPLETED"' in line for line in lines)
+
+
 # Answers
 
 

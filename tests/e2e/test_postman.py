@@ -25,7 +25,8 @@ def asked(item: dict[str, Any]) -> tuple[str, str]:
 
 def test_collection_has_every_route() -> None:
     """Every route and method is in the collection."""
-    sent = [asked(item) for item in REQUESTS]
+    # A stream that does not end by itself is asked for its headers.
+    sent = [("GET" if method == "HEAD" else method, path) for method, path in map(asked, REQUESTS)]
     met = {
         (method, route.path): {
             (sent_method, path)

@@ -13,6 +13,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from agents.cleanup import clean_up
 from agents.processor import process
 from app.adapters.authentication import AnonymousAuthenticator
+from app.adapters.live_actions import LiveActions
 from app.adapters.mongo import Store
 from app.adapters.progress_reporter import Reporter
 from app.adapters.redis.rate_limits import RateLimits
@@ -63,6 +64,7 @@ class Bench:
         redis = RedisStore(settings.redis_uri.get_secret_value(), namespace=settings.kafka_topic, claims_ttl=600)
         #: Redis past its store: for looking, and for breaking things.
         self.redis = redis._redis
+        self.store.actions.on_transition = redis.snapshots.announce
         self.storage = open_storage(settings.storage_uri, settings.s3_client, self.store.storage_register)
         self.claims = redis.claims
         self._client: Any = AsyncIOMotorClient(settings.mongo_db_uri.get_secret_value(), tz_aware=True)
@@ -85,6 +87,7 @@ class Bench:
                 namespace=settings.kafka_topic,
             ),
             dependencies=Dependencies({"MongoDB": self.store.check_write, "the storage": self.storage.check}),
+            live=LiveActions(self.store.actions, redis.snapshots),
             should_yield=lambda: False,
         )
 

@@ -64,6 +64,7 @@ def guarded_worker(
         "AUTH_MODE": "required",
         "API_KEY_CACHE": str(KEY_CACHE),
         "JWT_ISSUER": ISSUER,
+        "EVENT_STREAM_SECONDS": "0",
         **settings,
     }
     worker = Worker(environment, tmp_path_factory.mktemp("worker"))

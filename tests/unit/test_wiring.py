@@ -44,6 +44,8 @@ ROUTES = {
     ("POST", "/bulk-actions/{action_id}/cancel"),
     ("POST", "/bulk-actions/{action_id}/pause"),
     ("POST", "/bulk-actions/{action_id}/resume"),
+    ("GET", "/bulk-actions/{action_id}/events"),
+    ("GET", "/events"),
     ("GET", "/dead-letters"),
     ("POST", "/dead-letters/{letter_id}/replay"),
     ("GET", "/health"),

@@ -328,6 +328,16 @@ TOO_MANY_UPLOADS = Problem(
 TOO_MANY_OPEN_UPLOADS = _too_many(
     "TOO_MANY_OPEN_UPLOADS", "The account has {limit} uploads under way, and may have no more.", 5, limit=50
 )
+TOO_MANY_STREAMS = Problem(
+    503,
+    "TOO_MANY_STREAMS",
+    "This worker sends {limit} streams of events at the same time, and no more. Please try again.",
+    {"limit": 1000},
+    headers=_LATER,
+)
+TOO_MANY_OPEN_STREAMS = _too_many(
+    "TOO_MANY_OPEN_STREAMS", "The account has {limit} streams of events open, and may have no more.", 5, limit=200
+)
 TOO_MANY_ACTIVE_ACTIONS = _too_many("TOO_MANY_ACTIVE_ACTIONS", _REASON, 10, reason=TooManyActive(20))
 STORAGE_LIMIT_REACHED = Problem(413, "STORAGE_LIMIT_REACHED", _REASON, {"reason": StorageFull(1_000_000, 999_000)})
 STORAGE_FULL = Problem(

@@ -11,7 +11,7 @@ from web.middleware.access import access_control
 from web.middleware.errors import errors_to_json
 from web.middleware.origins import origin_control
 from web.middleware.parameters import no_parameters
-from web.middleware.rate_limits import rate_limit_headers, rate_limits
+from web.middleware.rate_limits import rate_limits
 from web.middleware.refusal_log import refusal_log
 from web.middleware.request_ids import request_ids
 from web.middleware.request_metrics import request_metrics
@@ -20,10 +20,9 @@ from web.middleware.request_metrics import request_metrics
 def middlewares(context: Callable[[], AppContext]) -> list[Middleware]:
     """Return the middlewares, outermost first; ``context`` is called when there is a request."""
     return [
-        # The first three add to every answer, so they stand outside of what makes an answer of an error.
+        # The first two see every answer, so they stand outside of what makes an answer of an error.
         request_ids,
         request_metrics,
-        rate_limit_headers,
         errors_to_json,
         # Sees each refusal while it is an exception, with its code.
         refusal_log,

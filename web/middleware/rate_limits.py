@@ -18,15 +18,6 @@ from web.request_state import PRINCIPAL, RATE_LIMIT_HEADERS
 from web.requested import requested_operation
 
 
-@web.middleware
-async def rate_limit_headers(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Add what is left of the limit to every answer to a counted request, errors included."""
-    response = await handler(request)
-    if not response.prepared:
-        response.headers.update(request.get(RATE_LIMIT_HEADERS, {}))
-    return response
-
-
 def rate_limits(context: Callable[[], AppContext]) -> Middleware:
     """Return the middleware that refuses what an account asks for beyond its limits.
 

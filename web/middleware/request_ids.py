@@ -17,13 +17,10 @@ _USABLE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 @web.middleware
 async def request_ids(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give the request an id, the client's own if it sent a usable one, and return it in a header."""
+    """Give the request an id, the client's own if it sent a usable one."""
     sent = request.headers.get(headers.REQUEST_ID, "")
     request[REQUEST_ID] = sent if _USABLE.fullmatch(sent) else new_id()
-    response = await handler(request)
-    if not response.prepared:
-        response.headers[headers.REQUEST_ID] = request[REQUEST_ID]
-    return response
+    return await handler(request)
 
 
 def new_id() -> str:

@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from app.observability.metrics import REQUEST_SECONDS, REQUESTS
+from web.event_stream import EVENT_STREAM
 
 #: Methods that are counted under their own name: a client may make up others.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -22,5 +23,7 @@ async def request_metrics(request: web.Request, handler: Handler) -> web.StreamR
     route = resource.canonical if resource is not None else "unknown"
     method = request.method if request.method in _METHODS else "other"
     REQUESTS.labels(route, method, str(response.status)).inc()
-    REQUEST_SECONDS.labels(route, method).observe(time.perf_counter() - began)
+    if response.content_type != EVENT_STREAM:
+        # A stream lasts as long as somebody listens, which says nothing of how fast the answer is.
+        REQUEST_SECONDS.labels(route, method).observe(time.perf_counter() - began)
     return response

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from web import headers as names
+from web.request_state import RATE_LIMIT_HEADERS, REQUEST_ID
+
 #: What a browser may do with an answer: nothing but show it to its user. A view may set another value.
 PROTECTIVE = {
     "X-Content-Type-Options": "nosniff",
@@ -24,6 +27,10 @@ def protect(response: web.StreamResponse) -> None:
     response.headers["Server"] = SERVER
 
 
-async def on_response_prepare(_request: web.Request, response: web.StreamResponse) -> None:
-    """Protect a response that is about to be sent, a stream included."""
+async def on_response_prepare(request: web.Request, response: web.StreamResponse) -> None:
+    """Add to a response that is about to be sent, a stream included, what every answer to its request has."""
     protect(response)
+    if REQUEST_ID in request:
+        response.headers[names.REQUEST_ID] = request[REQUEST_ID]
+    # What is left of a limit, on every answer to a counted request, errors included.
+    response.headers.update(request.get(RATE_LIMIT_HEADERS, {}))

@@ -260,6 +260,23 @@ class Statistics(_Counted):
     updated_at: datetime | None
 
 
+class ServerSentEvent(BaseModel):
+    """What a stream of events consists of. Comments, which begin with a colon, are to be ignored."""
+
+    model_config = _model(
+        {
+            "event": "status",
+            "id": "1795813102417",
+            "data": '{"actionId": "6b04d285235ca65e4442eb33", "status": "QUEUED"}',
+        }
+    )
+
+    event: str | None = Field(None, description="`status` or `progress`.")
+    id: str | None = Field(None, description="To be sent back in `Last-Event-ID`.")
+    data: str | None = Field(None, description="The JSON of the counters (`Statistics`).")
+    retry: int | None = Field(None, description="Milliseconds after which to come again.")
+
+
 class Row(BaseModel):
     """What became of a row."""
 

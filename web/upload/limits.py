@@ -12,7 +12,7 @@ from app.adapters.storage import OutOfSpace
 from app.context import AppContext
 from app.domain.account_limits import StorageFull, TooManyActive
 from app.domain.idempotency import KeyReused
-from app.domain.open_uploads import TooManyOpen
+from app.domain.open_requests import TooManyOpen
 from app.observability.metrics import ACCOUNT_LIMITED
 from app.services.quotas import check_room
 from web.errors.catalogue import (

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 from aiohttp import web
 from pydantic import Field
 
+from app.adapters.live_actions import with_live_counters
 from app.domain import actions as domain
 from app.domain.access import Role
 from app.domain.actions import Status
@@ -20,7 +21,6 @@ from app.domain.schedules import check_schedule, parse_schedule
 from app.domain.speed import Rate
 from app.domain.timestamps import iso_utc
 from app.observability.logs import event
-from app.services.live_progress import with_live_counters
 from app.services.scheduling import reschedule
 from web import headers as names
 from web.body import JsonBody

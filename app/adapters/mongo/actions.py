@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -51,6 +51,8 @@ class Actions:
 
     def __init__(self, collection: Any) -> None:
         self._collection = collection
+        #: Told the id of each action whose status has changed.
+        self.on_transition: Callable[[str], Awaitable[None]] = _nobody
         #: For what must stay whatever happens: that an action exists, and that it has ended.
         self._journaled = journaled(collection)
 
@@ -59,6 +61,7 @@ class Actions:
         await self._collection.create_indexes(
             [
                 IndexModel([("accountId", 1), ("createdAt", -1), ("_id", -1)]),
+                IndexModel([("accountId", 1), ("updatedAt", 1)]),
                 IndexModel([("status", 1), ("scheduledAt", 1)]),
                 # Whether anything moves is asked for each action that does not.
                 IndexModel("progressAt", sparse=True),
@@ -151,6 +154,17 @@ class Actions:
         found = self._collection.find(condition, _IN_LISTS).sort(newest_first).limit(limit)
         return [Action.from_document(document) async for document in found]
 
+    async def changed_since(self, account_id: str, since: datetime, limit: int) -> list[Action]:
+        """Return actions of an account that have changed since a time, the first to change first."""
+        condition = {"accountId": account_id, "updatedAt": {"$gt": since}}
+        found = self._collection.find(condition, _IN_LISTS).sort([("updatedAt", ASCENDING)]).limit(limit)
+        return [Action.from_document(document) async for document in found]
+
+    async def some(self, action_ids: Sequence[str]) -> list[Action]:
+        """Return those of the actions that there are, as in a list."""
+        found = self._collection.find({"_id": {"$in": list(action_ids)}}, _IN_LISTS)
+        return [Action.from_document(document) async for document in found]
+
     async def transition(
         self,
         action_id: str,
@@ -208,11 +222,14 @@ class Actions:
     async def _move(
         self, action_id: str, sources: Sequence[Status], update: Document, collection: Any
     ) -> Action | None:
-        return _action(
+        moved = _action(
             await collection.find_one_and_update(
                 {"_id": action_id, "status": {"$in": list(sources)}}, update, return_document=ReturnDocument.AFTER
             )
         )
+        if moved is not None:
+            await self.on_transition(action_id)
+        return moved
 
     async def start(self, action_id: str, announcement: str | None) -> Action | None:
         """Begin a queued action, in answer to an announcement; returns as :meth:`transition`."""
@@ -408,6 +425,10 @@ class Actions:
         # By the condition and not by what was read, which not every server reads in the moment in which it matched.
         result = await self._collection.update_one({"_id": action.id, **condition}, {"$set": changes})
         return bool(result.matched_count)
+
+
+async def _nobody(_: str) -> None:
+    pass
 
 
 def _update(changes: Document, transition: Transition) -> Document:

@@ -5,7 +5,9 @@ A convenience: the database has the truth, so a Redis that is away only makes pr
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import AsyncIterator
 
 import orjson
 from redis.asyncio import Redis
@@ -17,6 +19,10 @@ log = logging.getLogger(__name__)
 
 #: Seconds a snapshot outlives its last change.
 _TTL = 3600
+#: Where the ids of actions are announced of which anything has changed.
+_CHANNEL = "progress"
+#: Seconds to wait for an announcement before it is looked whether the connection is still there, and before a new one.
+_WAIT, _PAUSE = 5.0, 1.0
 
 
 class Snapshots:
@@ -31,7 +37,7 @@ class Snapshots:
         try:
             async with self._redis.pipeline(transaction=False) as pipe:
                 pipe.set(_key(action_id), payload, ex=_TTL)
-                pipe.publish(_key(action_id), payload)
+                pipe.publish(_CHANNEL, action_id)
                 await pipe.execute()
         except (RedisError, OSError) as error:
             log.warning("live progress of %s not published: %s", action_id, error)
@@ -51,6 +57,35 @@ class Snapshots:
         except (ValueError, TypeError, AttributeError):
             log.warning("live progress of %s is not ours", action_id)
             return None
+
+    async def announce(self, action_id: str) -> None:
+        """Say that an action has changed; a failure is logged and otherwise ignored."""
+        try:
+            await self._redis.publish(_CHANNEL, f"!{action_id}")
+        except (RedisError, OSError) as error:
+            log.warning("a change of %s not announced: %s", action_id, error)
+
+    async def changes(self) -> AsyncIterator[tuple[str | None, bool]]:
+        """Yield the id of each action of which anything changes, and whether that is more than its counters.
+
+        None stands for any action: what was announced while nobody listened is lost.
+        """
+        listener = self._redis.pubsub(ignore_subscribe_messages=True)
+        try:
+            while True:
+                try:
+                    await listener.subscribe(_CHANNEL)
+                    yield None, True
+                    while True:
+                        message = await listener.get_message(timeout=_WAIT)
+                        if message is not None:
+                            action_id = message["data"].decode("ascii", "replace")
+                            yield action_id.removeprefix("!"), action_id.startswith("!")
+                except (RedisError, OSError) as error:
+                    log.warning("no live progress: %s", error)
+                    await asyncio.sleep(_PAUSE)
+        finally:
+            await listener.aclose()  # type: ignore[no-untyped-call]
 
     async def drop(self, action_id: str) -> None:
         """Forget the counters of an action that has ended; its document has them."""

@@ -6,11 +6,11 @@ from contextlib import ExitStack
 
 import pytest
 
-from app.domain.open_uploads import OpenUploads, TooManyOpen
+from app.domain.open_requests import OpenRequests, TooManyOpen
 
 
 def test_an_account_has_its_places() -> None:
-    uploads = OpenUploads()
+    uploads = OpenRequests()
     with ExitStack() as open_ones:
         for _ in range(2):
             open_ones.enter_context(uploads.one_more("acme", most=10, most_of_account=2))
@@ -24,7 +24,7 @@ def test_an_account_has_its_places() -> None:
 
 def test_worker_has_its_places() -> None:
     """A worker has its places for all accounts together."""
-    uploads = OpenUploads()
+    uploads = OpenRequests()
     with ExitStack() as open_ones:
         for number in range(3):
             open_ones.enter_context(uploads.one_more(f"account{number}", most=3, most_of_account=2))
@@ -35,7 +35,7 @@ def test_worker_has_its_places() -> None:
 
 def test_failed_upload_frees_its_place() -> None:
     """An upload that fails gives its place back."""
-    uploads = OpenUploads()
+    uploads = OpenRequests()
     for _ in range(3):
         with pytest.raises(OSError), uploads.one_more("acme", most=1, most_of_account=1):
             raise OSError

@@ -1,4 +1,4 @@
-"""How many uploads a worker takes at the same time, of all accounts and of each."""
+"""How many long requests (uploads, streams of events) a worker has at the same time, of all accounts and of each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class TooManyOpen(Exception):
-    """There are as many uploads as there may be at the same time.
+    """There are as many as there may be at the same time.
 
     Attributes:
         of_account: Whether that is the limit of the account; else it is that of the worker.
@@ -20,8 +20,8 @@ class TooManyOpen(Exception):
         self.limit, self.of_account = limit, of_account
 
 
-class OpenUploads:
-    """The uploads that this process is taking."""
+class OpenRequests:
+    """Requests of one kind that this process is answering."""
 
     def __init__(self) -> None:
         self._by_account: Counter[str] = Counter()
@@ -33,7 +33,7 @@ class OpenUploads:
 
     @contextmanager
     def one_more(self, account_id: str, *, most: int, most_of_account: int) -> Iterator[None]:
-        """Count an upload while it is taken.
+        """Count a request while it is answered.
 
         Raises:
             TooManyOpen: there is no place for it.
@@ -47,5 +47,5 @@ class OpenUploads:
             yield
         finally:
             self._by_account[account_id] -= 1
-            # Accounts come and go: those without an upload are not kept.
+            # Accounts come and go: those without a request are not kept.
             self._by_account += Counter()

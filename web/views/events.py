@@ -1,0 +1,146 @@
+"""Actions as they change, told to whoever keeps the connection open (server-sent events)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Annotated
+
+from aiohttp import web
+from pydantic import Field
+
+from app.context import AppContext
+from app.domain.access import Role
+from app.domain.open_requests import TooManyOpen
+from app.domain.watching import LiveState, Watch
+from web.errors.catalogue import ACTION_NOT_FOUND, TOO_MANY_OPEN_STREAMS, TOO_MANY_STREAMS
+from web.event_stream import EVENT_STREAM, HEARTBEAT, ServerEvent, send_events
+from web.inputs import Input, reads
+from web.openapi.models import ServerSentEvent
+from web.openapi.operations import Answer, operation
+from web.representations import statistics_to_response
+from web.views.base import ApiView
+
+#: When one of the streams may have ended, seconds.
+_STREAMS_END = 5
+
+_DETAILS = (
+    "An event has the data of `GET /bulk-actions/{action_id}/stats`. It is a `status` where the status is another one "
+    "than in the event before, else `progress`, which comes at most every 250 ms. After 15 seconds without news a "
+    "comment is sent. A client that comes again with `Last-Event-ID`, as browsers do by themselves, is told what has "
+    "changed since. Whoever reads too slowly is dropped."
+)
+_STREAM = Answer("Events, as they happen.", ServerSentEvent, media_type=EVENT_STREAM)
+
+
+def _read_event_id(text: str) -> datetime | None:
+    """Return the time that an id stands for; what is no id of ours stands for none."""
+    if not text.isascii() or not text.isdigit() or len(text) > 15:
+        return None
+    try:
+        return datetime.fromtimestamp(int(text) / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+class StreamHeaders(Input):
+    """Where a stream is to go on."""
+
+    last_event_id: Annotated[
+        datetime | None,
+        reads(_read_event_id),
+        Field(alias="Last-Event-ID", description="The `id` of the last event that was received."),
+    ] = None
+
+
+class ActionEventsView(ApiView):
+    """The changes of one action."""
+
+    @operation(
+        "watchBulkAction",
+        {200: _STREAM, 204: Answer("The action has ended, and the client knows.")},
+        ACTION_NOT_FOUND,
+        TOO_MANY_OPEN_STREAMS,
+        TOO_MANY_STREAMS,
+        role=Role.VIEWER,
+        headers=StreamHeaders,
+        details=f"{_DETAILS} The first event says how the action is now; after the one that says that it has ended, "
+        "the stream ends.",
+    )
+    async def get(self, request: web.Request, action_id: str) -> web.StreamResponse:
+        """Tell how an action goes on."""
+        action, known = await self.action(request, action_id), StreamHeaders.read(request.headers).last_event_id
+        if action.ended and known is not None and _id(action.updated_at) == _id(known):
+            # A browser that is told so does not come again.
+            return web.Response(status=204)
+        with _stream(self.context, action.account_id):
+            async with self.context.live.watch(action.account_id, action_id) as watch:
+                return await send_events(request, _events(watch, self.context.settings.event_stream_seconds))
+
+
+class EventsView(ApiView):
+    """The changes of all actions of an account."""
+
+    @operation(
+        "watchBulkActions",
+        {200: _STREAM},
+        TOO_MANY_OPEN_STREAMS,
+        TOO_MANY_STREAMS,
+        role=Role.VIEWER,
+        headers=StreamHeaders,
+        details=_DETAILS,
+    )
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        """Tell how all actions go on."""
+        account, since = self.account(request), StreamHeaders.read(request.headers).last_event_id
+        with _stream(self.context, account):
+            async with self.context.live.watch(account, since=since) as watch:
+                return await send_events(request, _events(watch, self.context.settings.event_stream_seconds))
+
+
+@contextmanager
+def _stream(context: AppContext, account_id: str) -> Iterator[None]:
+    """Count a stream while it is sent."""
+    settings = context.settings
+    try:
+        with context.open_streams.one_more(
+            account_id, most=settings.max_event_streams, most_of_account=settings.max_event_streams_per_account
+        ):
+            yield
+    except TooManyOpen as error:
+        if error.of_account:
+            raise TOO_MANY_OPEN_STREAMS(limit=error.limit, retry_after=_STREAMS_END) from None
+        raise TOO_MANY_STREAMS(limit=error.limit) from None
+
+
+async def _events(watch: Watch, longest: float) -> AsyncIterator[list[ServerEvent]]:
+    """Yield what is told to a watcher, until it is let go or its only action has ended.
+
+    After ``longest`` seconds the stream ends as well. Its client comes again, with a credential that has to be good.
+    """
+    statuses: dict[str, str] = {}
+    ends = time.monotonic() + longest
+    while not watch.closed:
+        left = ends - time.monotonic()
+        states = await watch.next(max(0.0, min(HEARTBEAT, left)))
+        if not states and left <= HEARTBEAT:
+            return
+        yield [_event(state, statuses) for state in states]
+        if watch.action_id is not None and any(state.action.ended for state in states):
+            return
+
+
+def _event(state: LiveState, statuses: dict[str, str]) -> ServerEvent:
+    action = state.action
+    name = "progress" if statuses.get(action.id) == action.status else "status"
+    if action.ended:
+        statuses.pop(action.id, None)
+    else:
+        statuses[action.id] = action.status
+    return ServerEvent(name, _id(action.updated_at), statistics_to_response(action, state.rate, datetime.now(UTC)))
+
+
+def _id(moment: datetime | None) -> str:
+    return "0" if moment is None else str(int(moment.timestamp() * 1000))
