@@ -61,6 +61,7 @@ def _source(action: Action) -> Source:
         columns=file.columns.names,
         fields=file.columns.fields,
         delimiter=file.delimiter,
+        empty_cells=file.empty_cells,
         row_count=action.total_count,
         chunk_count=action.chunk_count,
         started_at=action.started_at or action.created_at,

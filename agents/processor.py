@@ -67,7 +67,8 @@ async def _run(chunk: Chunk, context: AppContext, *, first_time: bool) -> ChunkO
         raise PermanentFault(f"the stored file ends before byte {span.end}")
     columns = Columns(chunk.source.columns, chunk.source.fields)
     rows_have = columns.part_of(entity, operation)
-    checked = check_chunk(rows_have, columns, data, chunk.source.delimiter, span.first_row)
+    source = chunk.source
+    checked = check_chunk(rows_have, columns, data, source.delimiter, span.first_row, source.empty_cells)
     owners = await _owners(chunk, context, checked)
     duplicates = [duplicate_of(checked.rows[position], owner) for position, owner in owners.items()]
     owned = checked.without(owners) if owners else checked
@@ -95,8 +96,7 @@ async def _owners(chunk: Chunk, context: AppContext, checked: CheckedChunk) -> d
     """
     if chunk.replay and (stored := await context.store.ledger.owners(chunk.id)) is not None:
         return {position: stored[row] for position, row in enumerate(checked.rows) if row in stored}
-    columns = [checked.column(field) for field in checked.entity.key_fields]
-    claim = partial(context.claims.claim, chunk.action_id, chunk.source.row_count, checked.rows, columns)
+    claim = partial(context.claims.claim, chunk.action_id, chunk.source.row_count, checked.rows, checked.claims)
     try:
         return await claim(state="closed" if chunk.replay else "open")
     except ClaimsReleased:

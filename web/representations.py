@@ -99,13 +99,14 @@ def _understood(file: StoredFile) -> dict[str, Any]:
     """Return what a file was taken for, and how sure that is."""
     # Before it was noted, UTF-8 was all that was taken.
     name, source, confidence = file.encoding or (UTF_8, None, None)
-    return {
+    understood = {
         "delimiter": file.delimiter,
         "delimiterSource": file.delimiter_source,
         "encoding": name,
         "encodingSource": source,
         "encodingConfidence": confidence,
     }
+    return understood if file.empty_cells is None else {**understood, "emptyCells": file.empty_cells}
 
 
 def statistics_to_response(action: Action, recent: Rate | None, now: datetime) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
+from app.domain.cells import EmptyCells
 from app.domain.csv.delimiters import DelimiterSource
 from app.domain.csv.encodings import Encoding
 from app.domain.csv.header import Columns
@@ -96,6 +97,7 @@ class StoredFile:
         delimiter: What separates the fields of a row.
         delimiter_source: How that is known; None: an older version has not said.
         encoding: What it was written in when it was sent; None: an older version took nothing but UTF-8.
+        empty_cells: What an empty cell means; None: its rows say everything.
     """
 
     name: str | None = None
@@ -108,6 +110,7 @@ class StoredFile:
     delimiter: str = ","
     delimiter_source: DelimiterSource | None = None
     encoding: Encoding | None = None
+    empty_cells: EmptyCells | None = None
 
     def to_document(self) -> dict[str, Any]:
         """Return the fields of the action's document that describe the file."""
@@ -119,6 +122,7 @@ class StoredFile:
             "delimiter": self.delimiter,
             "delimiterSource": self.delimiter_source,
             "encoding": None if self.encoding is None else self.encoding.to_document(),
+            "emptyCells": self.empty_cells,
             "fileName": self.name,
             "fileSize": self.size,
             "sha256": self.sha256,
@@ -131,6 +135,7 @@ class StoredFile:
         """Read them; a list leaves the columns out."""
         fields, ignored = document.get("fields"), document.get("ignoredColumns")
         source, encoding = document.get("delimiterSource"), document.get("encoding")
+        empty = document.get("emptyCells")
         return cls(
             name=document.get("fileName"),
             size=document.get("fileSize", 0),
@@ -142,6 +147,7 @@ class StoredFile:
             delimiter=document.get("delimiter", ","),
             delimiter_source=None if source is None else DelimiterSource(source),
             encoding=None if encoding is None else Encoding.from_document(encoding),
+            empty_cells=None if empty is None else EmptyCells(empty),
         )
 
 

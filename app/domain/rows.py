@@ -1,7 +1,6 @@
 """Chunks of rows, parsed and validated: each record becomes exactly one valid record or one failure.
 
-Work is done on whole columns: one validation per column of the chunk, and nothing per row. Only values that fail are
-looked at one by one, for what is wrong with them.
+Work is done on whole columns (``app/domain/column_checks.py``), and nothing per row.
 """
 
 from __future__ import annotations
@@ -10,21 +9,17 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 from math import isnan
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
-from pydantic_core import ErrorDetails, ValidationError
 
+from app.domain.cells import KEEP, EmptyCells
+from app.domain.column_checks import MISSING, ColumnCheck, shown
 from app.domain.csv.delimiters import check_delimiter
 from app.domain.csv.header import Columns
 from app.domain.csv.text import read_records
 from app.domain.entities import Entity
-from app.domain.entities.rules import Damaged, Mismatch
 from app.domain.outcomes import RowOutcome
-from app.domain.printable import printable
-
-_SHOWN: Final = 60  # characters of a value that a message shows
-_MISSING: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +28,14 @@ class CheckedChunk:
 
     Attributes:
         rows: The numbers of the valid rows, ascending unless sorted by something else.
-        columns: For each of the entity's fields, in its order, the values of these rows, normalised.
+        columns: For each of the entity's fields, in its order, the values of these rows, normalised; None where the
+            record is to have none, ``KEEP`` where it keeps what it has.
         failures: The other rows, ascending.
     """
 
     entity: Entity
     rows: list[int]
-    columns: list[list[str]]
+    columns: list[list[Any]]
     failures: list[RowOutcome]
 
     def without(self, positions: Container[int]) -> CheckedChunk:
@@ -59,15 +55,28 @@ class CheckedChunk:
             columns=[[column[position] for position in order] for column in self.columns],
         )
 
-    def column(self, field: str) -> list[str]:
+    def column(self, field: str) -> list[Any]:
         """Return the values of one field."""
         return self.columns[self.entity.columns.index(field)]
 
     @property
-    def records(self) -> list[dict[str, str]]:
+    def claims(self) -> list[list[str]]:
+        """For each kind of key the values that the rows claim, one for each row."""
+        keys = self.column(self.entity.key)
+        # No value has a NUL: so a row that has none claims what no other row wants.
+        return [
+            column if all(column) else [value or f"\0{key}" for key, value in zip(keys, column, strict=True)]
+            for column in map(self.column, self.entity.key_fields)
+        ]
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
         """The valid rows as records. Where it counts, work on ``columns``."""
         names = self.entity.columns
-        return [dict(zip(names, values, strict=True)) for values in zip(*self.columns, strict=True)]
+        return [
+            {name: value for name, value in zip(names, values, strict=True) if value is not KEEP}
+            for values in zip(*self.columns, strict=True)
+        ]
 
     @property
     def row_count(self) -> int:
@@ -75,7 +84,14 @@ class CheckedChunk:
         return len(self.rows) + len(self.failures)
 
 
-def check_chunk(entity: Entity, columns: Columns, data: bytes, delimiter: str, first_row: int) -> CheckedChunk:
+def check_chunk(
+    entity: Entity,
+    columns: Columns,
+    data: bytes,
+    delimiter: str,
+    first_row: int,
+    empty_cells: EmptyCells | None = None,
+) -> CheckedChunk:
     """Parse and validate the records of a byte range that begins and ends between records.
 
     Blank lines are no rows, nor are records of nothing but empty fields. Columns that the entity does not have are
@@ -87,6 +103,7 @@ def check_chunk(entity: Entity, columns: Columns, data: bytes, delimiter: str, f
         data: The bytes of the range, UTF-8.
         delimiter: One ASCII character.
         first_row: The number of the first row in it.
+        empty_cells: What an empty cell means where rows need not say everything; None: they must.
 
     Returns:
         One entry per row; bad content never raises.
@@ -104,16 +121,19 @@ def check_chunk(entity: Entity, columns: Columns, data: bytes, delimiter: str, f
     fields = _split_plain(data, text, check_delimiter(delimiter), columns.width)
     if fields is not None:
         values = [fields[position :: columns.width] for position in positions]
-        return _check_columns(entity, labels, values, range(first_row, first_row + len(values[0])), [])
+        return _check_columns(entity, labels, values, range(first_row, first_row + len(values[0])), [], empty_cells)
     records, open_quote = read_records(text, delimiter)
-    return _check_records(entity, columns.width, labels, positions, records, open_quote, first_row)
+    failures, numbers, values = _sorted_out(columns.width, labels, positions, records, open_quote, first_row)
+    return _check_columns(entity, labels, values, numbers, failures, empty_cells)
 
 
-def check_rows(entity: Entity, rows: Sequence[Any], first_row: int) -> CheckedChunk:
+def check_rows(
+    entity: Entity, rows: Sequence[Any], first_row: int, empty_cells: EmptyCells | None = None
+) -> CheckedChunk:
     """Validate rows that came as JSON: objects with the entity's fields; others in them are ignored.
 
-    Numbers become strings; NaN, as data frames write what is missing, is an empty value. Whatever is no such
-    object fails as a row; nothing that JSON can carry raises.
+    Numbers become strings; null is an empty value, and so is NaN, as data frames write what is missing. Whatever is no
+    such object fails as a row; nothing that JSON can carry raises. What an object does not have, it does not say.
     """
     numbers: list[int] = []
     failures: list[RowOutcome] = []
@@ -121,11 +141,11 @@ def check_rows(entity: Entity, rows: Sequence[Any], first_row: int) -> CheckedCh
     for number, row in enumerate(rows, first_row):
         if isinstance(row, Mapping):
             numbers.append(number)
-            tuples.append([row.get(column, _MISSING) for column in entity.columns])
+            tuples.append([row.get(column, MISSING) for column in entity.columns])
         else:
-            failures.append(_failed(number, "INVALID_VALUE", f"The row is not an object: {_shown(row)}"))
+            failures.append(_failed(number, "INVALID_VALUE", f"The row is not an object: {shown(row)}"))
     values = [_without_nan(column) for column in _transpose(tuples, range(len(entity.columns)))]
-    return _check_columns(entity, entity.columns, values, numbers, failures)
+    return _check_columns(entity, entity.columns, values, numbers, failures, empty_cells)
 
 
 def _without_nan(column: list[Any]) -> list[Any]:
@@ -166,16 +186,19 @@ def _split_plain(data: bytes, text: str, delimiter: bytes, width: int) -> list[s
     return fields
 
 
-def _check_records(
-    entity: Entity,
+def _sorted_out(
     width: int,
     labels: Sequence[str],
     positions: Sequence[int],
     records: list[list[str]],
     open_quote: bool,
     first_row: int,
-) -> CheckedChunk:
-    """Set aside the records of another width, and the one with an open quote; validate the others."""
+) -> tuple[list[RowOutcome], Sequence[int], list[list[str]]]:
+    """Set aside the records of another width, and the one with an open quote.
+
+    Returns:
+        The failures of these, the numbers of the others, and their columns at the positions.
+    """
     failures: list[RowOutcome] = []
     numbers: Sequence[int] = range(first_row, first_row + len(records))
     if open_quote:
@@ -194,7 +217,7 @@ def _check_records(
                 failures.append(_failed(number, "WRONG_FIELD_COUNT", message))
         numbers = list(compress(numbers, fits))
         records = list(compress(records, fits))
-    return _check_columns(entity, labels, _transpose(records, positions), numbers, failures)
+    return failures, numbers, _transpose(records, positions)
 
 
 def _transpose(records: Sequence[Sequence[Any]], positions: Iterable[int]) -> list[list[Any]]:
@@ -209,6 +232,7 @@ def _check_columns(
     values: list[list[Any]],
     numbers: Sequence[int],
     failures: list[RowOutcome],
+    empty_cells: EmptyCells | None,
 ) -> CheckedChunk:
     """Validate rows given as columns.
 
@@ -218,72 +242,26 @@ def _check_columns(
         values: For each column of the entity the values of all rows.
         numbers: The numbers of the rows, ascending.
         failures: Rows of the chunk that have failed before; this list is taken over.
+        empty_cells: What an empty cell means where rows need not say everything.
     """
-    valid = [
-        field.column_validator.validate_python(column) for field, column in zip(entity.fields, values, strict=True)
-    ]
-    # None marks an invalid value. Most chunks have none, and all() is the fastest look at that.
-    for place, field in enumerate(entity.fields):
-        if field.damage is not None:
-            valid[place] = _without_damaged(valid[place], field.damage)
-    bad = {i for column in valid if not all(column) for i, value in enumerate(column) if value is None}
-    if bad:
-        failures += [_explain(entity, labels, numbers[i], [column[i] for column in values]) for i in bad]
-        good = [i not in bad for i in range(len(numbers))]
+    # A record is known by its key, which a row always says.
+    checks = [ColumnCheck(field, None if field.name == entity.key else empty_cells) for field in entity.fields]
+    valid: list[list[Any]] = []
+    #: Of each row that is not valid the column that is wrong first.
+    wrong: dict[int, int] = {}
+    for place, (check, column) in enumerate(zip(checks, values, strict=True)):
+        checked, positions = check.check(column)
+        valid.append(checked)
+        for position in positions:
+            wrong.setdefault(position, place)
+    if wrong:
+        for position, place in wrong.items():
+            failures.append(checks[place].explain(labels[place], numbers[position], values[place][position]))
+        good = [position not in wrong for position in range(len(numbers))]
         numbers = list(compress(numbers, good))
         valid = [list(compress(column, good)) for column in valid]
     failures.sort()
     return CheckedChunk(entity, list(numbers), valid, failures)
-
-
-def _without_damaged(column: list[str | None], damage: Damaged) -> list[str | None]:
-    """Return the column with None in the place of values that were damaged before they came here."""
-    # One search through all of it: hardly any chunk has such a value.
-    if damage.mark not in "\0".join(filter(None, column)):
-        return column
-    return [None if value and damage.pattern.fullmatch(value) else value for value in column]
-
-
-def _explain(entity: Entity, labels: Sequence[str], number: int, values: Sequence[Any]) -> RowOutcome:
-    """Say what is wrong with the first invalid value of a row."""
-    for field, label, value in zip(entity.fields, labels, values, strict=True):
-        try:
-            field.value_validator.validate_python(value)
-        except ValidationError as error:
-            details = error.errors(include_url=False, include_input=False)[0]
-            code, message = _fault(field.mismatch, label, value, details)
-            return _failed(number, code, message, label)
-        damage = field.damage
-        if damage is not None and damage.pattern.fullmatch(str(value).strip()):
-            return _failed(number, damage.code, f"{label} {damage.message}: {_shown(value)}", label)
-    raise AssertionError("a row was invalid as a whole, and valid value by value")
-
-
-def _fault(mismatch: Mismatch | None, column: str, value: Any, details: ErrorDetails) -> tuple[str, str]:
-    """Return code and message for an invalid value of a column."""
-    kind = details["type"]
-    if value is _MISSING:
-        return "REQUIRED", f"{column} is missing."
-    if value is None or kind == "string_too_short":
-        return "REQUIRED", f"{column} is empty."
-    if kind == "string_unicode":
-        return "INVALID_UTF8", f"{column} is not valid UTF-8: {_shown(value)}"
-    if kind == "string_too_long":
-        limit = details["ctx"]["max_length"]
-        return "TOO_LONG", f"{column} has more than {limit} characters: {_shown(value)}"
-    if kind == "string_pattern_mismatch" and mismatch and "\0" not in str(value):
-        return mismatch.code, f"{column} {mismatch.message}: {_shown(value)}"
-    if kind == "string_pattern_mismatch":
-        return "INVALID_CHARACTER", f"{column} has a control character: {_shown(value)}"
-    return "INVALID_VALUE", f"{column} is not text: {_shown(value)}"
-
-
-def _shown(value: Any) -> str:
-    """A value as messages quote it: shortened, and fit for any terminal and any store."""
-    if not isinstance(value, str):
-        # JSON may nest deeply and be large: its kind says enough.
-        return type(value).__name__ if isinstance(value, (Mapping, list, tuple)) else repr(value)[:_SHOWN]
-    return f'"{printable(value, _SHOWN)}"'
 
 
 def _failed(number: int, code: str, message: str, column: str | None = None) -> RowOutcome:

@@ -11,6 +11,7 @@ from uuid import uuid4
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
+from app.domain.cells import EmptyCells
 from app.domain.outcomes import Counts
 
 
@@ -90,6 +91,7 @@ class Source(BaseModel):
     columns: tuple[str, ...]
     fields: tuple[str, ...] | None = None
     delimiter: str = Field(",", min_length=1, max_length=1)
+    empty_cells: EmptyCells | None = None
     row_count: int = Field(ge=0, le=_LARGEST)
     chunk_count: int = Field(ge=1, le=_LARGEST)
     started_at: AwareDatetime

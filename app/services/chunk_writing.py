@@ -80,7 +80,7 @@ class _ChunkWriter:
     def __init__(self, context: AppContext, chunk: Chunk, operation: Operation, owned: CheckedChunk) -> None:
         self._context, self._chunk, self._operation, self._owned = context, chunk, operation, owned
         self._records, self._collection = context.store.records, owned.entity.collection
-        self._encoded = _layout(chunk, owned).encode(owned.rows, owned.columns)
+        self._encoded = _layout(chunk, operation, owned).encode(owned.rows, owned.columns)
         #: For each row its Decision, its Write and its Result.
         self._decisions: Any = np.zeros(len(owned.rows), np.uint8)
         self._writes: Any = self._decisions.copy()
@@ -128,24 +128,31 @@ class _ChunkWriter:
 
     async def _step(self, positions: Sequence[int]) -> None:
         """Find out what is still to be written of some rows, by what is there now."""
+        kept: dict[int, frozenset[str]] = {}
         for position, stored in zip(positions, await self._stored(positions), strict=True):
             decision = self._decisions[position]
             self._writes[position], self._results[position] = next_step(self._operation, decision, stored)
+            if stored is not None and stored.left_alone:
+                kept[position] = stored.left_alone
+        if kept:
+            self._encoded = self._encoded.keeping(kept)
 
     async def _stored(self, positions: Sequence[int]) -> list[StoredRecord | None]:
         chunk, rows = self._chunk, self._encoded.at(positions)
+        looked_up = await self._records.look_up(self._collection, rows)
         return [
             None
             if found is None
             else StoredRecord.of(
                 found.tag,
                 found.created_by,
-                differs=bool(found.differing),
+                fields=() if self._operation.key_only else fields,
+                differing=frozenset() if self._operation.key_only else found.differing,
                 action_id=chunk.action_id,
                 row=row,
                 started_at=chunk.source.started_at,
             )
-            for row, found in zip(rows.rows, await self._records.look_up(self._collection, rows), strict=True)
+            for row, fields, found in zip(rows.rows, rows.names(), looked_up, strict=True)
         ]
 
     async def _write(self, positions: Sequence[int]) -> list[int]:
@@ -207,7 +214,7 @@ class _ChunkWriter:
         return WrittenRows(of[Result.CREATED], of[Result.UPDATED], of[Result.UNCHANGED], of[Result.DELETED], failures)
 
 
-def _layout(chunk: Chunk, owned: CheckedChunk) -> RecordLayout:
+def _layout(chunk: Chunk, operation: Operation, owned: CheckedChunk) -> RecordLayout:
     source, entity = chunk.source, owned.entity
     return RecordLayout(
         account_id=source.account_id,
@@ -221,4 +228,5 @@ def _layout(chunk: Chunk, owned: CheckedChunk) -> RecordLayout:
             "at": datetime.now(UTC),
         },
         on_insert={"createdBy": chunk.action_id},
+        whole=not operation.partial,
     )

@@ -107,8 +107,7 @@ async def rebuild_claims(context: AppContext, action: Action) -> None:
 
 
 async def _claim(context: AppContext, action: Action, checked: CheckedChunk, *, state: ClaimState) -> dict[int, int]:
-    columns = [checked.column(field) for field in checked.entity.key_fields]
-    return await context.claims.claim(action.id, action.total_count, checked.rows, columns, state=state)
+    return await context.claims.claim(action.id, action.total_count, checked.rows, checked.claims, state=state)
 
 
 def _unfinished(summary: LedgerSummary) -> set[int]:

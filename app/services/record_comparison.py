@@ -71,7 +71,7 @@ class RecordComparison:
         if code in ("CREATED", "UPDATED"):
             if written_here and found.tag.get("row") != row:
                 return f"row {row}: its record was written by row {found.tag.get('row')}"
-            if written_here and found.differing:
+            if written_here and found.differing.intersection(found.tag.get("fields", found.differing)):
                 return f"row {row}: its record {record_id} has other values"
         elif written_here:
             return f"row {row}: the outcome says {code}, but its record was written"

@@ -41,4 +41,6 @@ class StoredRows:
             raise ValueError(f"the stored file ends before byte {span.end}")
         file = self._file
         # In a thread, so that a large chunk holds up nobody else.
-        return await asyncio.to_thread(check_chunk, self.entity, file.columns, data, file.delimiter, span.first_row)
+        return await asyncio.to_thread(
+            check_chunk, self.entity, file.columns, data, file.delimiter, span.first_row, file.empty_cells
+        )

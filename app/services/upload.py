@@ -19,6 +19,7 @@ from app.context import AppContext
 from app.domain import upload_keys
 from app.domain.access import Principal
 from app.domain.actions import Action, Status, StoredFile, Transition, initial_status, new_action_id
+from app.domain.cells import EmptyCells
 from app.domain.csv.delimiters import Guess
 from app.domain.csv.encodings import Encoding
 from app.domain.csv.header import Columns
@@ -47,6 +48,7 @@ class Order:
         scan: Its records.
         delimiter: What separates its fields, and how that is known.
         encoding: What it was written in; what is stored is UTF-8.
+        empty_cells: What an empty cell means; None: the rows say everything.
         idempotency_key: The client's name for the request, as it is stored; None: it gave none.
         request_digest: What tells the request from another with the same key.
     """
@@ -61,6 +63,7 @@ class Order:
     scan: Scan
     delimiter: Guess
     encoding: Encoding
+    empty_cells: EmptyCells | None
     idempotency_key: str | None
     request_digest: str
 
@@ -145,6 +148,7 @@ class Upload:
                 delimiter=order.delimiter.delimiter,
                 delimiter_source=order.delimiter.source,
                 encoding=order.encoding,
+                empty_cells=order.empty_cells,
             ),
             history=(Transition(status=status, at=now, by=by),),
             created_by=by,

@@ -174,10 +174,10 @@ class _Recount:
                 yield f"row {row} is a duplicate of row {owner}, which does not own its record"
 
     def _key_values(self, checked: CheckedChunk) -> dict[int, frozenset[str]]:
-        names = self._rows.entity.key_fields
+        names = checked.entity.key_fields
         return {
-            row: frozenset(f"{name}:{record[name]}" for name in names)
-            for row, record in zip(checked.rows, checked.records, strict=True)
+            row: frozenset(f"{name}:{value}" for name, value in zip(names, values, strict=True))
+            for row, values in zip(checked.rows, zip(*checked.claims, strict=True), strict=True)
         }
 
 

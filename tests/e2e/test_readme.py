@@ -13,7 +13,7 @@ import pytest
 from tests.support.sessions import sessions
 from tests.support.workers import Worker
 
-PAGES = ("README.md", "docs/tutorial/first-import.md", "docs/reference/files.md")
+PAGES = ("README.md", "docs/tutorial/first-import.md", "docs/reference/files.md", "docs/reference/action-types.md")
 
 #: What differs from run to run; the sessions share a database with other tests, so a record may be there already.
 VARYING = (

@@ -84,10 +84,15 @@ def test_deaths_between_the_steps(make_scene: MakeScene, kind: str) -> None:
 ROWS = 10_000
 #: What a record is before, in turn.
 STATES = ("absent", "different", "same", "absent", "different", "same", "same")
-COLUMNS = {"BULK_CREATE": ("id", "name", "email", "status"), "BULK_DELETE": ("id", "note")}
+COLUMNS = {
+    "BULK_CREATE": ("id", "name", "email", "status"),
+    "BULK_PATCH": ("id", "name", "email"),
+    "BULK_DELETE": ("id", "note"),
+}
 #: What a row comes to, by what its record is before.
 OUTCOMES = {
     "BULK_CREATE": {"absent": "CREATED", "same": "ALREADY_EXISTS", "different": "ALREADY_EXISTS"},
+    "BULK_PATCH": {"absent": "NOT_FOUND", "same": "UNCHANGED", "different": "UPDATED"},
     "BULK_DELETE": {"absent": "NOT_FOUND", "same": "DELETED", "different": "DELETED"},
 }
 COUNTS = {
@@ -101,11 +106,14 @@ COUNTS = {
 def rows_of(action_type: str) -> Iterator[tuple[int, str, str]]:
     """The rows of a file: the number of the record, the row, and what is wrong with it, if anything is.
 
-    Each fiftieth row is not valid, each fortieth repeats the row 2001 rows before it.
+    Each fiftieth row is not valid, each fortieth repeats the row 2001 rows before it. In a patch every other email is
+    left out, so that rows set different fields.
     """
     for number in range(ROWS):
         of = number - 2001 if number > 2001 and number % 40 == 7 else number
         fields = {"id": f"t{of}", "name": f"Name {of}", "email": f"t{of}@x.example", "status": "active", "note": "x"}
+        if action_type == "BULK_PATCH" and of % 2:
+            fields["email"] = ""
         wrong = of % 50 == 3
         yield (
             of,
@@ -138,7 +146,7 @@ def expected_of(action_type: str) -> tuple[list[dict[str, Any]], Counter[str], d
 
 @pytest.mark.parametrize("action_type", OUTCOMES)
 def test_deaths_in_other_types(make_scene: MakeScene, action_type: str) -> None:
-    """The same with files that create and delete: each row comes to what its record was, and so do the records."""
+    """The same with files that create, patch and delete: rows and records come to what the records were before."""
     scene = make_scene(rows=1)
     scene.file.write_bytes(contacts_csv(*(row for _, row, _ in rows_of(action_type)), columns=COLUMNS[action_type]))
     before, codes, names = expected_of(action_type)

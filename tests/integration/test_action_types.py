@@ -13,6 +13,7 @@ from pymongo.errors import AutoReconnect
 
 from agents.processor import process
 from app.adapters.mongo import Records
+from app.domain.cells import EmptyCells
 from app.domain.outcomes import Counts
 from app.services.claim_recovery import rebuild_claims
 from app.services.results import page_of_rows
@@ -46,6 +47,13 @@ TYPES: dict[str, tuple[tuple[str, ...], tuple[str, ...], Counts, list[str], dict
         ["CREATED", "ALREADY_EXISTS", "INVALID_EMAIL", "ALREADY_EXISTS", "DUPLICATE"],
         {"new": "New", "same": "Same", "other": "Before"},
     ),
+    "BULK_PATCH": (
+        ("note", "name", "id"),
+        ("x,New,new", "x,Same,same", "x,#N/A,bad", "x,Other,other", "x,Again,other", "x,,empty"),
+        Counts(success=3, failure=2, skipped=1, duplicate=1, updated=1, unchanged=2),
+        ["NOT_FOUND", "UNCHANGED", "CANNOT_CLEAR", "UPDATED", "DUPLICATE", "UNCHANGED"],
+        {"same": "Same", "other": "Other", "empty": "Empty"},
+    ),
     "BULK_DELETE": (
         ("note", "id", "email"),
         ("x,new,no address", "x,same,a@x.example", "x,,", "x,other,a@x.example", "x,new,"),
@@ -59,10 +67,12 @@ EVERY_TYPE = pytest.mark.parametrize("kind", TYPES)
 
 async def submit(bench: Bench, kind: str, *, chunk_rows: int = 1000) -> Job:
     """An action of a type, behind one that made the records that are there."""
-    await bench.finish(await bench.submit(*BEFORE))
+    more = ("empty,Empty,empty@x.example,active",) if kind == "BULK_PATCH" else ()
+    await bench.finish(await bench.submit(*BEFORE, *more))
     bench.topics.results.sent.clear()
     columns, rows, *_ = TYPES[kind]
-    return await bench.submit(*rows, action_type=kind, columns=columns, chunk_rows=chunk_rows)
+    empty_cells = EmptyCells.SKIP if kind == "BULK_PATCH" else None
+    return await bench.submit(*rows, action_type=kind, columns=columns, chunk_rows=chunk_rows, empty_cells=empty_cells)
 
 
 async def differences(bench: Bench, job: Job) -> list[str]:
@@ -127,7 +137,7 @@ SHARES: dict[str, Callable[[int], bool]] = {
 async def test_death_while_writing_is_exact(bench: Bench, kind: str, share: str) -> None:
     """A chunk whose writes were cut off anywhere is finished with the same outcome."""
     job = await submit(bench, kind)
-    store = SimpleNamespace(ledger=bench.store.ledger, records=Dying(bench, SHARES[share]))
+    store = SimpleNamespace(actions=bench.store.actions, ledger=bench.store.ledger, records=Dying(bench, SHARES[share]))
     with pytest.raises(AutoReconnect):
         await process(job.chunks[0], bench.platform_with(store=store))
     await bench.run(*job.chunks)
@@ -164,7 +174,7 @@ async def delete(bench: Bench, *keys: str, **fields: Any) -> Job:
 
 async def cut_off(bench: Bench, job: Job, share: str) -> None:
     """Let the first chunk of an action die while it writes."""
-    store = SimpleNamespace(ledger=bench.store.ledger, records=Dying(bench, SHARES[share]))
+    store = SimpleNamespace(actions=bench.store.actions, ledger=bench.store.ledger, records=Dying(bench, SHARES[share]))
     with pytest.raises(AutoReconnect):
         await process(job.chunks[0], bench.platform_with(store=store))
 
@@ -221,7 +231,7 @@ async def test_record_is_made_while_creating(bench: Bench) -> None:
             await bench.finish(await bench.submit("new,Theirs,new@x.example,active"))
             return await bench.store.records.insert(*args, **options)
 
-    store = SimpleNamespace(ledger=bench.store.ledger, records=Late())
+    store = SimpleNamespace(actions=bench.store.actions, ledger=bench.store.ledger, records=Late())
     await process(job.chunks[0], bench.platform_with(store=store))
     [outcome] = await bench.outcomes(job)
     assert outcome.counts == Counts(failure=1)
@@ -253,6 +263,120 @@ async def test_statement_of_a_deletion(bench: Bench) -> None:
     bench.store.records = Records(database, max_time=5)
     await bench.finish(await delete(bench, "same", "other"))
     assert database.last["deletes"] == [{"q": {"_id": f"default:{key}"}, "limit": 1} for key in ("other", "same")]
+
+
+# Patches
+
+
+async def patch(bench: Bench, *rows: str, columns: str = "id,name", mode: str = "skip", **fields: Any) -> Job:
+    return await bench.submit(
+        *rows, action_type="BULK_PATCH", columns=columns.split(","), empty_cells=EmptyCells(mode), **fields
+    )
+
+
+async def fields_of(bench: Bench, key: str) -> tuple[str, str, str]:
+    contact = (await bench.contacts())[key]
+    return contact["name"], contact["email"], contact["status"]
+
+
+async def test_patch_leaves_other_fields_alone(bench: Bench) -> None:
+    """Only what the file has columns and values for is written, and the tag names it."""
+    await bench.finish(await bench.submit(*BEFORE))
+    rows = "same,,archived,s@x.example", "other,New name,,o@x.example"
+    job = await bench.finish(await patch(bench, *rows, columns="id,name,status,email"))
+    assert await fields_of(bench, "same") == ("Same", "s@x.example", "archived")
+    assert await fields_of(bench, "other") == ("New name", "o@x.example", "active")
+    contacts = await bench.contacts()
+    assert contacts["same"]["_bulk"]["fields"] == ["id", "email", "status"]
+    assert contacts["other"]["_bulk"]["fields"] == ["id", "name", "email"]
+    assert await differences(bench, job) == []
+    again = await bench.finish(await patch(bench, *rows, columns="id,name,status,email"))
+    [outcome] = await bench.outcomes(again)
+    assert outcome.counts == Counts(success=2, unchanged=2)
+    assert contacts == await bench.contacts()
+
+
+async def test_patched_record_with_other_values(bench: Bench) -> None:
+    """The verification looks at the fields that a patch has written, and at no others."""
+    await bench.finish(await bench.submit(*BEFORE))
+    job = await bench.finish(await patch(bench, "same,Patched"))
+    await bench.database["contacts"].update_one({"id": "same"}, {"$set": {"status": "pending"}})
+    assert await differences(bench, job) == []
+    await bench.database["contacts"].update_one({"id": "same"}, {"$set": {"name": "Wrong"}})
+    assert await differences(bench, job) == ["row 1: its record default:same has other values"]
+
+
+@pytest.mark.parametrize("share", ["none", "all"])
+@pytest.mark.parametrize("newer", ["name", "status", "all"])
+async def test_repeated_patch_and_a_newer_one(bench: Bench, share: str, newer: str) -> None:
+    """A repeated patch writes what no newer action has written, and leaves alone what one has."""
+    await bench.finish(await bench.submit(*BEFORE))
+    job = await patch(bench, "same,Mine,mine@x.example", columns="id,name,email")
+    await cut_off(bench, job, share)
+    if newer == "all":
+        theirs = await bench.submit("same,Theirs,theirs@x.example,pending")
+    else:
+        theirs = await patch(bench, f"same,{'Theirs' if newer == 'name' else 'pending'}", columns=f"id,{newer}")
+    await bench.finish(theirs)
+    await bench.finish(job)
+    assert (
+        await fields_of(bench, "same")
+        == {
+            "name": ("Theirs", "mine@x.example", "active"),
+            "status": ("Mine", "mine@x.example", "pending"),
+            "all": ("Theirs", "theirs@x.example", "pending"),
+        }[newer]
+    )
+    [outcome] = await bench.outcomes(job)
+    assert outcome.counts == Counts(success=1, updated=1)
+    assert [await differences(bench, each) for each in (job, theirs)] == [[], []]
+
+
+@pytest.mark.parametrize("share", ["none", "all"])
+async def test_repeated_update_and_a_newer_patch(bench: Bench, share: str) -> None:
+    """A repeated update writes all but what a newer patch has written."""
+    await bench.finish(await bench.submit(*BEFORE))
+    job = await bench.submit("same,Mine,mine@x.example,archived")
+    await cut_off(bench, job, share)
+    theirs = await bench.finish(await patch(bench, "same,pending", columns="id,status"))
+    await bench.finish(job)
+    assert await fields_of(bench, "same") == ("Mine", "mine@x.example", "pending")
+    [outcome] = await bench.outcomes(job)
+    assert outcome.counts == Counts(success=1, updated=1)
+    assert [await differences(bench, each) for each in (job, theirs)] == [[], []]
+
+
+async def test_record_vanishes_before_its_patch(bench: Bench) -> None:
+    """A record that is deleted between the look and the write is NOT_FOUND, and is not made."""
+    await bench.finish(await bench.submit(*BEFORE))
+    job = await patch(bench, "same,Mine", "other,Mine")
+
+    class Late:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(bench.store.records, name)
+
+        async def update(self, *args: Any, **options: Any) -> Any:
+            await bench.finish(await delete(bench, "same"))
+            return await bench.store.records.update(*args, **options)
+
+    store = SimpleNamespace(actions=bench.store.actions, ledger=bench.store.ledger, records=Late())
+    await process(job.chunks[0], bench.platform_with(store=store))
+    [outcome] = await bench.outcomes(job)
+    assert outcome.counts == Counts(success=1, failure=1, updated=1)
+    assert await bench.names() == {"other": "Mine"}
+    await bench.finish(job)
+    assert await differences(bench, job) == []
+
+
+async def test_unique_values_of_a_patch(bench: Bench) -> None:
+    """Rows of a patch are duplicates by the columns that the file has; rows without a value claim none."""
+    await bench.finish(await bench.submit(*BEFORE, "third,T,t@x.example,active", "fourth,F,f@x.example,active"))
+    rows = "same,,one@x.example", "other,,ONE@x.example", "third,A,", "fourth,A,"
+    job = await bench.finish(await patch(bench, *rows, columns="id,name,email"))
+    [outcome] = await bench.outcomes(job)
+    assert outcome.counts == Counts(success=3, skipped=1, duplicate=1, updated=3)
+    assert [(entry.row, entry.owner) for entry in outcome.exceptions] == [(2, 1)]
+    assert await differences(bench, job) == []
 
 
 # The verification

@@ -21,6 +21,7 @@ from app.adapters.redis.store import RedisStore
 from app.adapters.storage import open_storage
 from app.context import AppContext
 from app.domain.actions import Action, Status, new_action_id
+from app.domain.cells import EmptyCells
 from app.domain.csv.spans import SpanScanner
 from app.domain.outcomes import ChunkOutcome, Counts
 from app.kafka.messages import ByteRange, Chunk, Source, chunk_id
@@ -104,6 +105,7 @@ class Bench:
         *rows: str,
         action_type: str = "BULK_UPDATE",
         columns: Sequence[str] = COLUMNS,
+        empty_cells: EmptyCells | None = None,
         chunk_rows: int = 1000,
         action_id: str | None = None,
         started_at: datetime | None = None,
@@ -130,6 +132,7 @@ class Bench:
                 **Counts().to_document(),
                 "actionType": action_type,
                 "columns": list(columns),
+                "emptyCells": empty_cells,
                 "delimiter": ",",
                 "fileSize": len(data),
                 "sha256": hashlib.sha256(data).hexdigest(),
@@ -147,6 +150,7 @@ class Bench:
             action_type=action_type,
             storage_key=keys[0],
             columns=tuple(columns),
+            empty_cells=empty_cells,
             row_count=scan.row_count,
             chunk_count=len(scan.index),
             started_at=started_at or now,

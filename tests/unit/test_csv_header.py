@@ -35,7 +35,7 @@ def test_columns_round_trip() -> None:
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        (b"id,name,mail", r"^Missing columns: email, status\. The file has: id, name, mail\. Probably this mapping"),
+        (b"id,name,mail", r"^Missing columns: email, status\. The file has: id, name, mail\. .*Probably this mapping"),
         (b"id;name;email;status", r"Missing columns: .* use \";\" between the columns"),
         (b"id\tname\temail\tstatus", "a tab between the columns"),
         (b"id|name|email|status", r'use "\|" between'),
@@ -65,6 +65,7 @@ def test_wrong_delimiter_is_noticed() -> None:
     [
         ("BULK_UPDATE", b"x,Email,ID,name,status", ("id", "name", "email", "status"), ["x"]),
         ("BULK_CREATE", b"x,Email,ID,name,status", ("id", "name", "email", "status"), ["x"]),
+        ("BULK_PATCH", b"x,Email,ID", ("id", "email"), ["x"]),
         ("BULK_DELETE", b"x,Email,ID,email", ("id",), ["x", "Email", "email"]),
         ("BULK_DELETE", b"id", ("id",), []),
     ],
@@ -84,6 +85,7 @@ def test_columns_that_an_action_type_has(
     [
         ("BULK_UPDATE", b"id,name", "email, status"),
         ("BULK_CREATE", b"id,name", "email, status"),
+        ("BULK_PATCH", b"name,email,status", "id"),
         ("BULK_DELETE", b"name,email,status", "id"),
     ],
 )
@@ -94,6 +96,29 @@ def test_columns_that_an_action_type_needs(action_type: str, header: bytes, miss
         check_header(CONTACT, header, ",", operation=operation)
     with pytest.raises(HeaderError, match=f"^Missing columns: {missing}\\."):
         Columns(tuple(header.decode().split(","))).part_of(CONTACT, operation)
+
+
+@pytest.mark.parametrize(
+    ("action_type", "header", "hint"),
+    [
+        ("BULK_UPDATE", b"id,name", True),
+        ("BULK_UPDATE", b"name,email,status", False),
+        ("BULK_UPDATE", b"id;name;email;status", False),
+        ("BULK_CREATE", b"id,name", False),
+    ],
+)
+def test_short_file_is_told_of_patches(action_type: str, header: bytes, hint: bool) -> None:
+    """An update that lacks columns, but not the key, is told how to change only those that it has."""
+    with pytest.raises(HeaderError) as error:
+        check_header(CONTACT, header, ",", operation=OPERATIONS[action_type])
+    assert ("BULK_UPDATE sets every field; to change only those" in str(error.value)) == hint
+
+
+def test_patch_needs_a_column_to_change() -> None:
+    """A file that could change nothing is refused, with what was probably meant."""
+    with pytest.raises(HeaderError, match=r"^No column to change: .* has only id\. .*Probably") as error:
+        check_header(CONTACT, b"id,E-Mail,x", ",", operation=OPERATIONS["BULK_PATCH"])
+    assert str(error.value).endswith('{"E-Mail": "email"}.')
 
 
 def test_ignored_columns_may_repeat() -> None:

@@ -43,7 +43,7 @@ def test_a_new_entity_is_one_declaration() -> None:
 @pytest.mark.parametrize("options", [{"key": "id"}, {"key": "code", "unique": "email"}])
 def test_key_fields_are_of_the_model(options: dict[str, str]) -> None:
     """Key and unique field must be fields of the model."""
-    with pytest.raises(ValueError, match="must be fields"):
+    with pytest.raises(ValueError, match="must be required fields"):
         Entity(name="Deal", model=Deal, collection="deals", **options)
 
 

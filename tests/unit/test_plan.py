@@ -47,9 +47,21 @@ def seen(stored: Mapping[str, Any] | None) -> StoredRecord | None:
     """The record as our row sees it."""
     if stored is None:
         return None
-    differs = presence(stored) == Presence.DIFFERENT
-    made_by = stored["createdBy"]
-    return StoredRecord.of(stored["_bulk"], made_by, differs=differs, action_id=ME, row=ROW, started_at=PAST)
+    differing = frozenset({"name"} if presence(stored) == Presence.DIFFERENT else ())
+    return of(stored["_bulk"], made_by=stored["createdBy"], differing=differing)
+
+
+def of(tag: Mapping[str, Any], *, made_by: str = OTHER, fields: str = "id name", differing: Any = ()) -> StoredRecord:
+    """A record as our row sees it that says something of some fields."""
+    return StoredRecord.of(
+        tag,
+        made_by,
+        fields=fields.split(),
+        differing=frozenset(differing),
+        action_id=ME,
+        row=ROW,
+        started_at=PAST,
+    )
 
 
 def presence(stored: Mapping[str, Any] | None) -> Presence:
@@ -94,6 +106,7 @@ def test_numbers_of_decisions_stay() -> None:
     [
         ("BULK_UPDATE", Result.CREATED, Result.UNCHANGED, Result.UPDATED),
         ("BULK_CREATE", Result.CREATED, Result.ALREADY_EXISTS, Result.ALREADY_EXISTS),
+        ("BULK_PATCH", Result.NOT_FOUND, Result.UNCHANGED, Result.UPDATED),
         ("BULK_DELETE", Result.NOT_FOUND, Result.DELETED, Result.DELETED),
     ],
 )
@@ -210,6 +223,33 @@ def test_deletion_that_is_repeated(stored: dict[str, Any] | None, write: Write) 
     assert step == Step(write, Result.DELETED)
 
 
+@pytest.mark.parametrize(
+    ("tag", "fields", "differing", "newer", "left_alone"),
+    [
+        # An action that wrote all fields of the record, and one that wrote all of the row's.
+        ({}, "id name", ["name"], True, []),
+        ({"fields": ["id", "name", "status"]}, "id name", ["name"], True, []),
+        # One that wrote another field: what it did not write is still to be written, if it differs.
+        ({"fields": ["id", "status"]}, "id name", ["name"], False, ["id"]),
+        ({"fields": ["id", "status"]}, "id name", [], True, []),
+        ({"fields": ["id", "status"]}, "id name status", ["name", "status"], False, ["id", "status"]),
+        ({"fields": ["id", "status"]}, "id name status", ["status"], True, []),
+        # A deletion is about the whole record.
+        ({}, "", [], True, []),
+        ({"fields": ["id", "status"]}, "", [], True, []),
+    ],
+)
+def test_newer_word_on_some_fields(
+    tag: dict[str, Any], fields: str, differing: list[str], newer: bool, left_alone: list[str]
+) -> None:
+    """Of what a newer action has written, the fields that it names are left alone, and no others."""
+    theirs = {**record(minutes=5)["_bulk"], **tag}
+    stored = of(theirs, fields=fields, differing=differing)
+    assert (stored.newer, stored.left_alone) == (newer, frozenset(left_alone))
+    older = of({**theirs, **record(minutes=-5)["_bulk"]}, fields=fields, differing=differing)
+    assert (older.newer, older.left_alone) == (False, frozenset())
+
+
 def test_creation_writes_over_nothing() -> None:
     """A record that a creation found, or made and an older action has changed since, is never written again."""
     create = OPERATIONS["BULK_CREATE"]
@@ -224,11 +264,22 @@ def test_idle_rows_are_never_written(operation: Operation, name: str, stored: St
     assert next_step(operation, Decision[name], stored) == Step(Write.NOTHING, Result[name])
 
 
-@given(EVERY_OPERATION, st.sampled_from(Decision), RECORDS)
-def test_newer_word_is_left_alone(operation: Operation, decision: Decision, stored: StoredRecord | None) -> None:
+DECIDED = EVERY_OPERATION.flatmap(
+    lambda operation: st.tuples(
+        st.just(operation),
+        st.sampled_from([Decision.NONE, operation.absent, operation.same, operation.different]),
+    )
+)
+
+
+@given(DECIDED, RECORDS)
+def test_newer_word_is_left_alone(decided: tuple[Operation, Decision], stored: StoredRecord | None) -> None:
     """What is there of a newer action, or of the row itself, is never written again."""
+    operation, decision = decided
     step = next_step(operation, decision, stored)
-    if stored is not None and (stored.newer or stored.written_here) and decision in (Decision.UPDATE, Decision.NONE):
+    # A row that deletes is never the last to have written its record.
+    done = stored is not None and (stored.newer or (stored.written_here and not operation.key_only))
+    if done and decision != Decision.INSERT:
         assert step.write == Write.NOTHING
     if step.write == Write.INSERT:
         assert stored is None
@@ -251,18 +302,19 @@ def test_record_made_meanwhile_is_decided_anew() -> None:
 
 
 def test_vanished_record_is_made() -> None:
-    """A row whose record was deleted meanwhile makes it."""
+    """A row whose record was deleted meanwhile makes it, unless it may only change what is there."""
     assert next_step(OPERATION, Decision.UPDATE, None) == Step(Write.INSERT, Result.CREATED)
+    assert next_step(OPERATIONS["BULK_PATCH"], Decision.UPDATE, None) == Step(Write.NOTHING, Result.NOT_FOUND)
 
 
 LATE = {
-    "absent": (None, "INSERT", "INSERT", "NOT_FOUND"),
-    "made here": (record(by=ME, row=ROW, made_by=ME), "INSERT", "INSERT", None),
-    "made here, changed since": (record("Theirs", minutes=5, made_by=ME), "INSERT", "INSERT", None),
-    "written here": (record(by=ME, row=ROW), "UPDATE", None, None),
-    "newer": (record("Theirs", minutes=5), "UPDATE", "ALREADY_EXISTS", "DELETE"),
-    "same": (record(), "UNCHANGED", "ALREADY_EXISTS", "DELETE"),
-    "different": (record("Other"), "UPDATE", "ALREADY_EXISTS", "DELETE"),
+    "absent": (None, "INSERT", "INSERT", "NOT_FOUND", "NOT_FOUND"),
+    "made here": (record(by=ME, row=ROW, made_by=ME), "INSERT", "INSERT", None, None),
+    "made here, changed since": (record("Theirs", minutes=5, made_by=ME), "INSERT", "INSERT", None, None),
+    "written here": (record(by=ME, row=ROW), "UPDATE", None, "UPDATE", None),
+    "newer": (record("Theirs", minutes=5), "UPDATE", "ALREADY_EXISTS", "UPDATE", "DELETE"),
+    "same": (record(), "UNCHANGED", "ALREADY_EXISTS", "UNCHANGED", "DELETE"),
+    "different": (record("Other"), "UPDATE", "ALREADY_EXISTS", "UPDATE", "DELETE"),
 }
 
 
@@ -270,7 +322,7 @@ LATE = {
 def test_chunk_without_a_plan(kind: str) -> None:
     """A chunk that was begun and has no plan is decided by what is there; tags tell what version 0.1 has written."""
     stored, *decisions = LATE[kind]
-    for name, decision in zip(("BULK_UPDATE", "BULK_CREATE", "BULK_DELETE"), decisions, strict=True):
+    for name, decision in zip(OPERATIONS, decisions, strict=True):
         if decision is not None:
             assert late_decision(OPERATIONS[name], seen(stored)) == Decision[decision]
 

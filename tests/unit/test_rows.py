@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any, TypedDict, get_type_hints
+from typing import Any, NotRequired, TypedDict, get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.domain.cells import KEEP, EmptyCells
 from app.domain.csv.header import Columns, check_header
 from app.domain.csv.spans import SpanScanner
-from app.domain.entities import ENTITIES
+from app.domain.entities import ENTITIES, Entity
+from app.domain.entities.types import Name
 from app.domain.rows import CheckedChunk, check_chunk, check_rows
 from tests.unit.test_csv_spans import rows_of
 
@@ -212,6 +214,109 @@ def test_oversized_fields_fail_alone() -> None:
     assert [(failure.row, failure.code) for failure in checked.failures] == [(2, "TOO_LONG")]
 
 
+# --- Rows that do not say everything ---
+
+
+class Deal(TypedDict):
+    code: Name
+    title: Name
+    note: NotRequired[Name]
+
+
+DEAL = Entity(name="Deal", model=Deal, collection="deals", key="code")
+NAMES = ("code", "title", "note")
+
+
+def patch(*rows: str, mode: EmptyCells | None, names: tuple[str, ...] = NAMES, entity: Entity = DEAL) -> CheckedChunk:
+    """Rows of deals, or of another entity, with some of its columns."""
+    return check_chunk(entity.only(names), Columns(names), "\n".join(rows).encode(), ",", 1, mode)
+
+
+def test_optional_field_may_be_empty() -> None:
+    """A field that a record can be without may be empty, and says then that there is none."""
+    checked = patch("1,A,x", "2,B,", "3,C,  ", "4,,x", mode=None)
+    assert (checked.rows, checked.column("note")) == ([1, 2, 3], ["x", None, None])
+    assert [(failure.row, failure.code) for failure in checked.failures] == [(4, "REQUIRED")]
+    assert (DEAL.required, DEAL.others) == (("code", "title"), ("title", "note"))
+
+
+@pytest.mark.parametrize("cell", ["", "  "])
+@pytest.mark.parametrize(
+    ("mode", "title", "note"),
+    [
+        ("skip", KEEP, KEEP),
+        ("clear", "CANNOT_CLEAR", None),
+        ("reject", "EMPTY_CELL", "EMPTY_CELL"),
+    ],
+)
+def test_empty_cell_of_partial_row(cell: str, mode: str, title: Any, note: Any) -> None:
+    """An empty cell keeps, clears or fails, as is asked for; a value that a record needs cannot be cleared."""
+    for name, expected in (("title", title), ("note", note)):
+        row = ",".join({"code": "1", "title": "T", "note": "N", name: cell}.values())
+        checked = patch(row, "2,T,N", mode=EmptyCells(mode))
+        if isinstance(expected, str):
+            [failure] = checked.failures
+            assert (failure.row, failure.code, failure.column) == (1, expected, name)
+            assert failure.message.startswith(name)
+            assert checked.rows == [2]
+        else:
+            assert checked.column(name) == [expected, "T" if name == "title" else "N"]
+            assert checked.failures == []
+
+
+@pytest.mark.parametrize("mode", EmptyCells)
+def test_na_always_clears(mode: EmptyCells) -> None:
+    """Whatever an empty cell means, #N/A clears; where rows say everything it is a text like others."""
+    checked = patch("1,T,#N/A", "2,#N/A,N", "3,T, #N/A ", "4,T,#N/A!", mode=mode)
+    assert (checked.rows, checked.column("note")) == ([1, 3, 4], [None, None, "#N/A!"])
+    assert [(failure.row, failure.code, failure.column) for failure in checked.failures] == [
+        (2, "CANNOT_CLEAR", "title")
+    ]
+    assert patch("1,T,#N/A", mode=None).column("note") == ["#N/A"]
+
+
+@pytest.mark.parametrize("mode", EmptyCells)
+def test_key_is_never_left_out(mode: EmptyCells) -> None:
+    """Without its key no row says anything."""
+    checked = patch(",T,N", "#N/A,T,N", mode=mode)
+    assert [(failure.row, failure.code) for failure in checked.failures] == [(1, "REQUIRED")]
+    assert checked.column("code") == ["#N/A"]
+
+
+def test_bad_cell_of_partial_row_fails() -> None:
+    """What is in a cell must be right, although it might be empty; the first that is wrong is told."""
+    checked = patch("1,bad,", "2,,bad", mode=EmptyCells.SKIP, names=("id", "email", "status"), entity=CONTACT)
+    assert [(f.row, f.code, f.column) for f in checked.failures] == [
+        (1, "INVALID_EMAIL", "email"),
+        (2, "INVALID_STATUS", "status"),
+    ]
+
+
+def test_claims_of_rows_with_gaps() -> None:
+    """A row that says nothing of a unique field claims its key, and what nobody else can want."""
+    names = ("id", "email")
+    checked = patch("1,a@b.co", "2,", "3,#N/A", mode=EmptyCells.SKIP, names=names, entity=CONTACT)
+    assert checked.claims == [["1", "2"], ["a@b.co", "\x002"]]
+    assert patch("1", "2", mode=EmptyCells.SKIP, names=("id",), entity=CONTACT).claims == [["1", "2"]]
+
+
+PLAIN = FIELDS.filter(lambda field: '"' not in field and "\0" not in field)
+
+
+@given(st.lists(st.lists(PLAIN, min_size=3, max_size=3), max_size=6), st.sampled_from(EmptyCells))
+def test_partial_rows_have_one_outcome(rows: list[list[str]], mode: EmptyCells) -> None:
+    """Every row that does not say everything has exactly one outcome, and says what its cells say."""
+    names = ("id", "name", "email")
+    checked = patch(*map(",".join, rows), mode=mode, names=names, entity=CONTACT)
+    kept = [row for row in rows if any(row)]
+    assert sorted([*checked.rows, *(failure.row for failure in checked.failures)]) == list(range(1, len(kept) + 1))
+    for position, row in enumerate(checked.rows):
+        for name, cell in zip(names, kept[row - 1], strict=True):
+            value = checked.column(name)[position]
+            assert (value is KEEP) == (not cell.strip())
+            assert value is KEEP or value.casefold() == cell.strip().casefold()
+
+
 # --- Inline rows ---
 
 JSON = st.recursive(
@@ -232,6 +337,13 @@ def test_inline_rows_are_validated() -> None:
     """Inline rows are validated as rows of a file are."""
     rows = [{"status": " Active", "id": " 1", "name": "Ada", "email": "Ada@Example.com", "more": [1]}]
     assert check_rows(CONTACT, rows, 1).records == [ADA]
+
+
+def test_inline_row_need_not_say_all() -> None:
+    """What a partial object does not have is kept; null is an empty cell."""
+    checked = check_rows(DEAL, [{"code": 1}, {"code": 2, "note": None, "title": "T"}], 1, EmptyCells.CLEAR)
+    assert checked.columns == [["1", "2"], [KEEP, "T"], [KEEP, None]]
+    assert check_rows(DEAL, [{"code": 1, "title": "T"}], 1).columns == [["1"], ["T"], [None]]
 
 
 def test_numbers_become_strings() -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.adapters.mongo.statements import EncodedRecords, RecordLayout
+from app.domain.cells import KEEP
 
 FIELDS = ("id", "name", "email")
 TAG = {"actionId": "f" * 24, "at": datetime(2026, 1, 1, tzinfo=UTC)}
@@ -60,6 +61,56 @@ def test_a_change(account: str, rows: list[tuple[int, str, str, str]]) -> None:
         }
         for row, record in records(rows)
     ]
+
+
+CELLS = st.one_of(TEXT, st.none(), st.just(KEEP))
+
+
+def sparse(rows: list[tuple[int, Any, Any]], *, whole: bool = False) -> EncodedRecords:
+    """Rows of which the name and the email may be missing, or be left as they are."""
+    layout = RecordLayout("a", FIELDS, 0, {"accountId": "a"}, TAG, whole=whole)
+    columns = [[str(row) for row, *_ in rows], [name for _, name, _ in rows], [email for *_, email in rows]]
+    return layout.encode([row for row, *_ in rows], columns)
+
+
+@given(st.lists(st.tuples(st.integers(1, 99), CELLS, CELLS), max_size=5), st.booleans())
+def test_a_change_of_some_fields(rows: list[tuple[int, Any, Any]], whole: bool) -> None:
+    """A change sets what has a value, removes what is to have none, and leaves alone what is kept; its tag names it."""
+    expected = []
+    named = not whole or any(KEEP in row for row in rows)
+    for row, name, email in rows:
+        cells = {"id": str(row), "name": name, "email": email}
+        said = {field: cell for field, cell in cells.items() if cell is not KEEP}
+        values = {field: cell for field, cell in said.items() if cell is not None}
+        tag = {**TAG, "row": row} | ({"fields": list(said)} if named else {})
+        gone = {field: "" for field in said if field not in values}
+        change = {"$set": {"accountId": "a", **values, "_bulk": tag}} | ({"$unset": gone} if gone else {})
+        expected.append({"q": {"_id": f"a:{row}"}, "u": change})
+    encoded_rows = sparse(rows, whole=whole)
+    assert decoded(encoded_rows.changes()) == expected
+    assert encoded_rows.keeps == any(KEEP in row for row in rows)
+    assert [list(names) for names in encoded_rows.names()] == [
+        [field for field, cell in zip(FIELDS, (str(row), *cells), strict=True) if cell is not KEEP]
+        for row, *cells in rows
+    ]
+
+
+@given(st.lists(st.tuples(st.integers(1, 99), CELLS, CELLS), max_size=5))
+def test_missing_values_are_left_out(rows: list[tuple[int, Any, Any]]) -> None:
+    """A new record, and one as a query answers it, has no field without a value."""
+    for made in (sparse(rows).inserts(), sparse(rows).stored()):
+        for (_, *cells), document in zip(rows, decoded(made), strict=True):
+            values = {field: cell for field, cell in zip(FIELDS[1:], cells, strict=True) if isinstance(cell, str)}
+            assert {field: document[field] for field in FIELDS[1:] if field in document} == values
+
+
+@given(ROWS, st.data())
+def test_fields_that_are_kept(rows: list[tuple[int, str, str, str]], data: st.DataObject) -> None:
+    """Rows that are told to leave fields as they are say nothing of them, except for their key."""
+    names = st.frozensets(st.sampled_from(FIELDS))
+    kept = data.draw(st.dictionaries(st.integers(0, len(rows) - 1), names)) if rows else {}
+    for position, said in enumerate(encoded("a", rows).keeping(kept).names()):
+        assert set(said) == {"id"} | (set(FIELDS) - kept.get(position, frozenset()))
 
 
 @given(TEXT, ROWS)

@@ -225,6 +225,12 @@ EMPTY_DELIMITER = INVALID_DELIMITER.worded(
 INVALID_ENCODING = Problem(
     400, "INVALID_ENCODING", f"encoding must be auto or one of {', '.join(ENCODING_NAMES)}.", where="encoding"
 )
+INVALID_EMPTY_CELLS = Problem(
+    400, "INVALID_EMPTY_CELLS", "emptyCells must be one of skip, clear and reject.", where="emptyCells"
+)
+EMPTY_CELLS_WITHOUT_USE = INVALID_EMPTY_CELLS.worded(
+    "emptyCells is for BULK_PATCH: with {action_type} a row says everything of its record.", action_type="BULK_UPDATE"
+)
 INVALID_MAPPING = Problem(400, "INVALID_MAPPING", _REASON, _reason(lambda: parse_mapping("[]")), where="mapping")
 REPEATED_IDEMPOTENCY_KEY = Problem(
     400, "INVALID_IDEMPOTENCY_KEY", f"The header {headers.IDEMPOTENCY_KEY} must be sent once."

@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import SkipJsonSchema
 
 from app.domain.actions import Status
+from app.domain.cells import EmptyCells
 from app.domain.csv.delimiters import DelimiterSource
 from app.domain.csv.encodings import EncodingSource
 from app.domain.faults import Dependency
@@ -99,6 +100,9 @@ class _Understood(BaseModel):
     )
     encoding_confidence: Annotated[float, Field(gt=0, le=1)] | None = Field(
         description="How sure that is. 1: nothing else is possible or allowed; less: the share of what speaks for it."
+    )
+    empty_cells: EmptyCells | Absent = Field(
+        default=None, description="What an empty cell means, where rows need not say everything of their record."
     )
 
 

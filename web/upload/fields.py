@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
+from app.domain.cells import EmptyCells
 from app.domain.csv.column_mapping import ColumnMapping, parse_mapping
 from app.domain.csv.delimiters import DELIMITER_NAMES
 from app.domain.csv.encodings import ENCODING_NAMES, find_encoding
@@ -17,11 +18,13 @@ from app.domain.operations import BULK_UPDATE, OPERATIONS, Operation, find_opera
 from app.domain.schedules import parse_schedule
 from web.errors.catalogue import (
     ACTION_TYPE_UNSUPPORTED,
+    EMPTY_CELLS_WITHOUT_USE,
     EMPTY_DELIMITER,
     ENTITY_TYPE_UNSUPPORTED,
     FIELDS_REQUIRED,
     FILE,
     INVALID_DELIMITER,
+    INVALID_EMPTY_CELLS,
     INVALID_ENCODING,
     INVALID_MAPPING,
     INVALID_SCHEDULE,
@@ -81,6 +84,13 @@ def _read_mapping(text: str) -> ColumnMapping | None:
     return parse_mapping(text) if text else None
 
 
+def _read_empty_cells(text: str) -> EmptyCells | None:
+    try:
+        return EmptyCells(text.lower()) if text else None
+    except ValueError:
+        raise INVALID_EMPTY_CELLS() from None
+
+
 def _one_of(*values: str) -> Any:
     """Return the type of a text that is one of these, for the description."""
     return Annotated[str, Field(json_schema_extra={"enum": list(values)})]
@@ -134,11 +144,22 @@ class UploadForm(Form):
         ),
     ] = None
 
+    empty_cells: Annotated[
+        EmptyCells | None,
+        reads(_read_empty_cells, schema=_one_of(*EmptyCells)),
+        Field(
+            description="What an empty cell means, with `BULK_PATCH`: `skip`, as without this field, leaves the record "
+            "as it is; `clear` removes its value; `reject` fails the row. `#N/A` in a cell always clears."
+        ),
+    ] = None
+
     @classmethod
     def check(cls, sent: Mapping[str, str]) -> tuple[Self | None, list[ApiError]]:
         """Return what was sent, None when a value is wrong, and all that is wrong with it, what is missing first."""
         missing = [name for name in _REQUIRED if not sent.get(name)]
         form, faults = super().check({name: value for name, value in sent.items() if name not in missing})
+        if form is not None and form.empty_cells is not None and not form.operation.partial:
+            faults.append(EMPTY_CELLS_WITHOUT_USE(action_type=form.operation.name))
         # One sentence says it of both.
         return form, [FIELDS_REQUIRED().at(name) for name in missing[:1]] + faults
 

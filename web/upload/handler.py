@@ -6,6 +6,7 @@ from aiohttp import web
 
 from app.context import AppContext
 from app.domain.access import Principal
+from app.domain.cells import EmptyCells
 from app.domain.idempotency import request_digest
 from app.services.upload import Order, Submitted, Upload
 from web.errors import catalogue
@@ -24,6 +25,7 @@ PROBLEMS: tuple[Problem, ...] = (
     catalogue.INVALID_SCHEDULE,
     catalogue.INVALID_DELIMITER,
     catalogue.INVALID_ENCODING,
+    catalogue.INVALID_EMPTY_CELLS,
     catalogue.UNKNOWN_FIELD,
     catalogue.INVALID_MAPPING,
     catalogue.REPEATED_IDEMPOTENCY_KEY,
@@ -91,6 +93,7 @@ async def _receive(request: web.Request, context: AppContext, principal: Princip
                 scan=checked.scan,
                 delimiter=checked.delimiter,
                 encoding=checked.encoding,
+                empty_cells=(fields.empty_cells or EmptyCells.SKIP) if fields.operation.partial else None,
                 idempotency_key=key,
                 request_digest=request_digest(form.fields, file.name, sha256),
             )

@@ -34,7 +34,7 @@ _EMPTY: Final = 5
 #: Where the statements of a command are.
 _STATEMENTS: Mapping[str, str] = {"insert": "documents", "update": "updates", "delete": "deletes"}
 
-_AWARE: Final = CodecOptions[dict[str, Any]](tz_aware=True)
+_AWARE: Final[CodecOptions[Mapping[str, Any]]] = CodecOptions(tz_aware=True)
 #: Stands for the value of a field that a document does not have.
 _NOTHING: Final = object()
 
@@ -67,7 +67,7 @@ class Found:
     Attributes:
         tag: Its audit tag; empty where no action has written it.
         created_by: The action that made it, if one did.
-        differing: The fields of the row of which it has other values.
+        differing: The fields of which it has another value than the row says.
     """
 
     tag: Mapping[str, Any]
@@ -157,7 +157,8 @@ class Records:
             query = _query(collection, ids[start : start + _IDS_PER_QUERY], [*names, "_bulk", "createdBy"])
             batch = _first_batch(await self._database.command(query, codec_options=_RAW))
             found.update((_id_of(document), document) for document in _documents(batch))
-        return [_found(found.get(_id), row, names) for _id, row in zip(ids, wanted.stored(), strict=True)]
+        rows = zip(ids, wanted.stored(), wanted.names(), strict=True)
+        return [_found(found.get(_id), row, said) for _id, row, said in rows]
 
     async def find(self, collection: str, ids: Sequence[str], fields: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return those of the records that exist, with only the named fields, by ``_id``."""
@@ -288,6 +289,8 @@ class _Comparison:
 
     def __init__(self, wanted: EncodedRecords, ids: Sequence[str]) -> None:
         self._stored = wanted.stored()
+        #: The fields that each row says something of, where that is not all that were asked for.
+        self._said = wanted.names() if wanted.keeps else None
         self._same = {document: position for position, document in enumerate(self._stored)}
         self._positions = {_id: position for position, _id in enumerate(ids)}
 
@@ -304,9 +307,11 @@ class _Comparison:
     def _is_same(self, document: bytes, position: int) -> bool:
         stored = self._stored[position]
         # The same fields with the same values have the same length, in whatever order they are.
-        if len(document) != len(stored):
+        if self._said is None and len(document) != len(stored):
             return False
         try:
+            if self._said is not None:
+                return not _differing(decode(document), decode(stored), self._said[position])
             return bool(decode(document) == decode(stored))
         except BSONError:
             # What another program has stored need not be readable to be something else.
@@ -340,7 +345,11 @@ def _found(document: bytes | None, row: bytes, fields: Sequence[str]) -> Found |
         record = decode(document, _AWARE)
     except BSONError:
         return Found({}, None, frozenset(fields))
-    values = decode(row, _AWARE)
-    differing = frozenset(name for name in fields if record.get(name, _NOTHING) != values.get(name, _NOTHING))
+    differing = _differing(record, decode(row, _AWARE), fields)
     tag = record.get("_bulk")
     return Found(tag if isinstance(tag, Mapping) else {}, record.get("createdBy"), differing)
+
+
+def _differing(record: Mapping[str, Any], row: Mapping[str, Any], fields: Sequence[str]) -> frozenset[str]:
+    """Return those of the fields of which a record and a row have not the same value, or not both none."""
+    return frozenset(name for name in fields if record.get(name, _NOTHING) != row.get(name, _NOTHING))

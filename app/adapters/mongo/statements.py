@@ -1,25 +1,26 @@
-"""The records of a chunk, as BSON: what all rows share is encoded once, and the columns are poured in.
+"""The records of a chunk, as BSON, and the statements that write them.
 
-Built so, a statement costs a third of a nested dict that the driver encodes, and leaves no work to the garbage
-collector. A new record and a change are, as dicts::
+A new record, a change and a deletion are, as dicts::
 
     {"_id": "account:key", **constants, **fields, "_bulk": {**tag, "row": 7}, **on_insert}
     {"q": {"_id": "account:key"}, "u": {"$set": {**constants, **fields, "_bulk": {**tag, "row": 7}}}}
+    {"q": {"_id": "account:key"}, "limit": 1}
 
-A deletion is ``{"q": {"_id": "account:key"}, "limit": 1}``.
-
-Source of the layout: bsonspec.org, version 1.1.
+A field of which the record is to have no value is left out of the first, and is in a ``$unset`` of the second. Where a
+change does not say something of all fields of a record, its tag names those of which it does: ``"fields": ["id"]``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import repeat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
-import numpy as np
 from bson import encode
+
+from app.adapters.mongo.elements import Elements
+from app.domain.cells import KEEP, Keep
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class RecordLayout:
         always: Fields that every write sets.
         tag: Fields of ``_bulk``, beside the number of the row.
         on_insert: Fields that only the write that makes the record sets.
+        whole: Whether the columns are all fields of a record.
     """
 
     account_id: str
@@ -41,10 +43,50 @@ class RecordLayout:
     always: Mapping[str, Any] = field(default_factory=dict)
     tag: Mapping[str, Any] = field(default_factory=dict)
     on_insert: Mapping[str, Any] = field(default_factory=dict)
+    whole: bool = True
 
-    def encode(self, rows: Sequence[int], columns: Sequence[Sequence[str]]) -> EncodedRecords:
+    def encode(self, rows: Sequence[int], columns: Sequence[Sequence[str | Keep | None]]) -> EncodedRecords:
         """Take the values of some rows; ``columns`` has for each field those of all rows."""
-        return EncodedRecords(self, list(rows), [list(map(str.encode, column)) for column in columns])
+        return EncodedRecords(self, list(rows), list(map(_Column.of, self.fields, columns)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """The values of a field: UTF-8; None for none, ``KEEP`` where the record keeps its own.
+
+    Without ``gaps`` there are values only.
+    """
+
+    name: str
+    cells: list[Any]
+    gaps: bool
+
+    @classmethod
+    def of(cls, name: str, values: Sequence[Any]) -> _Column:
+        try:
+            return cls(name, list(map(str.encode, values)), gaps=False)
+        except TypeError:
+            cells = [value.encode() if isinstance(value, str) else value for value in values]
+            return cls(name, cells, gaps=True)
+
+    def at(self, positions: Sequence[int]) -> _Column:
+        return replace(self, cells=[self.cells[position] for position in positions])
+
+    def has(self, gap: Keep | None) -> bool:
+        return self.gaps and gap in self.cells
+
+    def add_to(self, elements: Elements) -> None:
+        """Add the values as elements; where there is none, none."""
+        if not self.gaps:
+            elements.texts(self.name, self.cells)
+            return
+        head = b"\x02" + self.name.encode() + b"\0"
+        elements.pieces(
+            [
+                b"".join((head, (len(cell) + 1).to_bytes(4, "little"), cell, b"\0")) if type(cell) is bytes else b""
+                for cell in self.cells
+            ]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,28 +96,58 @@ class EncodedRecords:
     Attributes:
         layout: What they have in common.
         rows: Their numbers.
-        columns: For each field the values of these rows, UTF-8.
+        columns: For each field the values of these rows.
     """
 
     layout: RecordLayout
     rows: list[int]
-    columns: list[list[bytes]]
+    columns: list[_Column]
 
     @property
     def ids(self) -> list[str]:
         """The ``_id`` of each record."""
         prefix = f"{self.layout.account_id}:"
-        return [prefix + key.decode() for key in self.columns[self.layout.key]]
+        return [prefix + key.decode() for key in self._keys]
 
     def at(self, positions: Sequence[int]) -> EncodedRecords:
         """Return some of the rows, in the order of ``positions``."""
         if list(positions) == list(range(len(self.rows))):
             return self
-        columns = [[column[position] for position in positions] for column in self.columns]
-        return EncodedRecords(self.layout, [self.rows[position] for position in positions], columns)
+        columns = [column.at(positions) for column in self.columns]
+        return replace(self, rows=[self.rows[position] for position in positions], columns=columns)
+
+    def keeping(self, kept: Mapping[int, frozenset[str]]) -> EncodedRecords:
+        """Return the rows, some of which, given by their positions, leave fields of their records as they are.
+
+        The key is never one of these: it says which record that is.
+        """
+        columns = list(self.columns)
+        for index, column in enumerate(columns):
+            if index != self.layout.key:
+                cells = list(column.cells)
+                for position, names in kept.items():
+                    if column.name in names:
+                        cells[position] = KEEP
+                columns[index] = replace(column, cells=cells, gaps=True)
+        return replace(self, columns=columns)
+
+    def names(self) -> Sequence[Sequence[str]]:
+        """Return for each row the names of the fields of which it says something."""
+        fields = tuple(self.layout.fields)
+        if not self.keeps:
+            return [fields] * len(self.rows)
+        return [
+            tuple(name for name, cell in zip(fields, row, strict=True) if cell is not KEEP)
+            for row in zip(*(column.cells for column in self.columns), strict=True)
+        ]
+
+    @property
+    def keeps(self) -> bool:
+        """Whether some rows leave fields of their records as they are."""
+        return any(column.has(KEEP) for column in self.columns)
 
     def stored(self) -> list[bytes]:
-        """Return what a query for their fields alone answers for records that have these values."""
+        """Return what a query for their fields alone answers for records that have these values, and no others."""
         return list(self._fields(self._id()).joined())
 
     def inserts(self) -> list[bytes]:
@@ -86,84 +158,58 @@ class EncodedRecords:
     def changes(self) -> list[bytes]:
         """Return the update statements that give existing records these values.
 
-        They set every field, not only those that differ: two actions that change different fields of a record at the
-        same time leave the values of one of them, and not a mixture. What is equal costs a server nothing.
+        They set every field of a row, not only those that differ: two actions that change different fields of a record
+        at the same time leave the values of one of them, and not a mixture. What is equal costs a server nothing.
         """
-        count = len(self.rows)
-        fields = self._fields(_Elements(count, self.layout.always)).document("_bulk", self._tag())
-        update = _Elements(count).document("$set", fields)
-        return list(_Elements(count).document("q", self._id()).document("u", update).joined())
+        count, tag = len(self.rows), self._tag()
+        if not self.layout.whole or self.keeps:
+            tag.pieces(list(map(_naming, self.names())))
+        update = Elements(count).document(
+            "$set", self._fields(Elements(count, self.layout.always)).document("_bulk", tag)
+        )
+        removed = [column for column in self.columns if column.has(None)]
+        if removed:
+            rows = zip(*(column.cells for column in removed), strict=True)
+            update.pieces(
+                [
+                    _removing(tuple(column.name for column, cell in zip(removed, row, strict=True) if cell is None))
+                    for row in rows
+                ]
+            )
+        return list(Elements(count).document("q", self._id()).document("u", update).joined())
 
     def deletions(self) -> list[bytes]:
         """Return the statements that delete the records."""
-        return list(_Elements(len(self.rows)).document("q", self._id()).constants({"limit": 1}).joined())
+        return list(Elements(len(self.rows)).document("q", self._id()).constants({"limit": 1}).joined())
 
-    def _id(self) -> _Elements:
+    @property
+    def _keys(self) -> list[bytes]:
+        return self.columns[self.layout.key].cells
+
+    def _id(self) -> Elements:
         prefix = f"{self.layout.account_id}:".encode()
-        return _Elements(len(self.rows)).strings("_id", self.columns[self.layout.key], prefix)
+        return Elements(len(self.rows)).texts("_id", self._keys, prefix)
 
-    def _tag(self) -> _Elements:
-        return _Elements(len(self.rows), self.layout.tag).integers("row", self.rows)
+    def _tag(self) -> Elements:
+        return Elements(len(self.rows), self.layout.tag).integers("row", self.rows)
 
-    def _fields(self, elements: _Elements) -> _Elements:
-        for name, values in zip(self.layout.fields, self.columns, strict=True):
-            elements.strings(name, values)
+    def _fields(self, elements: Elements) -> Elements:
+        for column in self.columns:
+            column.add_to(elements)
         return elements
 
 
-class _Elements:
-    """The elements of one document per row: pieces of bytes, the same for all rows or one for each."""
-
-    def __init__(self, count: int, constants: Mapping[str, Any] | None = None) -> None:
-        self._pieces: list[bytes | Iterable[bytes]] = []
-        self._sizes: Any = np.zeros(count, np.int64)  # bytes of the elements so far
-        self.constants(constants or {})
-
-    def constants(self, document: Mapping[str, Any]) -> _Elements:
-        """Add elements that are the same for all rows."""
-        return self._add(encode(document)[4:-1])
-
-    def strings(self, name: str, values: Sequence[bytes], prefix: bytes = b"") -> _Elements:
-        """Add a string for each row."""
-        sizes = np.fromiter(map(len, values), np.int64, len(values))
-        self._add(b"\x02" + name.encode() + b"\0")
-        self._add(_int32s(sizes + (len(prefix) + 1)), 4)
-        return self._add(prefix)._add(values, sizes)._add(b"\0")
-
-    def integers(self, name: str, values: Sequence[int]) -> _Elements:
-        """Add a 64-bit number for each row."""
-        self._add(b"\x12" + name.encode() + b"\0")
-        return self._add(np.array(values, "<i8").view("V8").tolist(), 8)
-
-    def document(self, name: str, inner: _Elements) -> _Elements:
-        """Add a document for each row."""
-        self._add(b"\x03" + name.encode() + b"\0")
-        self._pieces += inner._closed()
-        self._sizes = self._sizes + inner._sizes + 5
-        return self
-
-    def joined(self) -> Iterator[bytes]:
-        """Return the documents, one for each row."""
-        merged: list[Iterable[bytes]] = []
-        shared = b""
-        for piece in self._closed():
-            if isinstance(piece, bytes):
-                shared += piece
-            else:
-                merged += [repeat(shared), piece]
-                shared = b""
-        return map(b"".join, zip(*merged, repeat(shared), strict=False))
-
-    def _add(self, piece: bytes | Iterable[bytes], size: Any = None) -> _Elements:
-        self._pieces.append(piece)
-        self._sizes = self._sizes + (len(piece) if isinstance(piece, bytes) else size)
-        return self
-
-    def _closed(self) -> list[bytes | Iterable[bytes]]:
-        return [_int32s(self._sizes + 5), *self._pieces, b"\0"]
+@lru_cache(1024)
+def _naming(names: tuple[str, ...]) -> bytes:
+    """Return the element of a tag that says which fields were written."""
+    return _elements({"fields": list(names)})
 
 
-def _int32s(numbers: Any) -> list[bytes]:
-    # Four opaque bytes each: three times as fast as packing one number after the other.
-    found: list[bytes] = numbers.astype("<i4").view("V4").tolist()
-    return found
+@lru_cache(1024)
+def _removing(names: tuple[str, ...]) -> bytes:
+    """Return the element of an update that removes fields; no fields, no element."""
+    return _elements({"$unset": dict.fromkeys(names, "")}) if names else b""
+
+
+def _elements(document: Mapping[str, Any]) -> bytes:
+    return encode(document)[4:-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from app.domain.csv.column_mapping import ColumnMapping, MappingError
@@ -157,9 +157,12 @@ def read_header(
             wrong.append(MappingError(f"{reason} Map all but one of them to null."))
     if missing:
         what = "Missing columns" if fields is None else "With this mapping no column is left for"
-        found = _missing_columns(missing, names, what)
+        found = _missing_columns(missing, names, what) + _patch_hint(entity, operation, missing)
         hint = _delimiter_hint(entity, header, delimiter, len(missing)) or _mapping_hint(names, fields, missing)
         wrong.append(HeaderError(found + hint))
+    elif operation.partial and not set(lowered).intersection(map(str.casefold, entity.others)):
+        found = f"No column to change: of {entity.name} the file has only {entity.key}. It has: {_name_list(names)}."
+        wrong.append(HeaderError(found + _mapping_hint(names, fields, entity.others)))
     if twice and fields is None:
         wrong.append(HeaderError(f"Columns named twice: {', '.join(twice)}. The file has: {_name_list(names)}."))
     return (None, wrong) if wrong else (Columns(names, fields), [])
@@ -177,11 +180,18 @@ def _used(entity: Entity, operation: Operation) -> Sequence[str]:
     return (entity.key,) if operation.key_only else entity.columns
 
 
+def _patch_hint(entity: Entity, operation: Operation, missing: Collection[str]) -> str:
+    """Say how to change only what a file has, where it could be meant so."""
+    if operation.needs != Needs.EVERY_FIELD or entity.key in missing:
+        return ""
+    return f" {operation.name} sets every field; to change only those that the file has, send actionType=BULK_PATCH."
+
+
 def _missing_columns(missing: Iterable[str], names: Iterable[str], what: str = "Missing columns") -> str:
     return f"{what}: {', '.join(missing)}. The file has: {_name_list(names)}."
 
 
-def _mapping_hint(names: tuple[str, ...], fields: tuple[str, ...] | None, missing: list[str]) -> str:
+def _mapping_hint(names: tuple[str, ...], fields: tuple[str, ...] | None, missing: Sequence[str]) -> str:
     """Say how columns of other names are told to be the fields that are missing, and which those probably are."""
     free = [name for name, mapped in zip(names, fields or names, strict=True) if fields is None or not mapped]
     fitting = probable_columns(free, missing)

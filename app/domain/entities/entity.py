@@ -39,15 +39,20 @@ class Entity:
         return tuple(name for name in (self.key, self.unique) if name in self.columns)
 
     @property
+    def others(self) -> tuple[str, ...]:
+        """The names of the fields beside the key."""
+        return tuple(name for name in self.columns if name != self.key)
+
+    @property
     def required(self) -> tuple[str, ...]:
         """The names of the fields that a record cannot be without."""
-        return self.columns
+        return tuple(each.name for each in self.fields if each.required)
 
     def __post_init__(self) -> None:
         hints = get_type_hints(self.model, include_extras=True)
         self._set_fields(tuple(Field.of(name, hint) for name, hint in hints.items()))
-        if not {self.key, self.unique or self.key} <= set(self.columns):
-            raise ValueError(f"{self.name}: key and unique field must be fields of the model")
+        if not {self.key, self.unique or self.key} <= set(self.required):
+            raise ValueError(f"{self.name}: key and unique field must be required fields of the model")
 
     def _set_fields(self, fields: tuple[Field, ...]) -> None:
         object.__setattr__(self, "columns", tuple(each.name for each in fields))

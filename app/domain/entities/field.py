@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar
+from typing import Any, NotRequired, Self, TypeVar, get_args, get_origin
 
 from pydantic import TypeAdapter
 from pydantic_core import SchemaValidator, core_schema
@@ -19,6 +19,7 @@ class Field:
 
     Attributes:
         name: The name of its column.
+        required: Whether a record must have a value.
         column_validator: ``list[str]`` in, the normalised values out, with None in the place of each invalid one.
         value_validator: One value; raises ``pydantic_core.ValidationError``.
         mismatch: What a value is told that the pattern refuses.
@@ -26,6 +27,7 @@ class Field:
     """
 
     name: str
+    required: bool
     column_validator: SchemaValidator
     value_validator: SchemaValidator
     mismatch: Mismatch | None
@@ -33,11 +35,15 @@ class Field:
 
     @classmethod
     def of(cls, name: str, hint: Any) -> Self:
-        """Compile the field of a type."""
+        """Compile the field of a type, which is wrapped in ``NotRequired`` where a record need not have a value."""
+        required = get_origin(hint) is not NotRequired
+        if not required:
+            [hint] = get_args(hint)
         schema = TypeAdapter(hint).core_schema
         # Measured: column by column is twice as fast as a list of TypedDict, because no dict is looked into.
         return cls(
             name,
+            required,
             column_validator=_compile(_column_schema(schema)),
             value_validator=_compile(schema),
             mismatch=_annotation(hint, Mismatch),

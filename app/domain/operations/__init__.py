@@ -24,6 +24,15 @@ BULK_CREATE = Operation(
     different=Decision.ALREADY_EXISTS,
     needs=Needs.REQUIRED_FIELDS,
 )
+BULK_PATCH = Operation(
+    "BULK_PATCH",
+    "updates those fields alone that the file has columns for, and fails a row whose record is not there",
+    absent=Decision.NOT_FOUND,
+    same=Decision.UNCHANGED,
+    different=Decision.UPDATE,
+    needs=Needs.KEY,
+    partial=True,
+)
 BULK_DELETE = Operation(
     "BULK_DELETE",
     "deletes, by `id` alone, and fails a row whose record is not there",
@@ -35,7 +44,7 @@ BULK_DELETE = Operation(
 )
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(
-    {operation.name: operation for operation in (BULK_UPDATE, BULK_CREATE, BULK_DELETE)}
+    {operation.name: operation for operation in (BULK_UPDATE, BULK_CREATE, BULK_PATCH, BULK_DELETE)}
 )
 
 

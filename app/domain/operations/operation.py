@@ -53,6 +53,7 @@ class Operation:
         different: What is done where it has others.
         needs: Which columns a file must have.
         key_only: Whether nothing of a row but its key is looked at.
+        partial: Whether a row need not say everything of its record: what it does not say is left as it is.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Operation:
     different: Decision
     needs: Needs = Needs.EVERY_FIELD
     key_only: bool = False
+    partial: bool = False
 
     def decide(self, presence: Presence) -> Decision:
         """Return what is done with a row."""

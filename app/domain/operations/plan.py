@@ -11,7 +11,7 @@ whoever has made the record vanish.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
@@ -73,13 +73,15 @@ class StoredRecord:
         differs: Whether it has other values than the row.
         created_here: Whether the action has made it.
         written_here: Whether the row was the last to write it.
-        newer: Whether the last to write it was an action that started later.
+        newer: Whether the last to write it was an action that started later, and the row has nothing to add to that.
+        left_alone: What such an action has written of the fields of the row, where the row has something to add.
     """
 
     differs: bool
     created_here: bool
     written_here: bool
     newer: bool
+    left_alone: frozenset[str] = frozenset()
 
     @classmethod
     def of(
@@ -87,18 +89,34 @@ class StoredRecord:
         tag: Mapping[str, Any],
         created_by: str | None,
         *,
-        differs: bool,
+        fields: Collection[str],
+        differing: frozenset[str],
         action_id: str,
         row: int,
         started_at: datetime,
     ) -> Self:
-        """Read the audit tag of a record, for a row of an action that started at a time."""
+        """Read the audit tag of a record, for a row.
+
+        Args:
+            tag: the tag.
+            created_by: the action that made the record.
+            fields: the fields of which the row says something; none where it deletes.
+            differing: those of them of which the record has another value.
+            action_id: the action of the row.
+            row: the number of the row.
+            started_at: when its action started.
+        """
         here = tag.get("actionId") == action_id
+        newer = "startedAt" in tag and (tag["startedAt"], tag["actionId"]) > (started_at, action_id)
+        # A tag that names no fields is that of an action that wrote all of them.
+        theirs = frozenset(fields).intersection(tag.get("fields", fields)) if newer else frozenset[str]()
+        settled = newer and differing <= theirs
         return cls(
-            differs=differs,
+            differs=bool(differing),
             created_here=created_by == action_id,
             written_here=here and tag.get("row") == row,
-            newer="startedAt" in tag and (tag["startedAt"], tag["actionId"]) > (started_at, action_id),
+            newer=settled,
+            left_alone=frozenset() if settled else theirs,
         )
 
 
