@@ -7,6 +7,7 @@ from app.context import AppContext
 from app.domain.progress import Progress
 from app.kafka.messages import ChunkResult, Feed
 from app.services.completion import complete_if_done, recount, summarize_ledger
+from app.services.failure_limits import pause_for_failures
 from app.services.replays import finish_replays
 
 
@@ -29,7 +30,14 @@ async def count(result: ChunkResult, context: AppContext) -> None:
         if completed.complete:
             table.drop(action_id)
             return
-        progress = completed.advanced(progress.fed)
+        progress = completed.advanced(progress.fed).limited(progress.failure_limit)
+    if (limit := progress.exceeded) is not None and await pause_for_failures(
+        context, action_id, limit, progress.counts
+    ):
+        # Whoever lets it go on has seen it. Nothing is asked of the feeder until then.
+        table.set(action_id, progress.limited(None))
+        context.reporter.note(action_id, progress.counts)
+        return
     if result.refeed and (lost := progress.in_flight()):
         await context.topics.feed.send(Feed(action_id=action_id, indexes=tuple(lost)))
     progress = await _feed_on(progress, action_id, context)
@@ -56,7 +64,7 @@ async def _recounted(result: ChunkResult, context: AppContext) -> Progress | Non
     # What was asked for is on its way, even where the ledger does not show it yet: asking again would send it twice.
     known = context.progress.get(result.action_id)
     fed = max(context.settings.feed_window, summary.progress.counted.bit_length(), known.fed if known else 0)
-    return summary.progress.advanced(fed)
+    return summary.progress.advanced(fed).limited(action.failure_limit)
 
 
 async def _feed_on(progress: Progress, action_id: str, context: AppContext) -> Progress:

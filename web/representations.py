@@ -33,6 +33,10 @@ def action_to_response(action: Action) -> dict[str, Any]:
     shown["mapping"] = (
         None if fields is None else {name: field or None for name, field in zip(names, fields, strict=True)}
     )
+    shown["commonFailures"] = [
+        {"code": kind.code, "column": kind.column, "count": kind.count, "firstRow": kind.first_row}
+        for kind in action.common_failures
+    ]
     shown["history"] = [_transition_to_response(transition) for transition in action.history]
     shown["error"] = action.error
     return shown
@@ -68,6 +72,7 @@ def action_to_list_item(action: Action) -> dict[str, Any]:
         "fileName": action.file.name,
         "fileSize": action.file.size,
         "sha256": action.file.sha256,
+        "maxFailures": None if action.max_failures is None else action.max_failures.text,
         "createdBy": action.created_by,
         "cancelledBy": action.cancelled_by,
         "dispatchAttempts": action.dispatch_attempts,

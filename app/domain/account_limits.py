@@ -25,6 +25,22 @@ class TooManyActive(Exception):
         super().__init__(f"The account may have {limit} actions that have not ended, and has them.")
 
 
+class TooManyActiveRows(Exception):
+    """The actions of an account that have not ended have as many rows as they may have."""
+
+    def __init__(self, limit: int, active: int) -> None:
+        super().__init__(
+            f"The actions of the account that have not ended may have {limit:,} rows together, and have {active:,}."
+        )
+
+
+class FileAboveRowLimit(Exception):
+    """A file alone has more rows than the actions of its account may have together."""
+
+    def __init__(self, limit: int, rows: int) -> None:
+        super().__init__(f"The file has {rows:,} rows, and the actions of the account may have {limit:,} together.")
+
+
 class StorageFull(Exception):
     """The files of an account would have more bytes than they may have."""
 
@@ -41,6 +57,8 @@ class AccountLimits:
     reads: int = UNLIMITED
     #: Actions that have not ended, those that are scheduled included.
     active_actions: int = UNLIMITED
+    #: The rows of the actions that have not ended, together.
+    active_rows: int = UNLIMITED
     #: The files of all its actions together, bytes.
     stored_bytes: int = UNLIMITED
 
@@ -50,6 +68,7 @@ _NAMES: Mapping[str, str] = {
     "uploads": "uploads",
     "reads": "reads",
     "activeActions": "active_actions",
+    "activeRows": "active_rows",
     "storedBytes": "stored_bytes",
 }
 

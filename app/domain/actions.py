@@ -15,6 +15,7 @@ from app.domain.cells import EmptyCells
 from app.domain.csv.delimiters import DelimiterSource
 from app.domain.csv.encodings import Encoding
 from app.domain.csv.header import Columns
+from app.domain.failure_limits import CommonFailure, FailureLimit
 from app.domain.outcomes import Counts
 from app.domain.stalls import Reissue
 
@@ -209,6 +210,9 @@ class Action:
         dispatch_attempts: How often it was announced, or was to be.
         dispatch_at: When it is announced again if nobody has started it by then.
         last_dispatch_error: Why it could not be announced, the last time that it could not.
+        max_failures: How many of its rows may fail before it is paused; None: any.
+        failure_limit_reached: Whether it was paused for that; it is so once.
+        common_failures: What was wrong most often then.
         stalls: How often in a row it has stalled.
         stalled_at: How many chunks were counted at the last stall.
         reissues: Its chunks that were sent again.
@@ -240,6 +244,9 @@ class Action:
     dispatch_attempts: int = 0
     dispatch_at: datetime | None = None
     last_dispatch_error: str | None = None
+    max_failures: FailureLimit | None = None
+    failure_limit_reached: bool = False
+    common_failures: tuple[CommonFailure, ...] = ()
     stalls: int = 0
     stalled_at: int | None = None
     reissues: tuple[Reissue, ...] = ()
@@ -260,6 +267,11 @@ class Action:
     def unprocessed_count(self) -> int:
         """How many rows never ran, and never will: the action has ended before their turn."""
         return self.total_count - self.counts.processed if self.ended else 0
+
+    @property
+    def failure_limit(self) -> FailureLimit | None:
+        """How many of its rows may fail from now on; None: any."""
+        return None if self.failure_limit_reached else self.max_failures
 
     def may_become(self, target: Status) -> bool:
         """Tell whether its status may change to ``target``."""
@@ -295,6 +307,9 @@ class Action:
             "dispatchAttempts": self.dispatch_attempts or None,
             "dispatchAt": self.dispatch_at,
             "lastDispatchError": self.last_dispatch_error,
+            "maxFailures": None if self.max_failures is None else self.max_failures.text,
+            "failureLimitReached": self.failure_limit_reached or None,
+            "commonFailures": [failure.to_document() for failure in self.common_failures] or None,
             "stalls": self.stalls or None,
             "stalledAt": self.stalled_at,
             "reissues": [reissue.to_document() for reissue in self.reissues] or None,
@@ -332,6 +347,9 @@ class Action:
             dispatch_attempts=get("dispatchAttempts", 0),
             dispatch_at=get("dispatchAt"),
             last_dispatch_error=get("lastDispatchError"),
+            max_failures=FailureLimit.parse(document["maxFailures"]) if get("maxFailures") else None,
+            failure_limit_reached=get("failureLimitReached", False),
+            common_failures=tuple(map(CommonFailure.from_document, get("commonFailures", ()))),
             stalls=get("stalls", 0),
             stalled_at=get("stalledAt"),
             reissues=tuple(map(Reissue.from_document, get("reissues", ()))),

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from app.domain.failure_limits import FailureLimit
 from app.domain.outcomes import Counts
 
 
@@ -18,13 +19,14 @@ class Progress:
     """The counted chunks of one action.
 
     ``counted`` has bit *i* set when chunk *i* is in ``counts``; ``fed`` is the first chunk not yet asked of
-    the feeder.
+    the feeder; ``failure_limit`` is how many rows may fail from now on (None: any).
     """
 
     chunk_count: int
     fed: int = 0
     counted: int = 0
     counts: Counts = Counts()  # noqa: RUF009 - frozen
+    failure_limit: FailureLimit | None = None
 
     @property
     def counted_chunks(self) -> int:
@@ -35,6 +37,12 @@ class Progress:
     def complete(self) -> bool:
         """Whether every chunk has been counted."""
         return self.counted_chunks == self.chunk_count
+
+    @property
+    def exceeded(self) -> FailureLimit | None:
+        """The limit, when more rows have failed than may."""
+        limit = self.failure_limit
+        return limit if limit is not None and limit.exceeded(self.counts) else None
 
     def has(self, index: int) -> bool:
         """Tell whether chunk ``index`` has been counted."""
@@ -88,14 +96,19 @@ class Progress:
         """Return the state after chunks below ``fed`` have been asked of the feeder."""
         return replace(self, fed=min(max(fed, self.fed), self.chunk_count))
 
+    def limited(self, limit: FailureLimit | None) -> Progress:
+        """Return the state with another limit."""
+        return replace(self, failure_limit=limit)
+
     def to_value(self) -> dict[str, Any]:
         """Return the state as a JSON value."""
-        return {
+        value = {
             "chunkCount": self.chunk_count,
             "fed": self.fed,
             "counted": f"{self.counted:x}",
             "counts": self.counts.to_document(),
         }
+        return value if self.failure_limit is None else {**value, "maxFailures": self.failure_limit.text}
 
     @classmethod
     def from_value(cls, value: Mapping[str, Any]) -> Progress:
@@ -105,4 +118,5 @@ class Progress:
             value["fed"],
             int(value["counted"], 16),
             Counts.from_document(value["counts"]),
+            FailureLimit.parse(value["maxFailures"]) if "maxFailures" in value else None,
         )

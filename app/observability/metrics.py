@@ -25,5 +25,5 @@ REPLAYS = Counter("bulk_idempotent_replays", "Uploads answered with the action t
 for _class in ("uploads", "reads"):
     RATE_LIMITED.labels(_class)
     RATE_LIMITER_FAILURES.labels(_class)
-for _limit in ("active_actions", "stored_bytes"):
+for _limit in ("active_actions", "active_rows", "stored_bytes"):
     ACCOUNT_LIMITED.labels(_limit)

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 
 from app.adapters.mongo.actions import NotInserted
 from app.context import AppContext
-from app.domain.account_limits import AccountLimits, StorageFull, TooManyActive
+from app.domain.account_limits import (
+    AccountLimits,
+    FileAboveRowLimit,
+    StorageFull,
+    TooManyActive,
+    TooManyActiveRows,
+)
 from app.domain.actions import Action
 from app.domain.idempotency import KeyReused
 
@@ -24,13 +30,13 @@ async def check_room(context: AppContext, account_id: str, size: int, key: str |
     One whose idempotency key is known needs no room: it makes nothing, and is not refused before it is compared.
 
     Raises:
-        TooManyActive, StorageFull: it will be refused.
+        TooManyActive, TooManyActiveRows, StorageFull: it will be refused.
         app.domain.faults.PassingFault: the database is away.
     """
     limits = context.settings.limits_of(account_id)
     if not _any(limits) or (key is not None and await context.store.actions.find_by_idempotency_key(key) is not None):
         return
-    await _count(context, account_id, size, limits)
+    await _count(context, account_id, size, 0, limits)
 
 
 async def reserve_quota(context: AppContext, action: Action, insertion: Insertion) -> Action:
@@ -41,7 +47,7 @@ async def reserve_quota(context: AppContext, action: Action, insertion: Insertio
 
     Raises:
         KeyReused: the idempotency key stands for another request.
-        TooManyActive, StorageFull: the account has reached a limit.
+        TooManyActive, TooManyActiveRows, FileAboveRowLimit, StorageFull: the account has reached a limit.
         TimeoutError, app.domain.faults.PassingFault: the database is away or too busy.
     """
     limits = context.settings.limits_of(action.account_id)
@@ -52,7 +58,7 @@ async def reserve_quota(context: AppContext, action: Action, insertion: Insertio
         key = action.idempotency_key
         standing = None if key is None else await actions.find_by_idempotency_key(key)
         if standing is None:
-            await _count(context, action.account_id, action.file.size, limits)
+            await _count(context, action.account_id, action.file.size, action.total_count, limits)
             standing = await _insert(context, action, insertion)
     return _same(standing, action)
 
@@ -69,11 +75,18 @@ async def _insert(context: AppContext, action: Action, insertion: Insertion) -> 
 
 
 def _any(limits: AccountLimits) -> bool:
-    return bool(limits.active_actions or limits.stored_bytes)
+    return bool(limits.active_actions or limits.active_rows or limits.stored_bytes)
 
 
-async def _count(context: AppContext, account_id: str, size: int, limits: AccountLimits) -> None:
+async def _count(context: AppContext, account_id: str, size: int, rows: int, limits: AccountLimits) -> None:
+    """Compare what an account has with what it may have; ``rows`` of a file that is yet to be read are 0."""
     actions = context.store.actions
+    if limits.active_rows:
+        if rows > limits.active_rows:
+            raise FileAboveRowLimit(limits.active_rows, rows)
+        active = await actions.active_rows(account_id)
+        if active + max(rows, 1) > limits.active_rows:
+            raise TooManyActiveRows(limits.active_rows, active)
     if limits.active_actions and await actions.active(account_id) >= limits.active_actions:
         raise TooManyActive(limits.active_actions)
     if limits.stored_bytes:

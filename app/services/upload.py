@@ -25,6 +25,7 @@ from app.domain.csv.encodings import Encoding
 from app.domain.csv.header import Columns
 from app.domain.csv.spans import Scan
 from app.domain.entities import Entity
+from app.domain.failure_limits import FailureLimit
 from app.domain.operations import Operation
 from app.observability.metrics import REPLAYS
 from app.services.quotas import Insertion, reserve_quota
@@ -41,6 +42,7 @@ class Order:
         operation: What is to be done with the rows.
         entity: The kind of record that they are.
         scheduled_at: When it is to begin; None: at once.
+        max_failures: How many of its rows may fail before it is paused; None: any.
         file_name: What the client calls the file.
         file_size: Its bytes as they are stored: unpacked, UTF-8.
         sha256: The digest of these, hexadecimal.
@@ -56,6 +58,7 @@ class Order:
     operation: Operation
     entity: Entity
     scheduled_at: datetime | None
+    max_failures: FailureLimit | None
     file_name: str
     file_size: int
     sha256: str
@@ -108,7 +111,7 @@ class Upload:
 
         Raises:
             KeyReused: the idempotency key stands for another request.
-            TooManyActive, StorageFull: the account has reached a limit.
+            TooManyActive, TooManyActiveRows, FileAboveRowLimit, StorageFull: the account has reached a limit.
             OSError: the storage is away.
             TimeoutError, app.domain.faults.PassingFault: the database is away or too busy.
         """
@@ -152,6 +155,7 @@ class Upload:
             ),
             history=(Transition(status=status, at=now, by=by),),
             created_by=by,
+            max_failures=order.max_failures,
             dispatch_attempts=int(queued),
             dispatch_at=now + first_pause(self._context) if queued else None,
             idempotency_key=order.idempotency_key,

@@ -335,6 +335,9 @@ class Settings(BaseSettings):
     max_active_actions: int = Field(
         0, ge=0, description="actions of an account that have not ended, with those scheduled; 0: no limit"
     )
+    max_active_rows: int = Field(
+        0, ge=0, description="rows of an account's actions that have not ended, together; 0: no limit"
+    )
     max_stored_bytes: int = Field(0, ge=0, description="size of all files of an account together, bytes; 0: no limit")
     rate_limit_tiers: Annotated[dict[str, dict[str, int]], NoDecode, BeforeValidator(parse_tiers)] = Field(
         default_factory=dict,
@@ -414,6 +417,7 @@ class Settings(BaseSettings):
             uploads=self.rate_limit_max,
             reads=self.rate_limit_reads_max,
             active_actions=self.max_active_actions,
+            active_rows=self.max_active_rows,
             stored_bytes=self.max_stored_bytes,
         )
         return limits_of(account_id, common, self.rate_limit_tiers)

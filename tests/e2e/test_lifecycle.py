@@ -13,6 +13,7 @@ import pytest
 from stack.samples import Sample
 from tests.support.assertions import error_of
 from tests.support.files import HEADER
+from tests.support.waiting import wait_for
 from tests.support.workers import Worker
 
 LATER = "2100-01-01T00:00:00+02:00"
@@ -174,3 +175,32 @@ def test_nobody_steers_the_actions_of_others(worker: Worker, step: str) -> None:
     for missing in (steer(worker, action_id, step, accountid="other"), steer(worker, UNKNOWN, step)):
         assert error_of(missing)[:2] == (404, "ACTION_NOT_FOUND")
     assert worker.action(action_id)["status"] == "SCHEDULED"
+
+
+# Stopping before it gets worse
+
+
+def test_too_many_failures_pause(worker: Worker, tmp_path: Path) -> None:
+    """The action says why, goes on when it is told to, and is exact."""
+    path = tmp_path / "bad.csv"
+    expected = Sample(20_000, prefix="bad", invalid=0.2).write(path)
+    action_id = worker.submit(path, maxFailures="5%")
+
+    def paused() -> dict[str, Any] | None:
+        action = worker.action(action_id)
+        return action if action["status"] == "PAUSED" else None
+
+    action = wait_for(paused, "the action is paused")
+    assert action["maxFailures"] == "5%"
+    assert "rows have failed, and maxFailures is 5%. Most often: " in action["history"][-1]["reason"]
+    assert len(action["commonFailures"]) == 3
+    assert all(kind["count"] > 1 and kind["firstRow"] >= 1 for kind in action["commonFailures"])
+    steer(worker, action_id, "resume")
+    ended = worker.wait_ended(action_id)
+    assert {name: ended[name] for name in expected.counts()} == expected.counts()
+
+
+@pytest.mark.parametrize("limit", ["some", "-1", "200%", "1.5"])
+def test_no_limit_of_failures_is_refused(worker: Worker, limit: str) -> None:
+    answer = worker.upload(row("limit1"), maxFailures=limit)
+    assert error_of(answer)[:2] == (400, "INVALID_MAX_FAILURES")

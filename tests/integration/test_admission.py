@@ -12,7 +12,7 @@ import pytest
 
 from app.adapters.mongo.account_locks import AccountLocks
 from app.context import AppContext
-from app.domain.account_limits import StorageFull, TooManyActive
+from app.domain.account_limits import FileAboveRowLimit, StorageFull, TooManyActive, TooManyActiveRows
 from app.domain.actions import Action, Status
 from app.domain.faults import Conflict
 from app.domain.idempotency import KEY_LIFETIME, KeyReused, scoped
@@ -31,7 +31,7 @@ def limited(bench: Bench, **limits: int) -> AppContext:
 
 
 def action(key: str | None = None, digest: str = "one", **fields: Any) -> Action:
-    usual: dict[str, Any] = {"accountId": ACCOUNT, "fileSize": 100, "createdAt": datetime.now(UTC)}
+    usual: dict[str, Any] = {"accountId": ACCOUNT, "fileSize": 100, "totalCount": 10, "createdAt": datetime.now(UTC)}
     if key is not None:
         usual |= {"idempotencyKey": scoped(ACCOUNT, key), "requestDigest": digest}
     return make_action(**{**usual, **fields})
@@ -49,7 +49,12 @@ async def stored(bench: Bench) -> int:
 
 
 @pytest.mark.parametrize(
-    ("limits", "refusal"), [({"activeActions": 3}, TooManyActive), ({"storedBytes": 399}, StorageFull)]
+    ("limits", "refusal"),
+    [
+        ({"activeActions": 3}, TooManyActive),
+        ({"activeRows": 39}, TooManyActiveRows),
+        ({"storedBytes": 399}, StorageFull),
+    ],
 )
 async def test_admission_is_exact(bench: Bench, limits: dict[str, int], refusal: type[Exception]) -> None:
     """Of twenty at once exactly as many come in as there is room for."""
@@ -87,6 +92,23 @@ async def test_bytes_of_all_actions_count(bench: Bench) -> None:
     await reserve_quota(context, action(fileSize=200_000_000))
     with pytest.raises(StorageFull):
         await reserve_quota(context, action(fileSize=1))
+
+
+async def test_rows_of_unended_actions_count(bench: Bench) -> None:
+    """Those of actions that have ended, and of other accounts, do not; the last row fits."""
+    context = limited(bench, activeRows=100)
+    for status in (Status.COMPLETED, Status.CANCELLED):
+        await bench.store.actions.add(action(status=status, totalCount=1000))
+    await bench.store.actions.add(action(accountId="other", totalCount=1000))
+    await bench.store.actions.add(action(status=Status.PAUSED, totalCount=60))
+    await check_room(context, ACCOUNT, 0, None)
+    with pytest.raises(TooManyActiveRows, match="may have 100 rows together, and have 60"):
+        await reserve_quota(context, action(totalCount=41))
+    with pytest.raises(FileAboveRowLimit, match="The file has 101 rows, and the actions of the account may have 100"):
+        await reserve_quota(context, action(totalCount=101))
+    await reserve_quota(context, action(totalCount=40))
+    with pytest.raises(TooManyActiveRows):
+        await check_room(context, ACCOUNT, 0, None)
 
 
 async def test_unlimited_account_never_waits(bench: Bench) -> None:

@@ -367,3 +367,99 @@ async def test_a_lost_resumption_is_found(bench: Bench, context: AppContext) -> 
         await review_stalled(context)
         await deliver(bench, context)
     await assert_exact(bench, job, processed=12)
+
+
+# Stopping before it gets worse
+
+BAD = [
+    f"{n},N,{'no address' if n % 3 == 0 else f'{n}@x.example'},{'odd' if n % 4 == 1 else 'active'}" for n in range(12)
+]
+
+
+async def limited(bench: Bench, context: AppContext, limit: str) -> Job:
+    """An action that is under way with a limit, until nothing of it moves any more."""
+    job = await bench.submit(*BAD, chunk_rows=1, status=Status.QUEUED, maxFailures=limit)
+    await feed(Feed.announce(job.action_id), context)
+    await deliver(bench, context)
+    return job
+
+
+async def test_too_many_failures_pause(bench: Bench, context: AppContext) -> None:
+    """With the reason and what is wrong most often; it goes on regardless, and is exact."""
+    job = await limited(bench, context, "2")
+    paused = await action_of(bench, job)
+    assert (paused.status, paused.failure_limit_reached, paused.error) == (Status.PAUSED, True, None)
+    latest = paused.history[-1]
+    assert (latest.by, latest.reason) == (
+        "platform",
+        "3 of 4 rows have failed, and maxFailures is 2. Most often: INVALID_EMAIL in email, INVALID_STATUS in status.",
+    )
+    assert [(kind.code, kind.count, kind.first_row) for kind in paused.common_failures] == [
+        ("INVALID_EMAIL", 2, 1),
+        ("INVALID_STATUS", 1, 2),
+    ]
+    assert await bench.database["chunk_openings"].count_documents({}) <= 4 + 4, "a window at most is on its way"
+    await resume(context, paused, PRINCIPAL)
+    await deliver(bench, context)
+    ended = await action_of(bench, job)
+    assert (ended.status, ended.counts.failure, ended.counts.success) == (Status.COMPLETED, 6, 6)
+    assert [text async for text in verify(bench.store, bench.storage, ended)] == []
+
+
+async def test_a_lifted_limit_stays_lifted(bench: Bench, context: AppContext) -> None:
+    """The table of the progress agent is that of before the pause, and its results are delivered again."""
+    job = await limited(bench, context, "2")
+    table = context.progress
+    progress = table.get(job.action_id)
+    assert progress is not None
+    await resume(context, await action_of(bench, job), PRINCIPAL)
+    bench.topics.results.sent.clear()
+    table.set(job.action_id, progress.limited((await action_of(bench, job)).max_failures))
+    await bench.run(job.chunks[4], job.chunks[9])
+    await deliver(bench, context)
+    assert (await action_of(bench, job)).status == Status.PROCESSING
+
+
+async def test_a_limit_outlives_a_pause(bench: Bench, context: AppContext) -> None:
+    """Somebody has paused the action before the limit was reached: it still stops it."""
+    job = await bench.submit(*BAD, chunk_rows=1, status=Status.QUEUED, maxFailures="2")
+    await feed(Feed.announce(job.action_id), context)
+    await deliver(bench, context, chunks=1)
+    await pause(context, await action_of(bench, job), PRINCIPAL)
+    await deliver(bench, context)
+    await resume(context, await action_of(bench, job), PRINCIPAL)
+    await deliver(bench, context)
+    paused = await action_of(bench, job)
+    assert (paused.status, paused.failure_limit_reached) == (Status.PAUSED, True)
+
+
+async def test_a_limit_that_is_reached_at_the_end(bench: Bench, context: AppContext) -> None:
+    """There is nothing left to be stopped."""
+    job = await bench.submit(*BAD, chunk_rows=100, status=Status.QUEUED, maxFailures="0")
+    await feed(Feed.announce(job.action_id), context)
+    await deliver(bench, context)
+    assert (await action_of(bench, job)).status == Status.COMPLETED
+
+
+async def test_a_share_waits_for_a_thousand(bench: Bench, context: AppContext) -> None:
+    rows = [f"{n},N,{'no address' if n < 900 else f'{n}@x.example'},active" for n in range(3000)]
+    job = await bench.submit(*rows, chunk_rows=100, status=Status.QUEUED, maxFailures="80%")
+    await feed(Feed.announce(job.action_id), context)
+    await deliver(bench, context)
+    paused = await action_of(bench, job)
+    assert (paused.status, paused.history[-1].reason) == (
+        Status.PAUSED,
+        "900 of 1,000 rows have failed, and maxFailures is 80%. Most often: INVALID_EMAIL in email.",
+    )
+
+
+async def test_failures_of_a_lost_file_are_told(bench: Bench, context: AppContext) -> None:
+    """Which column is wrong cannot be looked up any more, the codes can."""
+    job = await bench.submit(*BAD, chunk_rows=1, status=Status.QUEUED, maxFailures="2")
+    await feed(Feed.announce(job.action_id), context)
+    for _ in range(4):
+        await process(Chunk.decode(bench.topics.chunks.sent.pop(0).value), context)
+    await bench.storage.delete(f"{job.action_id}/upload.csv")
+    await deliver(bench, context)
+    [kind, *_] = (await action_of(bench, job)).common_failures
+    assert (kind.code, kind.column) == ("INVALID_EMAIL", None)

@@ -73,6 +73,23 @@ def test_active_actions_are_limited(limited: Limited) -> None:
     assert upload(limited.lenient, {"accountid": "free"}).status_code == 201
 
 
+def test_active_rows_are_limited(limited: Limited) -> None:
+    """Of many uploads at once as many are taken as there is room for their rows; one that is too long never is."""
+    before = limited.stored()
+    content = FILE + b"k2,Bob,bob@example.com,active\n"
+    answers = at_once(limited, 8, lambda worker: upload(worker, {"accountid": "busy"}, content, **LATER))
+    taken = [answer.json()["actionId"] for answer in answers if answer.status_code == 201]
+    assert len(taken) == 2
+    assert limited.stored() - before == set(taken)
+    refused = [answer.json() for answer in answers if answer.status_code == 429]
+    assert {body["code"] for body in refused} == {"TOO_MANY_ACTIVE_ROWS"}
+    assert refused[0]["message"].endswith("that have not ended may have 5 rows together, and have 4.")
+    long = upload(limited.lenient, {"accountid": "busy"}, FILE + b"k2,Bob,bob@example.com,active\n" * 5)
+    expected = "The file has 6 rows, and the actions of the account may have 5 together."
+    assert error_of(long) == (413, "TOO_MANY_ROWS", expected)
+    assert limited.stored() - before == set(taken)
+
+
 def test_stored_bytes_are_limited(limited: Limited) -> None:
     """Of many uploads at once as many are taken as there is room for their bytes."""
     before = limited.stored()

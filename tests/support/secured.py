@@ -100,6 +100,7 @@ TIERS: dict[str, dict[str, int]] = {
     "gold": {"uploads": 2 * UPLOADS, "reads": 2 * READS},
     "free": NO_RATES,
     "crowded": {**NO_RATES, "activeActions": 3},
+    "busy": {**NO_RATES, "activeRows": 5},
     "full": {**NO_RATES, "storedBytes": 500},
     "exact": {**NO_RATES, "storedBytes": 1000},
     "again": {**NO_RATES, "activeActions": 1, "storedBytes": 100},

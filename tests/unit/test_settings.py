@@ -109,6 +109,7 @@ WRONG = [
     ("RATE_LIMIT_WINDOW_MS", "86400001"),
     ("RATE_LIMIT_FAIL", "ajar"),
     ("MAX_ACTIVE_ACTIONS", "-1"),
+    ("MAX_ACTIVE_ROWS", "many"),
     ("MAX_STORED_BYTES", "1 GB"),
     ("RATE_LIMIT_TIERS", "acme=100"),
     ("RATE_LIMIT_TIERS", '["acme"]'),

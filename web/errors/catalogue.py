@@ -13,7 +13,7 @@ from typing import Any
 
 from app.adapters.authentication import INVALID_KEY, what_to_send
 from app.domain.access import Role, check_account
-from app.domain.account_limits import StorageFull, TooManyActive
+from app.domain.account_limits import StorageFull, TooManyActive, TooManyActiveRows
 from app.domain.actions import Status
 from app.domain.csv.column_mapping import parse_mapping
 from app.domain.csv.encodings import ENCODING_NAMES, WINDOWS_1252, Transcoder
@@ -23,6 +23,7 @@ from app.domain.csv.other_kinds import other_text
 from app.domain.csv.spans import SpanScanner, TooManyRowsError
 from app.domain.dead_letters import Obstacle
 from app.domain.entities import ENTITIES
+from app.domain.failure_limits import FailureLimit
 from app.domain.faults import Dependency
 from app.domain.idempotency import check_key
 from app.domain.nearest import suggestion
@@ -231,6 +232,9 @@ INVALID_EMPTY_CELLS = Problem(
 EMPTY_CELLS_WITHOUT_USE = INVALID_EMPTY_CELLS.worded(
     "emptyCells is for BULK_PATCH: with {action_type} a row says everything of its record.", action_type="BULK_UPDATE"
 )
+INVALID_MAX_FAILURES = Problem(
+    400, "INVALID_MAX_FAILURES", _REASON, _reason(lambda: FailureLimit.parse("some")), where="maxFailures"
+)
 INVALID_MAPPING = Problem(400, "INVALID_MAPPING", _REASON, _reason(lambda: parse_mapping("[]")), where="mapping")
 REPEATED_IDEMPOTENCY_KEY = Problem(
     400, "INVALID_IDEMPOTENCY_KEY", f"The header {headers.IDEMPOTENCY_KEY} must be sent once."
@@ -345,6 +349,7 @@ TOO_MANY_OPEN_STREAMS = _too_many(
     "TOO_MANY_OPEN_STREAMS", "The account has {limit} streams of events open, and may have no more.", 5, limit=200
 )
 TOO_MANY_ACTIVE_ACTIONS = _too_many("TOO_MANY_ACTIVE_ACTIONS", _REASON, 10, reason=TooManyActive(20))
+TOO_MANY_ACTIVE_ROWS = _too_many("TOO_MANY_ACTIVE_ROWS", _REASON, 10, reason=TooManyActiveRows(1_000_000, 999_000))
 STORAGE_LIMIT_REACHED = Problem(413, "STORAGE_LIMIT_REACHED", _REASON, {"reason": StorageFull(1_000_000, 999_000)})
 STORAGE_FULL = Problem(
     507, "STORAGE_FULL", "The storage has no room for this upload. Please try again when room has been made."

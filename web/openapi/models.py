@@ -172,12 +172,24 @@ _LISTED: dict[str, Any] = {
     "fileName": "contacts.csv",
     "fileSize": 168,
     "sha256": "84b7b79acf4654ce9fc277a393b0c9594ad764bfa327980c3ddf6b4acbb461bc",
+    "maxFailures": "5%",
     "createdBy": "key 1f0c8a2e",
     "cancelledBy": None,
     "dispatchAttempts": 1,
     "lastDispatchError": None,
     "error": None,
 }
+
+
+class CommonFailure(BaseModel):
+    """A kind of failure of an action's rows."""
+
+    model_config = _model({"code": "INVALID_EMAIL", "column": "email", "count": 90, "firstRow": 3})
+
+    code: str
+    column: str | None = Field(description="The column that is wrong; null: it is the row as a whole, or not known.")
+    count: Count = Field(description="Rows that have it.")
+    first_row: int = Field(ge=1, description="The first of them.")
 
 
 class Transition(BaseModel):
@@ -208,6 +220,7 @@ class ListedAction(_Counted):
     file_name: str | None
     file_size: Annotated[int, Field(ge=0)] | None = Field(description="Bytes as the file is kept: unpacked, UTF-8.")
     sha256: str | None = Field(description="The digest of these.")
+    max_failures: str | None = Field(description="How many rows may fail before it is paused.")
     created_by: str | None = Field(description="Whose credential made it.")
     cancelled_by: str | None = Field(description="Whose credential cancelled it.")
     dispatch_attempts: Count = Field(description="How often its start was tried.")
@@ -224,6 +237,7 @@ class Action(_Understood, ListedAction):
             **_UNDERSTOOD,
             "mapping": None,
             "ignoredColumns": [],
+            "commonFailures": [],
             "history": [
                 {"status": "QUEUED", "at": "2026-11-23T23:55:49.253Z", "by": "key 1f0c8a2e", "reason": None},
                 {"status": "PROCESSING", "at": "2026-11-23T23:55:49.367Z", "by": "platform", "reason": None},
@@ -234,6 +248,9 @@ class Action(_Understood, ListedAction):
 
     mapping: dict[str, str | None] | None = Field(description="What the columns of the file were said to be.")
     ignored_columns: list[str] | None = Field(description=_IGNORED)
+    common_failures: list[CommonFailure] = Field(
+        description="What was wrong most often when it was paused for `maxFailures`, in the chunks with most failures."
+    )
     history: list[Transition] = Field(description="Its transitions, the latest 50; of an older action none.")
 
 

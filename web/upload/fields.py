@@ -14,6 +14,7 @@ from app.domain.csv.column_mapping import ColumnMapping, parse_mapping
 from app.domain.csv.delimiters import DELIMITER_NAMES
 from app.domain.csv.encodings import ENCODING_NAMES, find_encoding
 from app.domain.entities import ENTITIES, Entity, find_entity
+from app.domain.failure_limits import MIN_ROWS, FailureLimit
 from app.domain.operations import BULK_UPDATE, OPERATIONS, Operation, find_operation
 from app.domain.schedules import parse_schedule
 from web.errors.catalogue import (
@@ -27,6 +28,7 @@ from web.errors.catalogue import (
     INVALID_EMPTY_CELLS,
     INVALID_ENCODING,
     INVALID_MAPPING,
+    INVALID_MAX_FAILURES,
     INVALID_SCHEDULE,
 )
 from web.errors.problem import ApiError
@@ -38,6 +40,8 @@ _DELIMITERS["\\t"] = "\t"
 
 #: What a form says that leaves it to us to find out, as does a field that is not there.
 _AUTO = "auto"
+
+_MAX_FAILURES = r"^([0-9]{1,9}|[0-9]{1,2}(\.[0-9]{1,4})?%|)$"
 
 #: Without these nothing can be done, so they are looked for first.
 _REQUIRED = ("actionType", "entityType")
@@ -59,6 +63,10 @@ def _read_entity(text: str) -> Entity:
 
 def _read_schedule(text: str) -> datetime | None:
     return parse_schedule(text) if text else None
+
+
+def _read_max_failures(text: str) -> FailureLimit | None:
+    return FailureLimit.parse(text) if text else None
 
 
 def _read_delimiter(text: str) -> str | None:
@@ -118,6 +126,14 @@ class UploadForm(Form):
         datetime | None,
         reads(_read_schedule, INVALID_SCHEDULE, datetime | Literal[""]),
         Field(description="When it is to be done: ISO 8601, UTC when it names no offset. Empty: now."),
+    ] = None
+    max_failures: Annotated[
+        FailureLimit | None,
+        reads(_read_max_failures, INVALID_MAX_FAILURES, Annotated[str, Field(pattern=_MAX_FAILURES)]),
+        Field(
+            description="How many rows may fail before the action is paused: a number, or a share such as `5%` of the "
+            f"rows that have run, from the {MIN_ROWS:,}th on. Empty: any."
+        ),
     ] = None
     delimiter: Annotated[
         str | None,

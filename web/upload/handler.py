@@ -26,6 +26,7 @@ PROBLEMS: tuple[Problem, ...] = (
     catalogue.INVALID_DELIMITER,
     catalogue.INVALID_ENCODING,
     catalogue.INVALID_EMPTY_CELLS,
+    catalogue.INVALID_MAX_FAILURES,
     catalogue.UNKNOWN_FIELD,
     catalogue.INVALID_MAPPING,
     catalogue.REPEATED_IDEMPOTENCY_KEY,
@@ -54,6 +55,7 @@ PROBLEMS: tuple[Problem, ...] = (
     catalogue.UNSUPPORTED_ENCODING,
     catalogue.IDEMPOTENCY_KEY_REUSED,
     catalogue.TOO_MANY_ACTIVE_ACTIONS,
+    catalogue.TOO_MANY_ACTIVE_ROWS,
 )
 
 
@@ -86,6 +88,7 @@ async def _receive(request: web.Request, context: AppContext, principal: Princip
                 operation=fields.operation,
                 entity=fields.entity,
                 scheduled_at=fields.scheduled_at,
+                max_failures=fields.max_failures,
                 file_name=file.name,
                 file_size=file.size,
                 sha256=sha256,

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from app.adapters.storage import OutOfSpace
 from app.context import AppContext
-from app.domain.account_limits import StorageFull, TooManyActive
+from app.domain.account_limits import FileAboveRowLimit, StorageFull, TooManyActive, TooManyActiveRows
 from app.domain.idempotency import KeyReused
 from app.domain.open_requests import TooManyOpen
 from app.observability.metrics import ACCOUNT_LIMITED
@@ -20,7 +20,9 @@ from web.errors.catalogue import (
     STORAGE_FULL,
     STORAGE_LIMIT_REACHED,
     TOO_MANY_ACTIVE_ACTIONS,
+    TOO_MANY_ACTIVE_ROWS,
     TOO_MANY_OPEN_UPLOADS,
+    TOO_MANY_ROWS,
     TOO_MANY_UPLOADS,
 )
 
@@ -38,7 +40,7 @@ async def check_quota(request: web.Request, context: AppContext, account_id: str
     """Check, before the body of an upload is read, that its account has room for it.
 
     Raises:
-        TooManyActive, StorageFull: it has none; see :func:`limit_errors`.
+        TooManyActive, TooManyActiveRows, StorageFull: it has none; see :func:`limit_errors`.
     """
     size = max(0, (request.content_length or 0) - _MAX_FORM)
     await check_room(context, account_id, size, key)
@@ -69,6 +71,12 @@ def limit_errors() -> Iterator[None]:
     except TooManyActive as error:
         ACCOUNT_LIMITED.labels("active_actions").inc()
         raise TOO_MANY_ACTIVE_ACTIONS(reason=error, retry_after=_ASK_AGAIN) from None
+    except TooManyActiveRows as error:
+        ACCOUNT_LIMITED.labels("active_rows").inc()
+        raise TOO_MANY_ACTIVE_ROWS(reason=error, retry_after=_ASK_AGAIN) from None
+    except FileAboveRowLimit as error:
+        ACCOUNT_LIMITED.labels("active_rows").inc()
+        raise TOO_MANY_ROWS(reason=error) from None
     except StorageFull as error:
         ACCOUNT_LIMITED.labels("stored_bytes").inc()
         raise STORAGE_LIMIT_REACHED(reason=error) from None

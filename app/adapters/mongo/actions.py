@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -14,6 +16,7 @@ from app.adapters.mongo.faults import MONGO
 from app.adapters.mongo.queries import older_than
 from app.adapters.mongo.writes import journaled
 from app.domain.actions import ENDED, MAX_HISTORY, PLATFORM, Action, Status, Transition, sources_of
+from app.domain.failure_limits import CommonFailure
 from app.domain.faults import Dependency, PassingFault
 from app.domain.idempotency import KEY_LIFETIME
 from app.domain.outcomes import Counts
@@ -23,8 +26,9 @@ from app.domain.timestamps import iso_utc
 Document = dict[str, Any]
 
 #: What a list leaves to the single action.
-_IN_LISTS = {"columns": 0, "fields": 0, "ignoredColumns": 0, "history": 0}
+_IN_LISTS = {"columns": 0, "fields": 0, "ignoredColumns": 0, "history": 0, "commonFailures": 0}
 
+_NO_CONDITION: Mapping[str, Any] = MappingProxyType({})
 #: The earliest first; what was never scheduled comes before.
 _BY_SCHEDULE = [("scheduledAt", ASCENDING), ("_id", ASCENDING)]
 #: By how much the clocks of two workers may differ.
@@ -66,8 +70,8 @@ class Actions:
                 # Whether anything moves is asked for each action that does not.
                 IndexModel("progressAt", sparse=True),
                 IndexModel("cleanupAt", sparse=True),
-                # Both counts of an account's limits are read from this index alone.
-                IndexModel([("accountId", 1), ("status", 1), ("fileSize", 1)]),
+                # What an account has is counted from this index alone.
+                IndexModel([("accountId", 1), ("status", 1), ("fileSize", 1), ("totalCount", 1)]),
                 # One field, because a compound index has every document that has any of its fields, sparse or not.
                 IndexModel("idempotencyKey", unique=True, sparse=True),
             ]
@@ -119,6 +123,13 @@ class Actions:
         pipeline = [{"$match": {"accountId": account_id}}, {"$group": {"_id": None, "bytes": {"$sum": "$fileSize"}}}]
         sums = await self._collection.aggregate(pipeline).to_list(1)
         return int(sums[0]["bytes"]) if sums else 0
+
+    async def active_rows(self, account_id: str) -> int:
+        """Add up the rows of an account's actions that have not ended."""
+        active = {"accountId": account_id, "status": {"$in": sorted(set(Status) - ENDED)}}
+        pipeline = [{"$match": active}, {"$group": {"_id": None, "rows": {"$sum": "$totalCount"}}}]
+        sums = await self._collection.aggregate(pipeline).to_list(1)
+        return int(sums[0]["rows"]) if sums else 0
 
     async def get(self, action_id: str, account_id: str | None = None) -> Action | None:
         """Return an action; when ``account_id`` is given, only if it belongs to that account."""
@@ -220,13 +231,15 @@ class Actions:
         )
 
     async def _move(
-        self, action_id: str, sources: Sequence[Status], update: Document, collection: Any
+        self,
+        action_id: str,
+        sources: Sequence[Status],
+        update: Document,
+        collection: Any,
+        condition: Mapping[str, Any] = _NO_CONDITION,
     ) -> Action | None:
-        moved = _action(
-            await collection.find_one_and_update(
-                {"_id": action_id, "status": {"$in": list(sources)}}, update, return_document=ReturnDocument.AFTER
-            )
-        )
+        wanted = {"_id": action_id, "status": {"$in": list(sources)}, **condition}
+        moved = _action(await collection.find_one_and_update(wanted, update, return_document=ReturnDocument.AFTER))
         if moved is not None:
             await self.on_transition(action_id)
         return moved
@@ -241,6 +254,22 @@ class Actions:
             announcement=announcement,
             dispatchAt=None,
         )
+
+    async def pause_for_failures(self, action_id: str, reason: str, common: Iterable[CommonFailure]) -> Action | None:
+        """Pause an action under way because too many of its rows have failed, unless it was so before.
+
+        Returns as :meth:`transition`.
+        """
+        now = datetime.now(UTC)
+        changes: Document = {
+            "status": Status.PAUSED,
+            "updatedAt": now,
+            "failureLimitReached": True,
+            "commonFailures": [failure.to_document() for failure in common],
+        }
+        update = _update(changes, Transition(status=Status.PAUSED, at=now, reason=reason))
+        once = {"failureLimitReached": {"$ne": True}}
+        return await self._move(action_id, [Status.PROCESSING], update, self._collection, once)
 
     async def resume(self, action: Action, *, by: str, reason: str | None) -> Action | None:
         """Let a paused action go on; returns as :meth:`transition`."""
@@ -365,7 +394,9 @@ class Actions:
         update = _update({"status": Status.QUEUED, "dispatchAt": retry_at, "updatedAt": now}, started)
         found = await self._collection.find(due, {"_id": 1}).sort(_BY_SCHEDULE).limit(limit).to_list(limit)
         ids = [document["_id"] for document in found]
-        return Claimed(len(ids), await self._claim_dispatch(ids, due, update))
+        claimed = await self._claim_dispatch(ids, due, update)
+        await asyncio.gather(*map(self.on_transition, claimed))
+        return Claimed(len(ids), claimed)
 
     async def claim_queued(
         self, now: datetime, retry_at: Callable[[int], datetime], latest: datetime, limit: int
