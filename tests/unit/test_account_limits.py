@@ -40,7 +40,7 @@ def test_tiers_round_trip(tiers: dict[str, Any]) -> None:
         ('{"acme": null}', "has no object of limits for acme"),
         (
             '{"acme": {"writes": 1}}',
-            "has the limit 'writes' for acme; known are uploads, reads, activeActions, storedB",
+            "has the limit 'writes' for acme; known are uploads, reads, activeActions, activeRows, storedB",
         ),
         ('{"acme": {"uploads": true}}', r"whole number from 0 \(no limit\) on as uploads of acme"),
         ('{"acme": {"uploads": 1.0}}', "whole number"),
