@@ -10,6 +10,7 @@ from aiohttp import FormData, web
 from aiohttp.test_utils import TestClient, TestServer
 from pymongo.errors import AutoReconnect, OperationFailure, ServerSelectionTimeoutError
 
+from app.domain.access import Principal, Role
 from app.domain.actions import Action
 from tests.support.bench import Bench
 from tests.support.files import CONTACTS
@@ -24,7 +25,7 @@ KEY = {"Idempotency-Key": "once"}
 async def client(bench: Bench) -> AsyncIterator[TestClient[web.Request, web.Application]]:
     async def post(request: web.Request) -> web.Response:
         try:
-            action, replayed = await receive(request, bench.context, "acme")
+            action, replayed = await receive(request, bench.context, Principal("acme", Role.OPERATOR, "test"))
         except Exception as error:  # as the middleware does
             return web.json_response({"error": str(error)}, status=getattr(error, "status", 503))
         return web.json_response({"id": action.id, "replayed": replayed}, status=201)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import orjson
 from redis.asyncio import Redis
@@ -65,7 +65,7 @@ class Snapshots:
         except (RedisError, OSError) as error:
             log.warning("a change of %s not announced: %s", action_id, error)
 
-    async def changes(self) -> AsyncIterator[tuple[str | None, bool]]:
+    async def changes(self) -> AsyncGenerator[tuple[str | None, bool], None]:
         """Yield the id of each action of which anything changes, and whether that is more than its counters.
 
         None stands for any action: what was announced while nobody listened is lost.
