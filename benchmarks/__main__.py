@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks import end_to_end, latency, parts, tuning
+from benchmarks import end_to_end, latency, parts, streams, tuning
 from benchmarks.bed import Bed
 from benchmarks.report import Table, write
 
-SUITES = ("end to end", "in a file", "latency", "parts")
+SUITES = ("end to end", "in a file", "latency", "streams", "parts")
 
 
 def main(
@@ -63,6 +63,9 @@ def main(
     if "latency" in wanted:
         with Bed(heap=heap) as bed:
             add("latency", latency.measure(bed))
+    if "streams" in wanted:
+        with Bed(heap=heap) as bed:
+            add("streams", streams.measure(bed))
     if "parts" in wanted:
         with Bed(heap=heap) as bed:
             add("parts", parts.measure(bed))
