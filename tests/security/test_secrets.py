@@ -77,6 +77,7 @@ def marked(services: Stack, tmp_path: Path) -> Iterator[Marked]:
             **TOKENS,
             "MONGO_DB_URI": mongo.environment()["MONGO_DB_URI"],
             "REDIS_URI": f"redis://{user}:{secret('redis')}@{where['host']}:{where['port']}/0",
+            "EVENT_STREAM_SECONDS": "0",
         }
         worker = Worker(environment, tmp_path / "worker", level="debug")
         found = Marked(worker, environment, mongo, admin, user)
