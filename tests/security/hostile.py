@@ -316,6 +316,19 @@ def attacks() -> Iterator[tuple[str, Attack]]:
     for delimiter in ("", "\0", '"', "ab", ",;", "\u00fc", "'", " , ;"):
         yield f"delimiter: {delimiter!r}", Attack(post(form(CONTACTS, delimiter=delimiter)), 400, "INVALID_DELIMITER")
 
+    for encoding in ("klingon", "utf-7", "idna", "../utf-8", "rot13", "", "\u00fc" * 200):
+        yield f"encoding: {encoding[:20]!r}", Attack(post(form(CONTACTS, encoding=encoding)), 400, "INVALID_ENCODING")
+    mixed = HEADER + "1,Ren\u00e9,r@example.com,active\n".encode("cp1252") + ROW * 20_000
+    for name, content, encoding in (
+        ("wrong byte", CONTACTS + b"2,\x81,x@example.com,active\n", "windows-1252"),
+        ("wrong byte at the end", HEADER + ROW * 40_000 + b"\x90", "cp1252"),
+        ("half a character", CONTACTS, "utf-16le"),
+        ("lone surrogates", "\ufeff".encode("utf-16-le") + b"\x00\xd8" * MIB, None),
+        ("UTF-8 behind something else", mixed + "3,J\u00fcrgen,j@example.com,active\n".encode() * 20, None),
+    ):
+        yield f"encoding: {name}", Attack(post(form(content, encoding=encoding)), 400, "ENCODING_MISMATCH")
+    yield "encoding: UTF-7", Attack(post(form(HEADER + b"1,+AOk-,a@b.co,active\n", scheduledAt=wait)), 201)
+
     yield "length: less than the body", Attack(post(form(CONTACTS), length=len(form(CONTACTS)) - 10), 400)
     yield "length: negative", Attack(post(form(CONTACTS), "Content-Length: -1", length=-1), 400)
     yield "length: a word", Attack(post(form(CONTACTS), "Content-Length: many", length=-1), 400)

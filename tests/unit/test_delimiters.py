@@ -50,7 +50,7 @@ def test_wanted_columns_have_precedence() -> None:
     assert guess_delimiter(text, ["ID"]).delimiter == ","
 
 
-@pytest.mark.parametrize("text", [b"", b"id\n1\n2\n", b"\xff\xfe", b"\n\n"])
+@pytest.mark.parametrize("text", [b"", b"id\n1\n2\n", b"\xff\xfe", b"\n\n", b",,\n" * 9])
 def test_single_column_has_a_comma(text: bytes) -> None:
     """Where nothing shows a delimiter the comma is taken, and said to be a default."""
     assert guess_delimiter(text, COLUMNS) == (",", DelimiterSource.DEFAULT)

@@ -87,7 +87,7 @@ def guess_delimiter(start: bytes, wanted: Collection[str] = ()) -> Guess:
     folded = {name.strip().casefold() for name in wanted}
     fits = {delimiter: _fit(text, delimiter, folded) for delimiter in DELIMITER_NAMES}
     best = max(fits, key=fits.__getitem__)
-    return Guess(best, DelimiterSource.DETECTED if fits[best].columns > 1 else DelimiterSource.DEFAULT)
+    return Guess(best, DelimiterSource.DETECTED) if fits[best].divided else Guess(",", DelimiterSource.DEFAULT)
 
 
 class _Fit(NamedTuple):
