@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 from app.adapters.redis.claims import ClaimsReleased, ClaimState
 from app.adapters.storage import ObjectMissing
@@ -23,13 +23,12 @@ from app.domain.operations.plan import ChunkPlan
 from app.domain.outcomes import FAILED_AT_RECORD, ChunkOutcome
 from app.domain.rows import CheckedChunk
 from app.kafka.messages import chunk_id
+from app.services.chunk_outcomes import recorded_chunks
 from app.services.completion import LedgerSummary, summarize_ledger
+from app.services.record_comparison import rows_last_written
 from app.services.stored_rows import StoredRows
 
 log = logging.getLogger(__name__)
-
-#: Chunks read from the ledger in one query.
-_CHUNKS_PER_READ = 32
 
 
 async def store_dead_owners(context: AppContext, action: Action, dead_chunks: Sequence[int]) -> None:
@@ -90,8 +89,10 @@ async def rebuild_claims(context: AppContext, action: Action) -> None:
     unfinished = _unfinished(summary)
     starts = [span.first_row for span in index.spans(0, len(index))]
     named: set[int] = set()
-    async for number, outcome in _outcomes(context, action_id, set(range(len(index))) - unfinished):
-        checked = await rows.read(index.span(number))
+    async for number, _, span, outcome in recorded_chunks(context.store.ledger, action_id, index):
+        if outcome is None or number in unfinished:
+            continue
+        checked = await rows.read(span)
         await _claim(context, action, _owning(checked, outcome), state="rebuilding")
         owners = (exception.owner for exception in outcome.exceptions if exception.owner is not None)
         named.update(owner for owner in owners if bisect_right(starts, owner) - 1 in unfinished)
@@ -131,25 +132,9 @@ async def _planned(
     tags of the records say it.
     """
     packed = await context.store.ledger.plan(name)
-    if packed is not None:
-        owning = ChunkPlan.unpack(packed).owning(first_row) | set(named)
-        return checked.without({position for position, row in enumerate(checked.rows) if row not in owning})
-    entity = checked.entity
-    ids = [f"{action.account_id}:{key}" for key in checked.column(entity.key)]
-    present = await context.store.records.find(entity.collection, ids, ["_bulk"])
-    others = set()
-    for position, (row, record_id) in enumerate(zip(checked.rows, ids, strict=True)):
-        tag = present.get(record_id, {}).get("_bulk", {})
-        if row not in named and (tag.get("actionId"), tag.get("row")) != (action.id, row):
-            others.add(position)
-    return checked.without(others)
-
-
-async def _outcomes(
-    context: AppContext, action_id: str, indexes: Collection[int]
-) -> AsyncIterator[tuple[int, ChunkOutcome]]:
-    wanted = sorted(indexes)
-    for first in range(0, len(wanted), _CHUNKS_PER_READ):
-        names = {chunk_id(action_id, index): index for index in wanted[first : first + _CHUNKS_PER_READ]}
-        for name, outcome in (await context.store.ledger.outcomes(list(names))).items():
-            yield names[name], outcome
+    if packed is None:
+        owning = await rows_last_written(context.store, action, checked)
+    else:
+        owning = ChunkPlan.unpack(packed).owning(first_row)
+    owning |= set(named)
+    return checked.without({position for position, row in enumerate(checked.rows) if row not in owning})

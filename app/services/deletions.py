@@ -11,11 +11,8 @@ from app.domain.csv.spans import Span, SpanIndex
 from app.domain.operations import BULK_DELETE, Decision
 from app.domain.operations.plan import ChunkPlan
 from app.domain.outcomes import ChunkOutcome
-from app.kafka.messages import chunk_id
+from app.services.chunk_outcomes import recorded_chunks
 from app.services.stored_rows import StoredRows
-
-#: Chunks looked up in the ledger in one query.
-_CHUNKS_PER_READ = 32
 
 
 async def deleted_by_others(store: Store, storage: Storage, action: Action, record_ids: Collection[str]) -> set[str]:
@@ -43,15 +40,11 @@ async def _deleted_by(store: Store, storage: Storage, action: Action) -> AsyncIt
     try:
         rows = StoredRows(storage, action)
         index = SpanIndex.from_bytes(await storage.read(action.file.spans_key))
-        for first in range(0, len(index), _CHUNKS_PER_READ):
-            spans = index.spans(first, _CHUNKS_PER_READ)
-            names = [chunk_id(action.id, first + offset) for offset in range(len(spans))]
-            outcomes = await store.ledger.outcomes(names)
-            for name, span in zip(names, spans, strict=True):
-                if deleted := await _deleted_rows(store, name, outcomes.get(name), span):
-                    checked = await rows.read(span)
-                    keys = zip(checked.rows, checked.column(rows.entity.key), strict=True)
-                    yield {f"{action.account_id}:{key}" for row, key in keys if row in deleted}
+        async for _, name, span, outcome in recorded_chunks(store.ledger, action.id, index):
+            if deleted := await _deleted_rows(store, name, outcome, span):
+                checked = await rows.read(span)
+                keys = zip(checked.rows, checked.column(rows.entity.key), strict=True)
+                yield {f"{action.account_id}:{key}" for row, key in keys if row in deleted}
     except (ObjectMissing, ValueError):
         return
 

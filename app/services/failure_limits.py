@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 import logging
 from collections import Counter
@@ -10,7 +9,6 @@ from collections import Counter
 from app.adapters.storage import ObjectMissing
 from app.context import AppContext
 from app.domain.actions import Action
-from app.domain.csv.spans import SpanIndex
 from app.domain.failure_limits import CommonFailure, FailureLimit, stop_reason
 from app.domain.outcomes import ChunkOutcome, Counts, RowOutcome
 from app.kafka.messages import chunk_id
@@ -58,13 +56,10 @@ async def _most_common(context: AppContext, action: Action) -> list[CommonFailur
 async def _failures(context: AppContext, action: Action, index: int, outcome: ChunkOutcome) -> list[RowOutcome]:
     """Return the failures of a chunk, with the columns that are wrong where its file tells."""
     failures = [entry for entry in outcome.exceptions if entry.status == "FAILED"]
-    begin, end = SpanIndex.window_range(index, 1)
     try:
-        [span] = SpanIndex.spans_from_window(await context.storage.read(action.file.spans_key, begin, end))
-        checked = await StoredRows(context.storage, action).read(span)
+        checked = await StoredRows(context.storage, action).chunk(index)
     except (ObjectMissing, ValueError) as error:
         log.warning("action %s: its failures cannot be looked up: %r", action.id, error)
         return failures
-    await asyncio.sleep(0)
     known = {failure.row: failure for failure in checked.failures}
     return [known.get(failure.row, failure) for failure in failures]

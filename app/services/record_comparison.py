@@ -22,6 +22,16 @@ from app.services.deletions import deleted_by_others
 _MOST_MISSING = 200_000
 
 
+async def rows_last_written(store: Store, action: Action, checked: CheckedChunk) -> set[int]:
+    """Return the rows of a chunk that were the last to write their record."""
+    entity = checked.entity
+    ids = [f"{action.account_id}:{key}" for key in checked.column(entity.key)]
+    found = await store.records.find(entity.collection, ids, ["_bulk"])
+    tags = (found.get(record_id, {}).get("_bulk", {}) for record_id in ids)
+    named = ((tag.get("actionId"), tag.get("row")) for tag in tags)
+    return {row for row, name in zip(checked.rows, named, strict=True) if name == (action.id, row)}
+
+
 class RecordComparison:
     """The records of one action."""
 

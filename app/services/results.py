@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Iterator
 from app.adapters.storage import ObjectMissing
 from app.context import AppContext
 from app.domain.actions import Action
-from app.domain.csv.spans import SpanIndex
 from app.domain.outcomes import ChunkOutcome, Counts, RowOutcome, RowStatus
 from app.domain.packed_exceptions import derivable
 from app.kafka.messages import chunk_id
@@ -72,10 +71,8 @@ def _all(outcome: ChunkOutcome, after: int) -> Iterator[RowOutcome]:
 
 async def _explained(context: AppContext, action: Action, index: int, entries: list[RowOutcome]) -> list[RowOutcome]:
     """Fill in message and column of failures, which follow from the file."""
-    begin, end = SpanIndex.window_range(index, 1)
     try:
-        [span] = SpanIndex.spans_from_window(await context.storage.read(action.file.spans_key, begin, end))
-        checked = await StoredRows(context.storage, action).read(span)
+        checked = await StoredRows(context.storage, action).chunk(index)
     except (ObjectMissing, ValueError):
         return [_without_file(entry) for entry in entries]
     reasons = {failure.row: failure for failure in checked.failures}

@@ -6,7 +6,7 @@ import asyncio
 
 from app.adapters.storage import Storage
 from app.domain.actions import Action
-from app.domain.csv.spans import Span
+from app.domain.csv.spans import Span, SpanIndex
 from app.domain.entities import Entity, find_entity
 from app.domain.operations import find_operation
 from app.domain.rows import CheckedChunk, check_chunk
@@ -27,6 +27,12 @@ class StoredRows:
         #: What the rows have of it.
         self.entity: Entity = action.file.columns.part_of(entity, operation)
         self._storage, self._file = storage, action.file
+
+    async def chunk(self, index: int) -> CheckedChunk:
+        """Read the rows of a chunk, given by its index; raises as :meth:`read`."""
+        begin, end = SpanIndex.window_range(index, 1)
+        [span] = SpanIndex.spans_from_window(await self._storage.read(self._file.spans_key, begin, end))
+        return await self.read(span)
 
     async def read(self, span: Span) -> CheckedChunk:
         """Read, parse and validate the rows of a chunk.

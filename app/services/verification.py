@@ -18,12 +18,10 @@ from app.domain.dead_letters import State
 from app.domain.entities import find_entity
 from app.domain.outcomes import DEAD_LETTER, FAILED_AT_RECORD, ChunkOutcome, Counts
 from app.domain.rows import CheckedChunk
-from app.kafka.messages import chunk_id
-from app.services.record_comparison import RecordComparison
+from app.services.chunk_outcomes import recorded_chunks
+from app.services.record_comparison import RecordComparison, rows_last_written
 from app.services.stored_rows import StoredRows
 
-#: Chunks read from the ledger in one query.
-_CHUNKS_PER_READ = 32
 #: A row that failed only at its record has claimed its record before, and keeps it.
 _OWNS_ALL_THE_SAME = FAILED_AT_RECORD | {DEAD_LETTER}
 #: Block for hashing the stored file, bytes.
@@ -104,21 +102,16 @@ class _Recount:
     async def differences(self, progress: Callable[[int], None]) -> AsyncIterator[str]:
         """Yield a sentence for each difference."""
         action = self._action
-        for first in range(0, len(self._index), _CHUNKS_PER_READ):
-            spans = self._index.spans(first, _CHUNKS_PER_READ)
-            names = [chunk_id(action.id, first + offset) for offset in range(len(spans))]
-            outcomes = await self._store.ledger.outcomes(names)
-            for name, span in zip(names, spans, strict=True):
-                outcome = outcomes.get(name)
-                if outcome is not None:
-                    async for difference in self._chunk(span, outcome):
-                        yield difference
-                elif action.status == Status.COMPLETED:
-                    yield f"chunk {name} has no outcome"
-                elif action.status == Status.CANCELLED:
-                    async for difference in self._never_ran(span):
-                        yield difference
-                progress(span.rows)
+        async for _, name, span, outcome in recorded_chunks(self._store.ledger, action.id, self._index):
+            if outcome is not None:
+                async for difference in self._chunk(span, outcome):
+                    yield difference
+            elif action.status == Status.COMPLETED:
+                yield f"chunk {name} has no outcome"
+            elif action.status == Status.CANCELLED:
+                async for difference in self._never_ran(span):
+                    yield difference
+            progress(span.rows)
         async for difference in self._owners():
             yield difference
         for difference in await self._records.unexplained():
@@ -152,13 +145,8 @@ class _Recount:
     async def _never_ran(self, span: Span) -> AsyncIterator[str]:
         """No row of a chunk that was not begun before its action was cancelled has written its record, or owns one."""
         self._unprocessed.append(span)
-        checked = await self._rows.read(span)
-        ids = [f"{self._action.account_id}:{key}" for key in checked.column(self._rows.entity.key)]
-        found = await self._store.records.find(self._rows.entity.collection, ids, ["_bulk"])
-        for row, record_id in zip(checked.rows, ids, strict=True):
-            tag = found.get(record_id, {}).get("_bulk", {})
-            if (tag.get("actionId"), tag.get("row")) == (self._action.id, row):
-                yield f"row {row} has no outcome, but its record was written"
+        for row in sorted(await rows_last_written(self._store, self._action, await self._rows.read(span))):
+            yield f"row {row} has no outcome, but its record was written"
 
     async def _owners(self) -> AsyncIterator[str]:
         """Each duplicate shares a key value with the row that it names, and that row owns its record."""
