@@ -14,7 +14,7 @@ from pymongo.errors import DuplicateKeyError, ServerSelectionTimeoutError
 
 from app.adapters.mongo.faults import MONGO
 from app.adapters.mongo.queries import older_than
-from app.adapters.mongo.writes import journaled
+from app.adapters.mongo.writes import claim_one, journaled
 from app.domain.actions import ENDED, MAX_HISTORY, PLATFORM, Action, Status, Transition, sources_of
 from app.domain.failure_limits import CommonFailure
 from app.domain.faults import Dependency, PassingFault
@@ -29,6 +29,7 @@ Document = dict[str, Any]
 _IN_LISTS = {"columns": 0, "fields": 0, "ignoredColumns": 0, "history": 0, "commonFailures": 0}
 
 _NO_CONDITION: Mapping[str, Any] = MappingProxyType({})
+_NEWEST_FIRST = [("createdAt", DESCENDING), ("_id", DESCENDING)]
 #: The earliest first; what was never scheduled comes before.
 _BY_SCHEDULE = [("scheduledAt", ASCENDING), ("_id", ASCENDING)]
 #: By how much the clocks of two workers may differ.
@@ -114,22 +115,21 @@ class Actions:
 
     async def active(self, account_id: str) -> int:
         """Count the actions of an account that have not ended."""
-        statuses = sorted(set(Status) - ENDED)
-        count: int = await self._collection.count_documents({"accountId": account_id, "status": {"$in": statuses}})
+        count: int = await self._collection.count_documents(_active(account_id))
         return count
 
     async def stored_bytes(self, account_id: str) -> int:
         """Add up the sizes of an account's files."""
-        pipeline = [{"$match": {"accountId": account_id}}, {"$group": {"_id": None, "bytes": {"$sum": "$fileSize"}}}]
-        sums = await self._collection.aggregate(pipeline).to_list(1)
-        return int(sums[0]["bytes"]) if sums else 0
+        return await self._sum("fileSize", {"accountId": account_id})
 
     async def active_rows(self, account_id: str) -> int:
         """Add up the rows of an account's actions that have not ended."""
-        active = {"accountId": account_id, "status": {"$in": sorted(set(Status) - ENDED)}}
-        pipeline = [{"$match": active}, {"$group": {"_id": None, "rows": {"$sum": "$totalCount"}}}]
+        return await self._sum("totalCount", _active(account_id))
+
+    async def _sum(self, field: str, condition: Document) -> int:
+        pipeline = [{"$match": condition}, {"$group": {"_id": None, "sum": {"$sum": f"${field}"}}}]
         sums = await self._collection.aggregate(pipeline).to_list(1)
-        return int(sums[0]["rows"]) if sums else 0
+        return int(sums[0]["sum"]) if sums else 0
 
     async def get(self, action_id: str, account_id: str | None = None) -> Action | None:
         """Return an action; when ``account_id`` is given, only if it belongs to that account."""
@@ -161,20 +161,16 @@ class Actions:
         condition = {"accountId": account_id} | {name: value for name, value in wanted.items() if value is not None}
         if before is not None:
             condition |= older_than("createdAt", *before)
-        newest_first = [("createdAt", DESCENDING), ("_id", DESCENDING)]
-        found = self._collection.find(condition, _IN_LISTS).sort(newest_first).limit(limit)
-        return [Action.from_document(document) async for document in found]
+        return await _read(self._collection.find(condition, _IN_LISTS).sort(_NEWEST_FIRST).limit(limit))
 
     async def changed_since(self, account_id: str, since: datetime, limit: int) -> list[Action]:
         """Return actions of an account that have changed since a time, the first to change first."""
         condition = {"accountId": account_id, "updatedAt": {"$gt": since}}
-        found = self._collection.find(condition, _IN_LISTS).sort([("updatedAt", ASCENDING)]).limit(limit)
-        return [Action.from_document(document) async for document in found]
+        return await _read(self._collection.find(condition, _IN_LISTS).sort([("updatedAt", ASCENDING)]).limit(limit))
 
     async def some(self, action_ids: Sequence[str]) -> list[Action]:
         """Return those of the actions that there are, as in a list."""
-        found = self._collection.find({"_id": {"$in": list(action_ids)}}, _IN_LISTS)
-        return [Action.from_document(document) async for document in found]
+        return await _read(self._collection.find({"_id": {"$in": list(action_ids)}}, _IN_LISTS))
 
     async def transition(
         self,
@@ -371,7 +367,7 @@ class Actions:
     async def of_type(self, account_id: str, entity_type: str, action_type: str) -> AsyncIterator[Action]:
         """Return the actions of an account that do one thing with one kind of record, newest first."""
         wanted = {"accountId": account_id, "entityType": entity_type, "actionType": action_type}
-        async for document in self._collection.find(wanted).sort([("createdAt", DESCENDING), ("_id", DESCENDING)]):
+        async for document in self._collection.find(wanted).sort(_NEWEST_FIRST):
             yield Action.from_document(document)
 
     async def ended(self, *, account_id: str | None = None, since: datetime | None = None) -> AsyncIterator[Action]:
@@ -449,17 +445,21 @@ class Actions:
 
     async def _claim(self, condition: Document, changes: Document, limit: int) -> list[Action]:
         """Return actions for which a condition holds; the changes, after which it does not, give each to one caller."""
-        found = [Action.from_document(document) async for document in self._collection.find(condition).limit(limit)]
-        return [action for action in found if await self._hold(action, condition, changes)]
-
-    async def _hold(self, action: Action, condition: Document, changes: Document) -> bool:
-        # By the condition and not by what was read, which not every server reads in the moment in which it matched.
-        result = await self._collection.update_one({"_id": action.id, **condition}, {"$set": changes})
-        return bool(result.matched_count)
+        found = await _read(self._collection.find(condition).limit(limit))
+        return [action for action in found if await claim_one(self._collection, action.id, condition, changes)]
 
 
 async def _nobody(_: str) -> None:
     pass
+
+
+async def _read(found: Any) -> list[Action]:
+    return [Action.from_document(document) async for document in found]
+
+
+def _active(account_id: str) -> Document:
+    """Match the actions of an account that have not ended."""
+    return {"accountId": account_id, "status": {"$in": sorted(set(Status) - ENDED)}}
 
 
 def _update(changes: Document, transition: Transition) -> Document:

@@ -11,7 +11,7 @@ from pymongo.errors import DuplicateKeyError
 
 from app.adapters.mongo.faults import MONGO
 from app.adapters.mongo.queries import older_than
-from app.adapters.mongo.writes import insert_or_replace
+from app.adapters.mongo.writes import claim_one, insert_or_replace
 from app.domain.dead_letters import DeadLetter, Kind, Obstacle, State
 
 
@@ -94,7 +94,8 @@ class DeadLetters:
         """Return letters whose replay is to be reviewed, which nobody else is given during the lease."""
         due = {"lookAt": {"$lte": now}}
         found = [DeadLetter.from_document(document) async for document in self._collection.find(due).limit(limit)]
-        return [letter for letter in found if await self._claim_review(letter, due, now + lease)]
+        later = {"lookAt": now + lease}
+        return [letter for letter in found if await claim_one(self._collection, letter.id, due, later)]
 
     async def review_replay_at(self, letter_id: str, timestamp: datetime) -> None:
         """Have a replay reviewed at a time."""
@@ -133,8 +134,3 @@ class DeadLetters:
         """Return the state of each letter of an action's chunks."""
         found = self._collection.find({"actionId": action_id, "kind": Kind.CHUNK}, {"status": 1})
         return {letter["_id"]: State(letter["status"]) async for letter in found}
-
-    async def _claim_review(self, letter: DeadLetter, due: dict[str, Any], until: datetime) -> bool:
-        # By the condition and not by what was read, which not every server reads in the moment in which it matched.
-        result = await self._collection.update_one({"_id": letter.id, **due}, {"$set": {"lookAt": until}})
-        return bool(result.matched_count)

@@ -25,7 +25,7 @@ class Elements:
 
     def constants(self, document: Mapping[str, Any]) -> Elements:
         """Add elements that are the same for all rows."""
-        return self._add(encode(document)[4:-1])
+        return self._add(elements_of(document))
 
     def texts(self, name: str, values: Sequence[bytes], prefix: bytes = b"") -> Elements:
         """Add a text for each row."""
@@ -69,6 +69,11 @@ class Elements:
 
     def _closed(self) -> list[bytes | Iterable[bytes]]:
         return [_int32s(self._sizes + 5), *self._pieces, b"\0"]
+
+
+def elements_of(document: Mapping[str, Any]) -> bytes:
+    """Return the encoded elements of a document, without what encloses them."""
+    return encode(document)[4:-1]
 
 
 def _sizes_of(values: Sequence[bytes]) -> Any:

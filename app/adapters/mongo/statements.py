@@ -17,9 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-from bson import encode
-
-from app.adapters.mongo.elements import Elements
+from app.adapters.mongo.elements import Elements, elements_of
 from app.domain.cells import KEEP, Keep
 
 
@@ -202,14 +200,10 @@ class EncodedRecords:
 @lru_cache(1024)
 def _naming(names: tuple[str, ...]) -> bytes:
     """Return the element of a tag that says which fields were written."""
-    return _elements({"fields": list(names)})
+    return elements_of({"fields": list(names)})
 
 
 @lru_cache(1024)
 def _removing(names: tuple[str, ...]) -> bytes:
     """Return the element of an update that removes fields; no fields, no element."""
-    return _elements({"$unset": dict.fromkeys(names, "")}) if names else b""
-
-
-def _elements(document: Mapping[str, Any]) -> bytes:
-    return encode(document)[4:-1]
+    return elements_of({"$unset": dict.fromkeys(names, "")}) if names else b""

@@ -17,6 +17,18 @@ def journaled(collection: Any) -> Any:
     return collection.with_options(write_concern=WriteConcern(**{**collection.write_concern.document, "j": True}))
 
 
+async def claim_one(
+    collection: Any, document_id: str, condition: Mapping[str, Any], changes: Mapping[str, Any]
+) -> bool:
+    """Change a document if a condition holds that the changes end: of all who try, one does it; tell who.
+
+    The condition is not to be what was read of the document, which not every server reads in the moment in which it
+    matched.
+    """
+    result = await collection.update_one({"_id": document_id, **condition}, {"$set": dict(changes)})
+    return bool(result.matched_count)
+
+
 async def insert_or_replace(collection: Any, document: Mapping[str, Any]) -> None:
     """Store a document in place of the one of the same ``_id``.
 

@@ -146,12 +146,11 @@ class ChunkPlan:
 
     def owning(self, first_row: int) -> set[int]:
         """Return the rows that own their record."""
-        return {first_row + int(offset) for offset in np.flatnonzero(np.frombuffer(self.decisions, np.uint8))}
+        return {first_row + offset for offset, decision in enumerate(self.decisions) if decision != Decision.NONE}
 
     def having(self, decision: Decision, first_row: int) -> set[int]:
         """Return the rows with a decision."""
-        found = np.flatnonzero(np.frombuffer(self.decisions, np.uint8) == decision)
-        return {first_row + int(offset) for offset in found}
+        return {first_row + offset for offset, found in enumerate(self.decisions) if found == decision}
 
     def pack(self) -> bytes:
         """Return the plan as the ledger keeps it: most rows of a chunk are alike, and so take no room."""
