@@ -11,6 +11,9 @@ from aiohttp import web
 from web.errors.catalogue import BODY_TOO_LARGE, BODY_TOO_SLOW, INVALID_BODY, UNKNOWN_FIELD
 from web.inputs import Input
 
+#: What may be wrong with such a body.
+BODY_PROBLEMS = (INVALID_BODY, UNKNOWN_FIELD, BODY_TOO_LARGE, BODY_TOO_SLOW)
+
 #: Largest body, bytes, and longest time that it may take to arrive, seconds.
 _MAX_BODY, _TIMEOUT = 64 * 1024, 30
 

@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 
 from app.context import AppContext
 from app.domain.access import Principal
-from app.domain.actions import Action, Status, TransitionRefused
+from app.domain.actions import Action, Status
 from app.kafka.messages import ChunkResult
 from app.observability.logs import event
 from app.services.completion import end_action, summarize_ledger
 from app.services.scheduling import ANNOUNCE_TIMEOUT
+from app.services.transitions import moved_or_refused
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ async def cancel(context: AppContext, action: Action, principal: Principal, reas
         moved = await context.store.actions.get(action.id)
         if moved is None or moved.status != Status.CANCELLED:
             raise
-    moved = await _moved(context, action, moved)
+    moved = await moved_or_refused(context, action, moved)
     # The progress agent forgets what it knows, and counts what comes late in the action itself.
     await _best_effort(_recount(context, moved), moved)
     return moved
@@ -51,7 +52,7 @@ async def pause(context: AppContext, action: Action, principal: Principal, reaso
         app.domain.faults.DependencyFault: the database is away.
     """
     moved = await context.store.actions.transition(action.id, Status.PAUSED, by=principal.name, reason=reason)
-    return await _moved(context, action, moved)
+    return await moved_or_refused(context, action, moved)
 
 
 async def resume(context: AppContext, action: Action, principal: Principal, reason: str | None = None) -> Action:
@@ -62,15 +63,8 @@ async def resume(context: AppContext, action: Action, principal: Principal, reas
         app.domain.faults.DependencyFault: the database is away.
     """
     moved = await context.store.actions.resume(action, by=principal.name, reason=reason)
-    moved = await _moved(context, action, moved)
+    moved = await moved_or_refused(context, action, moved)
     await _best_effort(_go_on(context, moved), moved)
-    return moved
-
-
-async def _moved(context: AppContext, action: Action, moved: Action | None) -> Action:
-    if moved is None:
-        current = await context.store.actions.get(action.id)
-        raise TransitionRefused((current or action).status)
     return moved
 
 

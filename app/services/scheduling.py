@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from app.context import AppContext
 from app.domain.access import Principal
-from app.domain.actions import Action, Status, TransitionRefused, initial_status
+from app.domain.actions import Action, Status, initial_status
 from app.domain.progress import Progress
 from app.domain.public_faults import public_text
 from app.domain.schedules import dispatch_pause, longest_pause
@@ -19,6 +19,7 @@ from app.kafka.topics import SEND_TIMEOUT
 from app.observability.dependencies import unavailable
 from app.observability.logs import event
 from app.services.completion import complete_if_done, end_action
+from app.services.transitions import moved_or_refused
 
 log = logging.getLogger(__name__)
 
@@ -99,10 +100,7 @@ async def reschedule(context: AppContext, action: Action, at: datetime | None, p
         moved = await actions.queue_now(action.id, at, now + first_pause(context), by=principal.name)
         if moved is not None:
             await announce(context, action.id, timeout=ANNOUNCE_TIMEOUT)
-    if moved is None:
-        current = await actions.get(action.id)
-        raise TransitionRefused((current or action).status)
-    return moved
+    return await moved_or_refused(context, action, moved)
 
 
 async def review_stalled(context: AppContext) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from aiohttp import web
 
@@ -12,7 +12,6 @@ from app.adapters.storage import OutOfSpace
 from app.context import AppContext
 from app.domain.account_limits import FileAboveRowLimit, StorageFull, TooManyActive, TooManyActiveRows
 from app.domain.idempotency import KeyReused
-from app.domain.open_requests import TooManyOpen
 from app.observability.metrics import ACCOUNT_LIMITED
 from app.services.quotas import check_room
 from web.errors.catalogue import (
@@ -25,13 +24,12 @@ from web.errors.catalogue import (
     TOO_MANY_ROWS,
     TOO_MANY_UPLOADS,
 )
+from web.open_requests import counted
 
 #: A form has at most so many bytes beside its file; what is sent beyond them is the file's.
 _MAX_FORM = 1024**2
 #: When to ask again where an action must end first; nobody knows when that is. Seconds.
 _ASK_AGAIN = 10
-#: When one of the uploads under way may have ended, seconds.
-_UPLOADS_END = 5
 
 log = logging.getLogger(__name__)
 
@@ -46,14 +44,16 @@ async def check_quota(request: web.Request, context: AppContext, account_id: str
     await check_room(context, account_id, size, key)
 
 
-@contextmanager
-def open_upload(context: AppContext, account_id: str) -> Iterator[None]:
+def open_upload(context: AppContext, account_id: str) -> AbstractContextManager[None]:
     """Count an upload among those under way, before anything of it is read."""
-    settings = context.settings
-    with context.open_uploads.one_more(
-        account_id, most=settings.max_open_uploads, most_of_account=settings.max_open_uploads_per_account
-    ):
-        yield
+    return counted(
+        context.open_uploads,
+        account_id,
+        most=context.settings.max_open_uploads,
+        most_of_account=context.settings.max_open_uploads_per_account,
+        of_worker=TOO_MANY_UPLOADS,
+        of_account=TOO_MANY_OPEN_UPLOADS,
+    )
 
 
 @contextmanager
@@ -64,10 +64,6 @@ def limit_errors() -> Iterator[None]:
     except OutOfSpace as error:
         log.error("an upload is refused: %s", error)
         raise STORAGE_FULL() from None
-    except TooManyOpen as error:
-        if error.of_account:
-            raise TOO_MANY_OPEN_UPLOADS(limit=error.limit, retry_after=_UPLOADS_END) from None
-        raise TOO_MANY_UPLOADS(limit=error.limit) from None
     except TooManyActive as error:
         ACCOUNT_LIMITED.labels("active_actions").inc()
         raise TOO_MANY_ACTIVE_ACTIONS(reason=error, retry_after=_ASK_AGAIN) from None

@@ -23,13 +23,10 @@ from app.domain.timestamps import iso_utc
 from app.observability.logs import event
 from app.services.scheduling import reschedule
 from web import headers as names
-from web.body import JsonBody
+from web.body import BODY_PROBLEMS, JsonBody
 from web.conditional import CONDITIONAL, UNCHANGED, conditional_json
 from web.errors.catalogue import (
     ACTION_NOT_FOUND,
-    BODY_TOO_LARGE,
-    BODY_TOO_SLOW,
-    INVALID_BODY,
     INVALID_CURSOR,
     INVALID_LIMIT,
     INVALID_SCHEDULE,
@@ -38,7 +35,6 @@ from web.errors.catalogue import (
     REPEATED_IDEMPOTENCY_KEY,
     SCHEDULE_TOO_FAR,
     TRANSITION_NOT_ALLOWED,
-    UNKNOWN_FIELD,
 )
 from web.errors.problem import ApiError
 from web.inputs import Query, reads
@@ -56,7 +52,7 @@ from web.upload.fields import UploadForm
 from web.upload.handler import PROBLEMS, receive
 from web.upload.idempotency import UploadHeaders, read_key_of_query
 from web.views.base import ApiView, json_response
-from web.views.lifecycle import CHANGED
+from web.views.lifecycle import CHANGED, refusals
 
 log = logging.getLogger(__name__)
 
@@ -194,14 +190,11 @@ class ActionView(ApiView):
         "changeBulkAction",
         CHANGED,
         ACTION_NOT_FOUND,
-        INVALID_BODY,
         NOTHING_TO_CHANGE,
-        UNKNOWN_FIELD,
         INVALID_SCHEDULE,
         SCHEDULE_TOO_FAR,
         TRANSITION_NOT_ALLOWED,
-        BODY_TOO_LARGE,
-        BODY_TOO_SLOW,
+        *BODY_PROBLEMS,
         role=Role.OPERATOR,
         body=Changes,
         details="Moves an action that is `SCHEDULED` to another time. At a time that is past, or null, it is done now.",
@@ -212,11 +205,10 @@ class ActionView(ApiView):
         wanted = (await Changes.receive(request)).scheduled_at
         try:
             check_schedule(wanted, datetime.now(UTC), self.context.settings.schedule_max_days)
-            changed = await reschedule(self.context, action, wanted, self.principal(request))
         except ValueError as error:
             raise SCHEDULE_TOO_FAR(reason=error) from None
-        except domain.TransitionRefused as error:
-            raise TRANSITION_NOT_ALLOWED(status=error.status, asked="moved to another time") from None
+        with refusals("moved to another time"):
+            changed = await reschedule(self.context, action, wanted, self.principal(request))
         return json_response(action_to_response(changed))
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -13,18 +13,15 @@ from pydantic import Field
 
 from app.context import AppContext
 from app.domain.access import Role
-from app.domain.open_requests import TooManyOpen
 from app.domain.watching import LiveState, Watch
 from web.errors.catalogue import ACTION_NOT_FOUND, TOO_MANY_OPEN_STREAMS, TOO_MANY_STREAMS
 from web.event_stream import EVENT_STREAM, HEARTBEAT, ServerEvent, send_events
 from web.inputs import Input, reads
+from web.open_requests import counted
 from web.openapi.models import ServerSentEvent
 from web.openapi.operations import Answer, operation
 from web.representations import statistics_to_response
 from web.views.base import ApiView
-
-#: When one of the streams may have ended, seconds.
-_STREAMS_END = 5
 
 _DETAILS = (
     "An event has the data of `GET /bulk-actions/{action_id}/stats`. It is a `status` where the status is another one "
@@ -100,19 +97,16 @@ class EventsView(ApiView):
                 return await send_events(request, _events(watch, self.context.settings.event_stream_seconds))
 
 
-@contextmanager
-def _stream(context: AppContext, account_id: str) -> Iterator[None]:
+def _stream(context: AppContext, account_id: str) -> AbstractContextManager[None]:
     """Count a stream while it is sent."""
-    settings = context.settings
-    try:
-        with context.open_streams.one_more(
-            account_id, most=settings.max_event_streams, most_of_account=settings.max_event_streams_per_account
-        ):
-            yield
-    except TooManyOpen as error:
-        if error.of_account:
-            raise TOO_MANY_OPEN_STREAMS(limit=error.limit, retry_after=_STREAMS_END) from None
-        raise TOO_MANY_STREAMS(limit=error.limit) from None
+    return counted(
+        context.open_streams,
+        account_id,
+        most=context.settings.max_event_streams,
+        most_of_account=context.settings.max_event_streams_per_account,
+        of_worker=TOO_MANY_STREAMS,
+        of_account=TOO_MANY_OPEN_STREAMS,
+    )
 
 
 async def _events(watch: Watch, longest: float) -> AsyncIterator[list[ServerEvent]]:

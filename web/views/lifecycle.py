@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from aiohttp import web
@@ -15,16 +16,8 @@ from app.domain.access import Principal, Role
 from app.domain.printable import printable
 from app.observability.logs import event
 from app.services import lifecycle
-from web.body import JsonBody
-from web.errors.catalogue import (
-    ACTION_NOT_FOUND,
-    BODY_TOO_LARGE,
-    BODY_TOO_SLOW,
-    INVALID_BODY,
-    INVALID_REASON,
-    TRANSITION_NOT_ALLOWED,
-    UNKNOWN_FIELD,
-)
+from web.body import BODY_PROBLEMS, JsonBody
+from web.errors.catalogue import ACTION_NOT_FOUND, INVALID_REASON, TRANSITION_NOT_ALLOWED
 from web.inputs import reads
 from web.openapi.models import Action
 from web.openapi.operations import Answer, operation
@@ -57,17 +50,18 @@ class Reason(JsonBody):
 Step = Callable[[AppContext, domain.Action, Principal, str | None], Awaitable[domain.Action]]
 
 #: What each of these can be answered with.
-_PROBLEMS = (
-    ACTION_NOT_FOUND,
-    TRANSITION_NOT_ALLOWED,
-    INVALID_BODY,
-    INVALID_REASON,
-    UNKNOWN_FIELD,
-    BODY_TOO_LARGE,
-    BODY_TOO_SLOW,
-)
+_PROBLEMS = (ACTION_NOT_FOUND, TRANSITION_NOT_ALLOWED, INVALID_REASON, *BODY_PROBLEMS)
 #: The answer to a change of an action.
 CHANGED: dict[int, Any] = {200: Answer("The action as it is then.", Action)}
+
+
+@contextmanager
+def refusals(asked: str) -> Iterator[None]:
+    """Raise a refused transition as an error of the API; ``asked`` is what was to be done."""
+    try:
+        yield
+    except domain.TransitionRefused as error:
+        raise TRANSITION_NOT_ALLOWED(status=error.status, asked=asked) from None
 
 
 class SteeringView(ApiView):
@@ -78,10 +72,8 @@ class SteeringView(ApiView):
         action = await self.action(request, action_id)
         reason = (await Reason.receive(request)).reason
         principal = self.principal(request)
-        try:
+        with refusals(asked):
             changed = await step(self.context, action, principal, reason)
-        except domain.TransitionRefused as error:
-            raise TRANSITION_NOT_ALLOWED(status=error.status, asked=asked) from None
         log.info(event(f"action {asked}", action=action.id, by=principal.name, request=request[REQUEST_ID]))
         return json_response(action_to_response(changed))
 
