@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,6 +18,7 @@ from app.adapters.redis.snapshots import Snapshots
 from app.domain.actions import Action, Status
 from app.domain.faults import DependencyFault
 from app.domain.speed import Rate
+from app.domain.tasks import end_tasks
 from app.domain.watching import LiveState, Watch
 
 log = logging.getLogger(__name__)
@@ -32,8 +33,8 @@ _END = 5.0
 _AT_ONCE = 500
 #: Of how many actions is remembered whose they are.
 _REMEMBERED = 10_000
-#: By how much the clocks of two workers may differ.
-_CLOCK_SKEW = timedelta(seconds=10)
+#: By how much two looks at an account overlap, because a change is dated by the clock of the worker that makes it.
+_OVERLAP = timedelta(seconds=10)
 
 
 async def with_live_counters(snapshots: Snapshots, action: Action) -> tuple[Action, Rate | None]:
@@ -89,10 +90,7 @@ class LiveActions:
         self._closed = True
         for watch in self._watches:
             watch.close()
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_END)
+        await end_tasks(self._tasks, timeout=_END)
 
     async def _listen(self) -> None:
         """Note which actions have changed."""
@@ -136,20 +134,23 @@ class LiveActions:
                 async with asyncio.timeout(_PAUSE):
                     await self._urgent.wait()
 
-    async def _look(self, watches: Iterable[Watch]) -> None:
+    async def _look(self, watches: Sequence[Watch]) -> None:
         """Look at what is watched, whether it was announced or not."""
         await self._read({watch.action_id for watch in watches if watch.action_id is not None})
-        since = {watch.account_id: watch.looked_at for watch in watches if watch.action_id is None}
-        for account_id, looked_at in since.items():
-            now = datetime.now(UTC)
-            found = await self._actions.changed_since(account_id, looked_at - _CLOCK_SKEW, _AT_ONCE)
+        of_account: dict[str, list[Watch]] = {}
+        for watch in watches:
+            if watch.action_id is None:
+                of_account.setdefault(watch.account_id, []).append(watch)
+        for account_id, watching in of_account.items():
+            # From where the one that was told least is.
+            now, looked_at = datetime.now(UTC), min(watch.looked_at for watch in watching)
+            found = await self._actions.changed_since(account_id, looked_at - _OVERLAP, _AT_ONCE)
             for action in found:
                 await self._tell_state(action)
             # The next look begins where this one ended.
             seen = found[-1].updated_at if len(found) == _AT_ONCE else None
-            for watch in watches:
-                if watch.account_id == account_id:
-                    watch.looked_at = seen or now
+            for watch in watching:
+                watch.looked_at = seen or now
 
     async def _read(self, action_ids: set[str]) -> None:
         ids = sorted(action_ids)

@@ -18,6 +18,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
+from app.domain.tasks import end_tasks
 from app.kafka import lenient_records
 
 log = logging.getLogger(__name__)
@@ -148,8 +149,7 @@ class TopicReader:
                     await self._commit(consumer, [partition])
                     await asyncio.wait({handling})
             finally:
-                handling.cancel()
-                await asyncio.wait({handling})
+                await end_tasks([handling])
             self._done[partition] = record.offset + 1
         await self._commit(consumer, [partition])
 

@@ -6,9 +6,19 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from app.adapters.mongo import Store
 from app.settings import Settings
 from tests.support.bench import Bench
 from tests.support.uploads_only import UploadsOnly
+
+
+@pytest.fixture
+async def store(settings: Settings) -> AsyncIterator[Store]:
+    """The database alone."""
+    store = Store(settings.mongo_db_uri.get_secret_value())
+    await store.prepare()
+    yield store
+    await store.close()
 
 
 @pytest.fixture

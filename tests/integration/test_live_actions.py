@@ -63,6 +63,17 @@ async def test_missed_changes_are_told(bench: Bench) -> None:
     assert now - state.action.updated_at < timedelta(hours=2)
 
 
+async def test_who_was_told_least_misses_nothing(bench: Bench) -> None:
+    """Of several who watch an account each is told what has changed since it was looked at for them."""
+    now = datetime.now(UTC)
+    live = bench.context.live
+    old, new = Watch("acme", None, now - timedelta(hours=3)), Watch("acme", None, now)
+    live._watches |= {old, new}
+    action = await bench.store.actions.add(make_action(accountId="acme", updatedAt=now - timedelta(hours=2)))
+    await live._look([old, new])
+    assert [state.action.id for state in await old.next(5)] == [action.id]
+
+
 @pytest.mark.parametrize("what", ["action", "account"])
 async def test_lost_announcements_delay_only(bench: Bench, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     """A change that nobody announces is told all the same, some seconds later."""

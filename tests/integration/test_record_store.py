@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,14 +20,6 @@ from tests.support.clocks import PAST
 
 FIELDS = ("id", "name", "email", "status")
 ABSENT, SAME, DIFFERENT = Presence.ABSENT, Presence.SAME, Presence.DIFFERENT
-
-
-@pytest.fixture
-async def store(settings: Settings) -> AsyncIterator[Store]:
-    store = Store(settings.mongo_db_uri.get_secret_value())
-    await store.prepare()
-    yield store
-    await store.close()
 
 
 def encoded(*names: str, account: str = "a", first: int = 0, action: str = "0" * 24) -> EncodedRecords:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -15,17 +15,8 @@ from app.adapters.mongo.ledger import Entry
 from app.domain.actions import ENDED, TRANSITIONS, Action, Status
 from app.domain.outcomes import ChunkOutcome, Counts, RowOutcome
 from app.kafka.messages import chunk_id
-from app.settings import Settings
 from tests.support.clocks import PAST
 from tests.support.factories import make_action
-
-
-@pytest.fixture
-async def store(settings: Settings) -> AsyncIterator[Store]:
-    store = Store(settings.mongo_db_uri.get_secret_value())
-    await store.prepare()
-    yield store
-    await store.close()
 
 
 async def add_action(store: Store, **fields: Any) -> str:
