@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails, ValidationError
 
 from app.domain.cells import CLEAR, KEEP, EmptyCells
 from app.domain.entities.field import Field
-from app.domain.entities.rules import Damaged, Mismatch
+from app.domain.entities.kinds import Kind
 from app.domain.outcomes import RowOutcome
 from app.domain.printable import printable
 
@@ -19,6 +19,16 @@ MISSING: Final = object()
 
 _SHOWN: Final = 60  # characters of a value that a message shows
 _WRONG: Final = object()
+_BOOLEANS: Final = {True: "true", False: "false"}
+_BOUNDS: Mapping[str, tuple[str, str]] = {
+    "greater_than_equal": ("ge", "is less than {}"),
+    "greater_than": ("gt", "is not greater than {}"),
+    "less_than_equal": ("le", "is greater than {}"),
+    "less_than": ("lt", "is not less than {}"),
+    "decimal_max_digits": ("max_digits", "has more than {} digits"),
+    "decimal_whole_digits": ("whole_digits", "has more than {} digits before the point"),
+    "decimal_max_places": ("decimal_places", "has more than {} digits behind the point"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +48,22 @@ class ColumnCheck:
 
         Where there is none, None stands for a record that is to have none, and ``KEEP`` for one that keeps what it has.
         """
-        cleared = self._cleared(column)
-        valid = self.field.column_validator.validate_python(column)
-        if self.field.damage is not None:
-            valid = _without_damaged(valid, self.field.damage)
+        field, cleared = self.field, self._cleared(column)
+        texts = self._rewritten(column)
+        damaged = self._damaged(texts)
+        valid: list[Any] = field.column_validator.validate_python(texts)
         # None marks what is not valid. Most columns have none, and all() is the fastest look at that.
-        if not cleared and all(valid):
+        whole = all(valid) if field.kind == Kind.TEXT else None not in valid
+        if field.normalise is not None:
+            valid = [value if value is None else field.normalise(value) for value in valid]
+        if whole and not cleared and not damaged:
             return valid, []
         wrong: list[int] = []
         for position, value in enumerate(valid):
             if position in cleared:
                 found = self._to_clear
+            elif position in damaged:
+                found = _WRONG
             elif value is not None:
                 continue
             elif column[position] is MISSING:
@@ -68,15 +83,16 @@ class ColumnCheck:
             return _failed(row, "CANNOT_CLEAR", f"{label} cannot be cleared: it is required.", label)
         if partial and _is_blank(value):
             return _failed(row, "EMPTY_CELL", f"{label} is empty, and emptyCells is reject.", label)
+        [text] = self._rewritten([value])
+        damage = field.damage
+        if damage is not None and self._damaged([text]):
+            return _failed(row, damage.code, f"{label} {damage.message}: {shown(value)}", label)
         try:
-            field.value_validator.validate_python(value)
+            field.value_validator.validate_python(text)
         except ValidationError as error:
             details = error.errors(include_url=False, include_input=False)[0]
-            code, message = _fault(field.mismatch, label, value, details)
+            code, message = _fault(field, label, value, details)
             return _failed(row, code, message, label)
-        damage = field.damage
-        if damage is not None and damage.pattern.fullmatch(str(value).strip()):
-            return _failed(row, damage.code, f"{label} {damage.message}: {shown(value)}", label)
         raise AssertionError("a value was wrong in its column, and is good alone")
 
     @property
@@ -95,10 +111,27 @@ class ColumnCheck:
         return self._to_clear if self.empty_cells is None else KEEP
 
     def _cleared(self, column: list[Any]) -> set[int]:
-        # One search through all of it: hardly any chunk has such a value.
-        if self.empty_cells is None or CLEAR not in "\0".join(value for value in column if isinstance(value, str)):
+        if self.empty_cells is None or CLEAR not in _joined(column):
             return set()
         return {position for position, value in enumerate(column) if _is_clear(value)}
+
+    def _damaged(self, column: list[Any]) -> set[int]:
+        """Return the positions of values that were damaged before they came here."""
+        damage = self.field.damage
+        # One search through all of it: hardly any chunk has such a value.
+        if damage is None or damage.mark not in _joined(column):
+            return set()
+        fits = damage.pattern.fullmatch
+        return {position for position, value in enumerate(column) if isinstance(value, str) and fits(value.strip())}
+
+    def _rewritten(self, column: list[Any]) -> list[Any]:
+        """Return the values as they are meant."""
+        if self.field.kind == Kind.BOOLEAN:
+            column = [_BOOLEANS[value] if isinstance(value, bool) else value for value in column]
+        for rule in self.field.rewritten:
+            if rule.mark in _joined(column):
+                column = _each_text(column, rule.rewrite)
+        return column
 
 
 def shown(value: Any) -> str:
@@ -109,6 +142,18 @@ def shown(value: Any) -> str:
     return f'"{printable(value, _SHOWN)}"'
 
 
+def _joined(column: list[Any]) -> str:
+    try:
+        return "\0".join(column)
+    except TypeError:
+        # Values that came as JSON.
+        return "\0".join(value for value in column if isinstance(value, str))
+
+
+def _each_text(column: list[Any], change: Callable[[str], str]) -> list[Any]:
+    return [change(value) if isinstance(value, str) else value for value in column]
+
+
 def _is_blank(value: Any) -> bool:
     return value is None or value is MISSING or (isinstance(value, str) and not value.strip())
 
@@ -117,31 +162,29 @@ def _is_clear(value: Any) -> bool:
     return isinstance(value, str) and value.strip() == CLEAR
 
 
-def _without_damaged(column: list[str | None], damage: Damaged) -> list[str | None]:
-    """Return the column with None in the place of values that were damaged before they came here."""
-    # One search through all of it: hardly any chunk has such a value.
-    if damage.mark not in "\0".join(filter(None, column)):
-        return column
-    return [None if value and damage.pattern.fullmatch(value) else value for value in column]
-
-
-def _fault(mismatch: Mismatch | None, column: str, value: Any, details: ErrorDetails) -> tuple[str, str]:
+def _fault(field: Field, label: str, value: Any, details: ErrorDetails) -> tuple[str, str]:
     """Return code and message for an invalid value of a column."""
     kind = details["type"]
     if value is MISSING:
-        return "REQUIRED", f"{column} is missing."
+        return "REQUIRED", f"{label} is missing."
     if value is None or kind == "string_too_short":
-        return "REQUIRED", f"{column} is empty."
+        return "REQUIRED", f"{label} is empty."
     if kind == "string_unicode":
-        return "INVALID_UTF8", f"{column} is not valid UTF-8: {shown(value)}"
+        return "INVALID_UTF8", f"{label} is not valid UTF-8: {shown(value)}"
     if kind == "string_too_long":
         limit = details["ctx"]["max_length"]
-        return "TOO_LONG", f"{column} has more than {limit} characters: {shown(value)}"
-    if kind == "string_pattern_mismatch" and mismatch and "\0" not in str(value):
-        return mismatch.code, f"{column} {mismatch.message}: {shown(value)}"
-    if kind == "string_pattern_mismatch":
-        return "INVALID_CHARACTER", f"{column} has a control character: {shown(value)}"
-    return "INVALID_VALUE", f"{column} is not text: {shown(value)}"
+        return "TOO_LONG", f"{label} has more than {limit} characters: {shown(value)}"
+    if kind in _BOUNDS:
+        name, words = _BOUNDS[kind]
+        return "OUT_OF_RANGE", f"{label} {words.format(details['ctx'][name])}: {shown(value)}"
+    if kind in ("value_error", "assertion_error"):
+        # Raised by a rule of the field's own.
+        return "INVALID_VALUE", f"{label} is not valid, {details['ctx']['error']}: {shown(value)}"
+    if field.kind == Kind.TEXT and kind == "string_type":
+        return "INVALID_VALUE", f"{label} is not text: {shown(value)}"
+    if field.mismatch is not None and "\0" not in str(value):
+        return field.mismatch.code, f"{label} {field.mismatch.message}: {shown(value)}"
+    return "INVALID_CHARACTER", f"{label} has a control character: {shown(value)}"
 
 
 def _failed(row: int, code: str, message: str, column: str) -> RowOutcome:

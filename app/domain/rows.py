@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import compress
+from itertools import compress, repeat
 from math import isnan
 from typing import Any
 
@@ -254,10 +254,14 @@ def _check_columns(
         valid.append(checked)
         for position in positions:
             wrong.setdefault(position, place)
-    if wrong:
-        for position, place in wrong.items():
-            failures.append(checks[place].explain(labels[place], numbers[position], values[place][position]))
-        good = [position not in wrong for position in range(len(numbers))]
+    lacking = _lacking(entity, labels, valid, numbers, wrong, partial=empty_cells is not None)
+    if wrong or lacking:
+        failures += [
+            checks[place].explain(labels[place], numbers[position], values[place][position])
+            for position, place in wrong.items()
+        ]
+        failures += lacking.values()
+        good = [position not in wrong and position not in lacking for position in range(len(numbers))]
         numbers = list(compress(numbers, good))
         valid = [list(compress(column, good)) for column in valid]
     failures.sort()
@@ -266,3 +270,31 @@ def _check_columns(
 
 def _failed(number: int, code: str, message: str, column: str | None = None) -> RowOutcome:
     return RowOutcome(number, "FAILED", code, message, column)
+
+
+def _lacking(
+    entity: Entity,
+    labels: Sequence[str],
+    valid: list[list[Any]],
+    numbers: Sequence[int],
+    wrong: Container[int],
+    *,
+    partial: bool,
+) -> dict[int, RowOutcome]:
+    """Return the failures of rows that have a value, and not the one without which it means nothing, by position.
+
+    Where a row need not say everything, the record may have that.
+    """
+    found: dict[int, RowOutcome] = {}
+    for label, field, column in zip(labels, entity.fields, valid, strict=True):
+        if field.needs is None:
+            continue
+        place = entity.columns.index(field.needs) if field.needs in entity.columns else None
+        if place is None and partial:
+            continue
+        name, needed = (field.needs, repeat(None)) if place is None else (labels[place], valid[place])
+        for position, (value, other) in enumerate(zip(column, needed, strict=False)):
+            if other is None and value is not None and value is not KEEP and position not in wrong:
+                message = f"{name} is empty, and {label} means nothing without it."
+                found.setdefault(position, _failed(numbers[position], "REQUIRED", message, name))
+    return found

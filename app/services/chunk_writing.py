@@ -229,4 +229,5 @@ def _layout(chunk: Chunk, operation: Operation, owned: CheckedChunk) -> RecordLa
         },
         on_insert={"createdBy": chunk.action_id},
         whole=not operation.partial,
+        kinds=entity.kinds,
     )

@@ -39,7 +39,7 @@ class RecordComparison:
         self._store, self._storage, self._action = store, storage, action
         self._collection = entity.collection
         key = entity.columns.index(entity.key)
-        self._layout = RecordLayout(action.account_id, entity.columns, key)
+        self._layout = RecordLayout(action.account_id, entity.columns, key, kinds=entity.kinds)
         self._began = action.started_at or action.created_at
         #: Sentences that are true unless somebody has deleted the record, by the record.
         self._unless_deleted: dict[str, str] = {}

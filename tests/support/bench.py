@@ -104,6 +104,7 @@ class Bench:
         self,
         *rows: str,
         action_type: str = "BULK_UPDATE",
+        entity_type: str = "Contact",
         columns: Sequence[str] = COLUMNS,
         empty_cells: EmptyCells | None = None,
         chunk_rows: int = 1000,
@@ -131,6 +132,7 @@ class Bench:
                 "chunkCount": len(scan.index),
                 **Counts().to_document(),
                 "actionType": action_type,
+                "entityType": entity_type,
                 "columns": list(columns),
                 "emptyCells": empty_cells,
                 "delimiter": ",",
@@ -146,7 +148,7 @@ class Bench:
         await self.store.actions.add(action)
         source = Source(
             account_id="default",
-            entity_type="Contact",
+            entity_type=entity_type,
             action_type=action_type,
             storage_key=keys[0],
             columns=tuple(columns),

@@ -21,9 +21,6 @@ PROBLEMS = [pytest.param(problem, id=name) for name, problem in CATALOGUE.items(
 #: Answered outside of all operations: what is not HTTP, and a fault of ours, which nobody is promised.
 UNDECLARED = {INVALID_HTTP.code, INTERNAL.code}
 
-#: Codes of errors that are also codes of rows, which are those of an entity.
-OF_ROWS = {"INVALID_STATUS"}
-
 #: A text of so many characters says something: it stands in one place.
 SENTENCE = 24
 
@@ -97,7 +94,7 @@ def test_code_stands_once(code: str) -> None:
         for target in assigned.targets
         if isinstance(target, ast.Name)
     )
-    assert TEXTS[code] + names[code] == 1 + (code in OF_ROWS)
+    assert TEXTS[code] + names[code] == 1
 
 
 def test_message_stands_once() -> None:

@@ -30,18 +30,21 @@ class Elements:
     def texts(self, name: str, values: Sequence[bytes], prefix: bytes = b"") -> Elements:
         """Add a text for each row."""
         sizes = _sizes_of(values)
-        self._add(b"\x02" + name.encode() + b"\0")
+        self._add(head(0x02, name))
         self._add(_int32s(sizes + (len(prefix) + 1)), 4)
         return self._add(prefix)._add(values, sizes)._add(b"\0")
 
     def integers(self, name: str, values: Sequence[int]) -> Elements:
         """Add a 64-bit number for each row."""
-        self._add(b"\x12" + name.encode() + b"\0")
-        return self._add(np.array(values, "<i8").view("V8").tolist(), 8)
+        return self.values(head(0x12, name), np.array(values, "<i8").view("V8").tolist(), 8)
+
+    def values(self, begin: bytes, values: Sequence[bytes], width: int) -> Elements:
+        """Add for each row an element that begins so, with an encoded value of this width."""
+        return self._add(begin)._add(values, width)
 
     def document(self, name: str, inner: Elements) -> Elements:
         """Add a document for each row."""
-        self._add(b"\x03" + name.encode() + b"\0")
+        self._add(head(0x03, name))
         self._pieces += inner._closed()
         self._sizes = self._sizes + inner._sizes + 5
         return self
@@ -74,6 +77,11 @@ class Elements:
 def elements_of(document: Mapping[str, Any]) -> bytes:
     """Return the encoded elements of a document, without what encloses them."""
     return encode(document)[4:-1]
+
+
+def head(octet: int, name: str) -> bytes:
+    """Return how an element begins: its type, and its name."""
+    return bytes((octet,)) + name.encode() + b"\0"
 
 
 def _sizes_of(values: Sequence[bytes]) -> Any:

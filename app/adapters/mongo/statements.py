@@ -12,13 +12,15 @@ change does not say something of all fields of a record, its tag names those of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-from app.adapters.mongo.elements import Elements, elements_of
+from app.adapters.mongo.elements import Elements, elements_of, head
+from app.adapters.mongo.values import ENCODINGS
 from app.domain.cells import KEEP, Keep
+from app.domain.entities.kinds import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +29,13 @@ class RecordLayout:
 
     Attributes:
         account_id: Their ``_id`` begins with it.
-        fields: The names of the columns, all of them strings.
-        key: Which of them, by position, completes the ``_id``.
+        fields: The names of the columns.
+        key: Which of them, by position, completes the ``_id``; a text.
         always: Fields that every write sets.
         tag: Fields of ``_bulk``, beside the number of the row.
         on_insert: Fields that only the write that makes the record sets.
         whole: Whether the columns are all fields of a record.
+        kinds: For each column what its values are; none: all are texts.
     """
 
     account_id: str
@@ -42,30 +45,37 @@ class RecordLayout:
     tag: Mapping[str, Any] = field(default_factory=dict)
     on_insert: Mapping[str, Any] = field(default_factory=dict)
     whole: bool = True
+    kinds: Sequence[Kind] = ()
 
-    def encode(self, rows: Sequence[int], columns: Sequence[Sequence[str | Keep | None]]) -> EncodedRecords:
+    def encode(self, rows: Sequence[int], columns: Sequence[Sequence[Any]]) -> EncodedRecords:
         """Take the values of some rows; ``columns`` has for each field those of all rows."""
-        return EncodedRecords(self, list(rows), list(map(_Column.of, self.fields, columns)))
+        kinds = self.kinds or [Kind.TEXT] * len(self.fields)
+        return EncodedRecords(self, list(rows), list(map(_Column.of, self.fields, kinds, columns)))
 
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """The values of a field: UTF-8; None for none, ``KEEP`` where the record keeps its own.
+    """The encoded values of a field; None for none, ``KEEP`` where the record keeps its own.
 
     Without ``gaps`` there are values only.
     """
 
     name: str
+    kind: Kind
     cells: list[Any]
     gaps: bool
 
     @classmethod
-    def of(cls, name: str, values: Sequence[Any]) -> _Column:
-        try:
-            return cls(name, list(map(str.encode, values)), gaps=False)
-        except TypeError:
-            cells = [value.encode() if isinstance(value, str) else value for value in values]
-            return cls(name, cells, gaps=True)
+    def of(cls, name: str, kind: Kind, values: Sequence[Any]) -> _Column:
+        if kind == Kind.TEXT:
+            try:
+                # The common case, in which nobody looks at a single value.
+                return cls(name, kind, list(map(str.encode, values)), gaps=False)
+            except TypeError:
+                pass
+        encode: Callable[[Any], bytes] = str.encode if kind == Kind.TEXT else ENCODINGS[kind].encode
+        cells = [value if value is None or value is KEEP else encode(value) for value in values]
+        return cls(name, kind, cells, gaps=not all(cells))
 
     def at(self, positions: Sequence[int]) -> _Column:
         return replace(self, cells=[self.cells[position] for position in positions])
@@ -75,16 +85,23 @@ class _Column:
 
     def add_to(self, elements: Elements) -> None:
         """Add the values as elements; where there is none, none."""
-        if not self.gaps:
-            elements.texts(self.name, self.cells)
-            return
-        head = b"\x02" + self.name.encode() + b"\0"
-        elements.pieces(
-            [
-                b"".join((head, (len(cell) + 1).to_bytes(4, "little"), cell, b"\0")) if type(cell) is bytes else b""
+        if self.kind == Kind.TEXT:
+            if not self.gaps:
+                elements.texts(self.name, self.cells)
+                return
+            begin = head(0x02, self.name)
+            pieces = [
+                b"".join((begin, (len(cell) + 1).to_bytes(4, "little"), cell, b"\0")) if type(cell) is bytes else b""
                 for cell in self.cells
             ]
-        )
+        else:
+            encoding = ENCODINGS[self.kind]
+            begin = head(encoding.octet, self.name)
+            if not self.gaps:
+                elements.values(begin, self.cells, encoding.width)
+                return
+            pieces = [begin + cell if type(cell) is bytes else b"" for cell in self.cells]
+        elements.pieces(pieces)
 
 
 @dataclass(frozen=True, slots=True)

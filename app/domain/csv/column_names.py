@@ -23,6 +23,17 @@ _SYNONYMS: Mapping[str, frozenset[str]] = MappingProxyType(
             | {"correo", "courriel"}
         ),
         "status": frozenset({"state", "zustand", "stage", "lifecyclestage", "contactstatus", "estado", "statut"}),
+        "phone": frozenset({"tel", "telephone", "telefon", "mobile", "phonenumber", "telefonnummer", "telefono"}),
+        "website": frozenset({"url", "web", "homepage", "webseite", "site"}),
+        "country": frozenset({"countrycode", "land", "pays", "pais"}),
+        "currency": frozenset({"währung", "waehrung", "currencycode", "devise", "moneda"}),
+        "amount": frozenset({"value", "betrag", "summe", "total", "dealvalue", "montant", "importe"}),
+        "revenue": frozenset({"annualrevenue", "umsatz", "turnover"}),
+        "employees": frozenset({"employeecount", "numberofemployees", "mitarbeiter"}),
+        "stage": frozenset({"dealstage", "phase", "status"}),
+        "closesOn": frozenset({"closedate", "closingdate", "expectedclosedate", "abschlussdatum"}),
+        "subject": frozenset({"title", "betreff", "task", "aufgabe"}),
+        "dueAt": frozenset({"duedate", "due", "deadline", "fällig", "fälligam"}),
     }
 )
 
@@ -43,7 +54,7 @@ def probable_columns(columns: Sequence[str], missing: Iterable[str]) -> dict[str
 
 def _of(field: str, columns: Sequence[str]) -> str | None:
     wanted = fold(field)
-    synonyms = _SYNONYMS.get(wanted, frozenset())
+    synonyms = _SYNONYMS.get(field, frozenset())
     for fits in (lambda folded: folded == wanted, lambda folded: folded in synonyms):
         for column in columns:
             if fits(fold(column)):
