@@ -10,6 +10,7 @@ from typing import Any
 from app.domain.actions import Action, Status, StoredFile, Transition, initial_status
 from app.domain.csv.encodings import UTF_8
 from app.domain.dead_letters import DeadLetter
+from app.domain.entities import Entity
 from app.domain.outcomes import RowOutcome
 from app.domain.speed import Rate
 from app.domain.timestamps import iso_utc
@@ -141,6 +142,18 @@ def statistics_to_response(action: Action, recent: Rate | None, now: datetime) -
         "rowsPerSecond": round(mean, 1),
         "etaSeconds": None if eta is None else round(eta, 1),
         "updatedAt": iso_utc(action.updated_at),
+    }
+
+
+def entity_to_response(entity: Entity) -> dict[str, Any]:
+    """Return an entity as a list shows it."""
+    return {
+        "entityType": entity.name,
+        "description": entity.description,
+        "fields": list(entity.columns),
+        "required": list(entity.required),
+        "key": entity.key,
+        "unique": list(entity.unique_fields),
     }
 
 

@@ -12,6 +12,7 @@ from web.views.actions import ActionStatisticsView, ActionsView, ActionView
 from web.views.base import ApiView
 from web.views.dead_letters import DeadLetterReplayView, DeadLettersView
 from web.views.documentation import DESCRIPTION, DescriptionView, DocsView, prepare
+from web.views.entities import EntitiesView, EntityTemplateView, EntityView
 from web.views.events import ActionEventsView, EventsView
 from web.views.health import HealthView, ReadyView
 from web.views.lifecycle import ActionCancelView, ActionPauseView, ActionResumeView
@@ -41,6 +42,9 @@ ROUTES: tuple[Route, ...] = (
     Route("/bulk-actions/{action_id}/resume", ActionResumeView),
     Route("/bulk-actions/{action_id}/events", ActionEventsView),
     Route("/events", EventsView),
+    Route("/entities", EntitiesView),
+    Route("/entities/{entity_type}", EntityView),
+    Route("/entities/{entity_type}/template.csv", EntityTemplateView),
     Route("/dead-letters", DeadLettersView),
     Route("/dead-letters/{letter_id}/replay", DeadLetterReplayView),
     Route("/health", HealthView),

@@ -61,9 +61,11 @@ def test_chained_operations_are_described(worker: Worker) -> None:
     followed: set[str] = set()
     document = deepcopy(DOCUMENT)
     form = document["paths"]["/bulk-actions"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
-    for of_the_file in ("delimiter", "encoding"):
-        # The files that are sent are what they are, and others are no actions to go on with.
-        form["properties"][of_the_file]["enum"] = ["auto"]
+    # The files that are sent are what they are, contacts, and others are no actions to go on with.
+    for of_the_file, only in {"delimiter": "auto", "encoding": "auto", "entityType": "Contact"}.items():
+        form["properties"][of_the_file]["enum"] = [only]
+    # Most action types know no empty cells.
+    del form["properties"]["emptyCells"]
 
     class Session(schema_of(document).as_state_machine()):  # type: ignore[misc]
         def get_call_kwargs(self, case: Case) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from app.domain.access import Role
 from app.domain.actions import Action
+from app.domain.entities import ENTITIES
 from app.domain.outcomes import RowOutcome
 from tests.support.factories import make_action, make_dead_letter
 from tests.support.openapi import DOCUMENT, answers, operations
@@ -25,6 +26,7 @@ from web.openapi.page import render
 from web.representations import (
     action_to_response,
     dead_letter_to_response,
+    entity_to_response,
     row_to_response,
     statistics_to_response,
 )
@@ -207,6 +209,14 @@ def test_statistics_model_is_complete(changes: dict[str, Any]) -> None:
     shown = statistics_to_response(action(**changes), None, NOW)
     models.Statistics.model_validate(shown)
     assert set(shown) == fields(models.Statistics)
+
+
+@pytest.mark.parametrize("name", ENTITIES)
+def test_entity_model_is_complete(name: str) -> None:
+    """The model of a listed entity is what is shown of one."""
+    shown = entity_to_response(ENTITIES[name])
+    models.ListedEntity.model_validate(shown)
+    assert set(shown) == fields(models.ListedEntity)
 
 
 @pytest.mark.parametrize("payload", [b"{}", b"\xff"])

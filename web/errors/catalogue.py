@@ -156,6 +156,12 @@ INVALID_LIMIT = Problem(
 INVALID_CURSOR = Problem(400, "INVALID_CURSOR", "cursor must be one that a Link header gave.")
 INVALID_STATUS = Problem(400, "INVALID_STATUS", "status must be one of {known}.", {"known": ", ".join(Status)})
 ACTION_NOT_FOUND = Problem(404, "ACTION_NOT_FOUND", "Bulk action not found")
+ENTITY_NOT_FOUND = Problem(
+    404,
+    "ENTITY_NOT_FOUND",
+    'There is no entity "{name}"{suggestion}',
+    {"name": "contacts", "suggestion": suggestion("contacts", ENTITIES)},
+)
 #: What the present status of an action does not allow.
 TRANSITION_NOT_ALLOWED = Problem(
     409,

@@ -59,6 +59,11 @@ _IN_PATHS: Mapping[str, Json] = {
         "schema": {"type": "string", "pattern": "^[0-9a-f]{24}$"},
         "example": "6b04d285235ca65e4442eb33",
     },
+    "entity_type": {
+        "description": "The name of an entity, in upper or lower case.",
+        "schema": {"type": "string", "minLength": 1},
+        "example": "Contact",
+    },
     "letter_id": {
         "description": "The `id` of a dead letter.",
         "schema": {"type": "string", "minLength": 1},
@@ -200,7 +205,8 @@ def _details(operation: Operation) -> str:
 
 
 def _tag(path: str) -> str:
-    return {"bulk-actions": "Bulk actions", "dead-letters": "Dead letters"}.get(path.split("/")[1], "The worker")
+    tags = {"bulk-actions": "Bulk actions", "entities": "Entities", "dead-letters": "Dead letters"}
+    return tags.get(path.split("/")[1], "The worker")
 
 
 def _names(path: str) -> list[str]:
@@ -269,7 +275,7 @@ def _answer(answer: Answer, schemas: _Schemas) -> Json:
     described: Json = {"description": answer.meaning, "headers": _headers(answer.headers)}
     if answer.body is not None:
         content: Json = {"schema": schemas.of(answer.body)}
-        if (example := _example(answer.body)) is not None:
+        if (example := answer.example or _example(answer.body)) is not None:
             content["example"] = example
         described["content"] = {answer.media_type: content}
     if answer.links:

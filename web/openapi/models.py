@@ -327,6 +327,28 @@ class Row(BaseModel):
     owner_row: int | Absent = Field(default=None, description="The row of the file that owns the record.")
 
 
+class ListedEntity(BaseModel):
+    """Something that can be imported."""
+
+    model_config = _model(
+        {
+            "entityType": "Contact",
+            "description": "A person one can write to.",
+            "fields": ["id", "name", "email", "status"],
+            "required": ["id", "name", "email", "status"],
+            "key": "id",
+            "unique": ["email"],
+        }
+    )
+
+    entity_type: str = Field(description="As an upload names it.")
+    description: str
+    fields: list[str] = Field(description="The columns of a file, in the order of its template.")
+    required: list[str] = Field(description="The fields that a record cannot be without.")
+    key: str = Field(description="The field that identifies a record.")
+    unique: list[str] = Field(description="Further fields of which no two rows of a file may have the same value.")
+
+
 class Origin(BaseModel):
     """Where a message was read."""
 

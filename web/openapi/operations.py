@@ -48,6 +48,7 @@ class Answer:
         media_type: How the body is written.
         headers: Further headers, by name.
         links: What can be asked next: the name of an operation, with its parameters (OpenAPI runtime expressions).
+        example: A body, where its type is no model that has one.
     """
 
     meaning: str
@@ -55,6 +56,7 @@ class Answer:
     media_type: str = JSON
     headers: Mapping[str, Header] = field(default_factory=dict)
     links: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    example: Any = None
 
 
 @dataclass(frozen=True, slots=True)

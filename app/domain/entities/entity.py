@@ -56,6 +56,11 @@ class Entity:
         return tuple(name for name in (self.key, self.unique) if name in self.columns)
 
     @property
+    def unique_fields(self) -> tuple[str, ...]:
+        """The fields beside the key of which no two rows of a file may have the same value."""
+        return () if self.unique is None else (self.unique,)
+
+    @property
     def others(self) -> tuple[str, ...]:
         """The names of the fields beside the key."""
         return tuple(name for name in self.columns if name != self.key)
@@ -94,7 +99,7 @@ class Entity:
             "properties": properties,
             "required": list(self.required),
             "key": self.key,
-            "unique": [] if self.unique is None else [self.unique],
+            "unique": list(self.unique_fields),
         }
 
     def _set_fields(self, fields: tuple[Field, ...]) -> None:
