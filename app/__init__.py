@@ -12,12 +12,16 @@ from typing import Any
 def __getattr__(name: str) -> Any:
     if name != "app":
         raise AttributeError(name)
+    from app.settings import get_settings
+
+    # First: what is wrong with them, or with an entity that is installed, is told in a line each.
+    settings = get_settings()
+
     from app.kafka.worker import without_banner
     from app.main import create_app
     from app.observability.logs import redact_logs
-    from app.settings import get_settings
 
-    redact_logs(settings := get_settings())
+    redact_logs(settings)
     if settings.log_faust == "quiet":
         without_banner()
     globals()["app"] = made = create_app(settings)

@@ -24,6 +24,7 @@ from pydantic_settings import (
 )
 
 from app.domain.account_limits import AccountLimits, limits_of, parse_tiers
+from app.domain.entities import ENTITIES, DeclarationError
 from app.settings import kafka_security
 from app.settings.names import mistyped, unknown_names
 from app.settings.secret_files import SecretFileError, SecretFiles
@@ -438,7 +439,8 @@ def get_settings() -> Settings:
     """Read the settings.
 
     Raises:
-        SystemExit: a value is wrong, or ``.env`` has an unknown name; the message has one line for each.
+        SystemExit: a value is wrong, ``.env`` has an unknown name, or an entity that is installed beside the platform
+            cannot be used; the message has one line for each.
     """
     secrets = (f"{name}_file" for name in secret_names())
     names = {name.upper() for name in (*Settings.model_fields, *FORMER_NAMES, *secrets)}
@@ -451,6 +453,10 @@ def get_settings() -> Settings:
         ]
     except ValidationError as error:
         wrong += [_refusal(str(e["loc"][0]), e["msg"], e.get("input")) for e in error.errors()]
+    try:
+        len(ENTITIES)
+    except DeclarationError as error:
+        wrong.append(f"{error}.")
     if wrong:
         sys.exit("\n".join(wrong))
     for name in sorted(os.environ):
