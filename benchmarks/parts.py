@@ -15,10 +15,12 @@ from redis.asyncio import Redis
 from app.adapters.mongo import Store
 from app.adapters.mongo.statements import EncodedRecords, RecordLayout
 from app.adapters.redis.claims import Claims
+from app.domain.cells import EmptyCells
 from app.domain.csv.header import Columns
 from app.domain.csv.spans import SpanScanner
 from app.domain.entities import ENTITIES
-from app.domain.rows import check_chunk
+from app.domain.operations import BULK_PATCH
+from app.domain.rows import CheckedChunk, check_chunk
 from benchmarks.bed import Bed
 from benchmarks.report import Table, median, say
 
@@ -45,6 +47,10 @@ CHUNKS: dict[str, Callable[[int], bytes]] = {
     "5 % too few fields": lambda i: PLAIN % (i, i) if i % 20 else b"%d,Ada\n" % i,
     "all invalid": lambda i: (PLAIN % (i, i)).replace(b"@", b" "),
 }
+#: A row of an entity with fields of many kinds: texts, choices, an amount, an integer, a date.
+DEAL = b"%07d,A deal,won,c%d,%d.50,EUR,50,2026-01-31\n"
+#: A row of a patch of contacts, of which every other one says nothing of the name.
+PATCH = (b"%07d,,active\n", b"%07d,Ada Lovelace,active\n")
 
 
 def measure(bed: Bed, *, megabytes: int = 32, rows: int = 200_000) -> tuple[list[Table], dict[str, Any]]:
@@ -134,7 +140,7 @@ def _chunk(row: Callable[[int], bytes], first: int = 0) -> bytes:
     return b"".join(map(row, range(first, first + CHUNK_ROWS)))
 
 
-def _check(row: Callable[[int], bytes], first: int = 0) -> Any:
+def _check(row: Callable[[int], bytes], first: int = 0) -> CheckedChunk:
     columns = Columns(("id", "name", "email", "status"))
     return check_chunk(ENTITIES["Contact"], columns, _chunk(row, first), ",", first + 1)
 
@@ -144,22 +150,47 @@ def _checks() -> dict[tuple[str, str], float]:
     for name, row in CHUNKS.items():
         check = partial(check_chunk, ENTITIES["Contact"], columns, _chunk(row), ",", 1)
         found["parse and validate", name] = CHUNK_ROWS / _median_seconds(check, 300)
+    for name, work in {"opportunities, typed fields": _check_deals, "patches, gaps": _check_patches}.items():
+        found["parse and validate", name] = CHUNK_ROWS / _median_seconds(work, 300)
     return found
 
 
-def _encoded(checked: Any) -> EncodedRecords:
+def _check_deals() -> CheckedChunk:
+    deal = ENTITIES["Opportunity"]
+    return check_chunk(deal, Columns(deal.columns), _chunk(lambda i: DEAL % (i, i, i)), ",", 1)
+
+
+def _check_patches() -> CheckedChunk:
+    columns = Columns(("id", "name", "status"))
+    part = columns.part_of(ENTITIES["Contact"], BULK_PATCH)
+    return check_chunk(part, columns, _chunk(lambda i: PATCH[i % 2] % i), ",", 1, EmptyCells.SKIP)
+
+
+def _encoded(checked: CheckedChunk, *, whole: bool = True) -> EncodedRecords:
     tag = {"actionId": "f" * 24, "startedAt": datetime.now(UTC), "status": "SUCCESS", "at": datetime.now(UTC)}
-    entity = ENTITIES["Contact"]
-    layout = RecordLayout("default", entity.columns, 0, {"accountId": "default"}, tag, {"createdBy": "f" * 24})
+    entity = checked.entity
+    layout = RecordLayout(
+        "default",
+        entity.columns,
+        0,
+        {"accountId": "default"},
+        tag,
+        {"createdBy": "f" * 24},
+        whole=whole,
+        kinds=entity.kinds,
+    )
     return layout.encode(checked.rows, checked.columns)
 
 
 def _statements() -> dict[tuple[str, str], float]:
-    checked = _check(CHUNKS["clean"])
+    contacts, deals, patches = _check(CHUNKS["clean"]), _check_deals(), _check_patches()
     builders = {
-        "new records": lambda: _encoded(checked).inserts(),
-        "changes": lambda: _encoded(checked).changes(),
-        "records to compare with": lambda: _encoded(checked).stored(),
+        "new records": lambda: _encoded(contacts).inserts(),
+        "changes": lambda: _encoded(contacts).changes(),
+        "records to compare with": lambda: _encoded(contacts).stored(),
+        "new opportunities, typed fields": lambda: _encoded(deals).inserts(),
+        "changes of patches, gaps": lambda: _encoded(patches, whole=False).changes(),
+        "deletions": lambda: _encoded(contacts).deletions(),
     }
     return {("build statements", what): CHUNK_ROWS / _median_seconds(build, 300) for what, build in builders.items()}
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from app.domain.operations.operation import Decision, Needs, Operation
 
-__all__ = ["BULK_UPDATE", "OPERATIONS", "Decision", "Needs", "Operation", "find_operation"]
+__all__ = ["BULK_DELETE", "BULK_PATCH", "BULK_UPDATE", "OPERATIONS", "Decision", "Needs", "Operation", "find_operation"]
 
 BULK_UPDATE = Operation(
     "BULK_UPDATE",
