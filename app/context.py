@@ -39,9 +39,10 @@ class AppContext:
     rate_limits: RateLimits
     dependencies: Dependencies
     live: LiveActions
-    #: The uploads that this worker is taking, and the streams of events that it is sending.
+    #: The uploads that this worker is taking, and the streams of events and the files that it is sending.
     open_uploads: OpenRequests = field(default_factory=OpenRequests, kw_only=True)
     open_streams: OpenRequests = field(default_factory=OpenRequests, kw_only=True)
+    open_downloads: OpenRequests = field(default_factory=OpenRequests, kw_only=True)
     #: Whether partitions are about to be given away, or the worker is about to stop.
     should_yield: Callable[[], bool]
 

@@ -9,6 +9,7 @@ API_KEY = KEY_HEADER
 REQUEST_ID = "X-Request-ID"
 IDEMPOTENCY_KEY = "Idempotency-Key"
 IDEMPOTENCY_REPLAYED = "Idempotency-Replayed"
+CELLS_DEFUSED = "X-Cells-Defused"
 RATE_LIMIT = "X-RateLimit-Limit"
 RATE_LIMIT_REMAINING = "X-RateLimit-Remaining"
 RATE_LIMIT_RESET = "X-RateLimit-Reset"

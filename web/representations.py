@@ -11,6 +11,7 @@ from app.domain.actions import Action, Status, StoredFile, Transition, initial_s
 from app.domain.csv.encodings import UTF_8
 from app.domain.dead_letters import DeadLetter
 from app.domain.entities import Entity
+from app.domain.failure_groups import FailureGroup, FailureGroups
 from app.domain.outcomes import RowOutcome
 from app.domain.speed import Rate
 from app.domain.timestamps import iso_utc
@@ -192,6 +193,29 @@ def row_to_response(row: RowOutcome) -> dict[str, Any]:
         shown["column"] = row.column
     if row.owner is not None:
         shown["ownerRow"] = row.owner
+    return shown
+
+
+def failures_to_response(action: Action, groups: FailureGroups, limit: int) -> dict[str, Any]:
+    """Return the largest groups of the failures of an action."""
+    return {
+        "actionId": action.id,
+        "status": action.status,
+        "failureCount": max(action.counts.failure, groups.count),
+        "examinedCount": groups.count,
+        "groupCount": len(groups),
+        "groups": [_failure_group_to_response(group) for group in groups.largest(limit)],
+    }
+
+
+def _failure_group_to_response(group: FailureGroup) -> dict[str, Any]:
+    shown: dict[str, Any] = {"code": group.code, "count": group.count, "message": group.message, "rows": group.rows}
+    if group.column is not None:
+        shown["column"] = group.column
+    if group.value is not None:
+        shown["value"] = group.value
+    if group.various:
+        shown["otherValues"] = True
     return shown
 
 

@@ -14,10 +14,12 @@ from web.views.dead_letters import DeadLetterReplayView, DeadLettersView
 from web.views.documentation import DESCRIPTION, DescriptionView, DocsView, prepare
 from web.views.entities import EntitiesView, EntityTemplateView, EntityView
 from web.views.events import ActionEventsView, EventsView
+from web.views.failures import ActionFailuresView
 from web.views.health import HealthView, ReadyView
 from web.views.lifecycle import ActionCancelView, ActionPauseView, ActionResumeView
 from web.views.metrics import MetricsView
 from web.views.records import ActionRecordsView
+from web.views.results import ActionResultsView
 
 
 class Route(NamedTuple):
@@ -37,6 +39,8 @@ ROUTES: tuple[Route, ...] = (
     Route("/bulk-actions/{action_id}", ActionView),
     Route("/bulk-actions/{action_id}/stats", ActionStatisticsView),
     Route("/bulk-actions/{action_id}/records", ActionRecordsView),
+    Route("/bulk-actions/{action_id}/results", ActionResultsView),
+    Route("/bulk-actions/{action_id}/failures", ActionFailuresView),
     Route("/bulk-actions/{action_id}/cancel", ActionCancelView),
     Route("/bulk-actions/{action_id}/pause", ActionPauseView),
     Route("/bulk-actions/{action_id}/resume", ActionResumeView),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 #: Code of a row that the database did not take, although it was valid.
 WRITE_REFUSED = "WRITE_REFUSED"
@@ -37,6 +37,7 @@ FIXED_MESSAGES: Mapping[str, str] = MappingProxyType(
 _KEPT = frozenset({WRITE_REFUSED, DEAD_LETTER})
 
 RowStatus = Literal["SUCCESS", "FAILED", "SKIPPED"]
+STATUSES: tuple[RowStatus, ...] = get_args(RowStatus)
 
 
 class RowOutcome(NamedTuple):

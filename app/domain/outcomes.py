@@ -16,6 +16,7 @@ from app.domain.outcome_entries import (
     DEAD_LETTER,
     DUPLICATE,
     FAILED_AT_RECORD,
+    STATUSES,
     WRITE_REFUSED,
     RowOutcome,
     RowStatus,
@@ -25,6 +26,7 @@ __all__ = [
     "DEAD_LETTER",
     "DUPLICATE",
     "FAILED_AT_RECORD",
+    "STATUSES",
     "WRITE_REFUSED",
     "ChunkOutcome",
     "Counts",
@@ -137,8 +139,21 @@ class ChunkOutcome:
     def code(self, row: int) -> str:
         """Return what a row that plainly succeeded has done."""
         position = row - self.first_row
-        done = (("CREATED", self.created), ("UNCHANGED", self.unchanged), ("DELETED", self.deleted))
-        return next((code for code, rows in done if rows >> position & 1), "UPDATED")
+        return next((code for code, rows in self._done() if rows >> position & 1), "UPDATED")
+
+    def codes(self) -> list[str]:
+        """Return for each row what it has done, if it plainly succeeded."""
+        found = ["UPDATED"] * self.row_count
+        for code, rows in self._done():
+            if rows + 1 == 1 << self.row_count:
+                return [code] * self.row_count
+            octets = np.frombuffer(rows.to_bytes((self.row_count + 7) // 8, "little"), np.uint8)
+            for position in np.flatnonzero(np.unpackbits(octets, bitorder="little")).tolist():
+                found[position] = code
+        return found
+
+    def _done(self) -> tuple[tuple[str, int], ...]:
+        return ("CREATED", self.created), ("UNCHANGED", self.unchanged), ("DELETED", self.deleted)
 
     def to_document(self) -> dict[str, Any]:
         """Return the fields that close a ledger document."""

@@ -11,15 +11,18 @@ from itertools import compress, repeat
 from math import isnan
 from typing import Any
 
-import numpy as np
-
 from app.domain.cells import KEEP, EmptyCells
 from app.domain.column_checks import MISSING, ColumnCheck, shown
 from app.domain.csv.delimiters import check_delimiter
 from app.domain.csv.header import Columns
-from app.domain.csv.text import read_records
+from app.domain.csv.returned_results import as_uploaded
+from app.domain.csv.text import decoded, plain_lines, read_records
 from app.domain.entities import Entity
 from app.domain.outcomes import RowOutcome
+
+
+class RowsUnreadable(ValueError):
+    """The rows of an action cannot be read any more; the message says why, in words that fit behind a colon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +114,31 @@ def check_chunk(
     Raises:
         ValueError: the delimiter is none, or (``HeaderError``) the header lacks a column of the entity.
     """
+    check_delimiter(delimiter)
+    text = decoded(data)
+    lines = None if columns.of_results else plain_lines(data, text, delimiter, columns.width)
+    if lines is None:
+        records, open_quote = read_records(text, delimiter)
+        return check_records(entity, columns, records, open_quote, first_row, empty_cells)
+    fields = lines.replace("\n", delimiter).split(delimiter)
+    fields.pop()  # what is behind the last line end: nothing
+    values = [fields[position :: columns.width] for position in columns.positions(entity)]
+    numbers = range(first_row, first_row + len(values[0]))
+    return _check_columns(entity, columns.labels(entity), values, numbers, [], empty_cells)
+
+
+def check_records(
+    entity: Entity,
+    columns: Columns,
+    records: list[list[str]],
+    open_quote: bool,
+    first_row: int,
+    empty_cells: EmptyCells | None = None,
+) -> CheckedChunk:
+    """Validate records that were parsed by :func:`~app.domain.csv.text.read_records`, as :func:`check_chunk` does."""
+    if columns.of_results:
+        records = as_uploaded(records, columns.names)
     positions, labels = columns.positions(entity), columns.labels(entity)
-    try:
-        text = data.decode()
-    except UnicodeDecodeError:
-        # Each invalid byte becomes a lone surrogate, which the validator of its column refuses: only its row
-        # fails.
-        text = data.decode(errors="surrogateescape")
-    fields = _split_plain(data, text, check_delimiter(delimiter), columns.width)
-    if fields is not None:
-        values = [fields[position :: columns.width] for position in positions]
-        return _check_columns(entity, labels, values, range(first_row, first_row + len(values[0])), [], empty_cells)
-    records, open_quote = read_records(text, delimiter)
     failures, numbers, values = _sorted_out(columns.width, labels, positions, records, open_quote, first_row)
     return _check_columns(entity, labels, values, numbers, failures, empty_cells)
 
@@ -152,38 +168,6 @@ def _without_nan(column: list[Any]) -> list[Any]:
     if float not in set(map(type, column)):
         return column
     return [None if isinstance(value, float) and isnan(value) else value for value in column]
-
-
-def _split_plain(data: bytes, text: str, delimiter: bytes, width: int) -> list[str] | None:
-    """Return all fields of a chunk in one list, or None if it takes ``csv.reader`` to find them.
-
-    That is for chunks without quotes, blank lines, lone CRs, rows of another width or of empty fields only, of two
-    columns at least: there every ``width``-th mark is a line end and all others are delimiters, and two splits do the
-    whole work.
-    """
-    if width < 2 or b'"' in data:
-        return None
-    if b"\r" in data:
-        data, text = data.replace(b"\r\n", b"\n"), text.replace("\r\n", "\n")
-        if b"\r" in data:
-            return None
-    if not data.endswith(b"\n"):
-        data, text = data + b"\n", text + "\n"
-    view = np.frombuffer(data, np.uint8)
-    line_ends = view == 10
-    found = np.flatnonzero(line_ends | (view == delimiter[0]))
-    if len(found) % width:
-        return None
-    positions = found.reshape(-1, width)
-    marks = line_ends[positions]
-    if marks[:, :-1].any() or not marks[:, -1].all():
-        return None
-    if (np.diff(positions[:, -1], prepend=-1) == width).any():
-        # A row with nothing but its delimiters and its line end is a blank line.
-        return None
-    fields = text.replace("\n", delimiter.decode("ascii")).split(delimiter.decode("ascii"))
-    fields.pop()  # what is behind the last line end: nothing
-    return fields
 
 
 def _sorted_out(

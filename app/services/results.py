@@ -1,121 +1,135 @@
-"""The outcomes of an action's rows, page by page: only chunks that have what is asked for are read.
+"""The results file of an action: its rows with what became of each, in the order of the file, piece by piece.
 
-What is wrong with a row that is not valid is not in the ledger: the row's chunk is parsed again. Whatever walks through
-rows does so in a thread, so that a large page holds up nobody else.
+Only chunks that have what is asked for are read. A piece is a few of them at most, so that any file takes the same
+memory; while one is sent the next is made, in a thread.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from contextlib import aclosing
+from typing import NamedTuple
 
 from app.adapters.storage import ObjectMissing
 from app.context import AppContext
 from app.domain.actions import Action
-from app.domain.outcomes import ChunkOutcome, Counts, RowOutcome, RowStatus
-from app.domain.packed_exceptions import derivable
-from app.kafka.messages import chunk_id
+from app.domain.csv.encodings import UTF_8, EncodingSource
+from app.domain.csv.spans import Span
+from app.domain.outcomes import STATUSES, ChunkOutcome, RowStatus
+from app.domain.result_files import ChunkResults, CsvResults, JsonResults, ResultsFormat
+from app.domain.rows import RowsUnreadable
+from app.services.ahead import ahead
+from app.services.ledger_walk import batches_with
 from app.services.stored_rows import StoredRows
 
-#: Most chunks whose counts, and whose outcomes, are read in one query. The first queries are smaller, because a page is
-#: often full by then.
-_COUNTS_PER_READ, _OUTCOMES_PER_READ = 1000, 16
+#: Chunks that follow each other are read, and made rows of, together, up to so many bytes of the file.
+_PIECE = 512 * 1024
 
 
-async def page_of_rows(
-    context: AppContext, action: Action, *, status: RowStatus | None, chunk: int, after: int, limit: int
-) -> tuple[list[RowOutcome], str | None]:
-    """Return up to ``limit`` rows behind row ``after``, and where the next page begins, if there is one.
+class ReadChunk(NamedTuple):
+    """A finished chunk with its rows as they are stored."""
+
+    span: Span
+    outcome: ChunkOutcome
+    data: bytes
+
+
+def csv_results(action: Action) -> CsvResults:
+    """Return the form of CSV that suits whoever has sent the file of an action: their delimiter, and their mark.
+
+    What came with a byte-order mark, or was not UTF-8, came from a spreadsheet, which reads UTF-8 by its mark alone.
+    """
+    file = action.file
+    mark = file.encoding is not None and (file.encoding.name != UTF_8 or file.encoding.source is EncodingSource.MARK)
+    return CsvResults(file.columns, file.delimiter, mark=mark)
+
+
+def json_results(action: Action) -> JsonResults:
+    """Return the form of one JSON object per row."""
+    return JsonResults(action.file.columns, action.file.delimiter)
+
+
+async def results(
+    context: AppContext, action: Action, form: ResultsFormat, statuses: Collection[RowStatus] | None
+) -> AsyncGenerator[bytes, None]:
+    """Return the results file of an action, as far as its chunks are finished.
 
     Args:
         context: The stores.
         action: The action.
-        status: Only rows of this status; None: all.
-        chunk: The index of the chunk to start in.
-        after: The number of the row to start behind.
-        limit: Most rows.
+        form: How it is written.
+        statuses: Only rows of these; None: all.
 
     Raises:
-        OSError: the storage, in which the reasons of failures are looked up, is away.
+        RowsUnreadable: the file is not stored any more or is not the one of the ledger, or nobody knows the entity.
+        OSError: the storage is away.
         app.domain.faults.DependencyFault: the database is away.
     """
-    rows: list[RowOutcome] = []
-    async for index, outcome in _outcomes(context, action, chunk, status):
-        # One more than there is room for tells that there is a next page.
-        found = await asyncio.to_thread(_rows, outcome, status, after, limit + 1 - len(rows))
-        shown = found[: limit - len(rows)]
-        if any(map(derivable, shown)):
-            shown = await _explained(context, action, index, shown)
-        rows += shown
-        if len(found) > len(shown):
-            return rows, f"{index}-{rows[-1].row}"
-    return rows, None
-
-
-def _rows(outcome: ChunkOutcome, status: RowStatus | None, after: int, limit: int) -> list[RowOutcome]:
-    """Return the first rows of a chunk behind ``after``; those that did not plainly succeed as they stand in it."""
-    found: list[RowOutcome] = []
-    for entry in _all(outcome, after) if status in (None, "SUCCESS") else outcome.exceptions:
-        if entry.row > after and status in (None, entry.status):
-            found.append(entry)
-            if len(found) == limit:
-                break
-    return found
-
-
-def _all(outcome: ChunkOutcome, after: int) -> Iterator[RowOutcome]:
-    exceptions = {entry.row: entry for entry in outcome.exceptions}
-    for row in range(max(outcome.first_row, after + 1), outcome.first_row + outcome.row_count):
-        yield exceptions.get(row) or RowOutcome(row, "SUCCESS", outcome.code(row), "")
-
-
-async def _explained(context: AppContext, action: Action, index: int, entries: list[RowOutcome]) -> list[RowOutcome]:
-    """Fill in message and column of failures, which follow from the file."""
+    begin = form.begin()
     try:
-        checked = await StoredRows(context.storage, action).chunk(index)
-    except (ObjectMissing, ValueError):
-        return [_without_file(entry) for entry in entries]
-    reasons = {failure.row: failure for failure in checked.failures}
-    return [reasons.get(entry.row, entry) if derivable(entry) else entry for entry in entries]
+        rows = StoredRows(context.storage, action)
+        async with aclosing(ahead(read_chunks(context, action, rows, statuses))) as pieces:
+            async for piece in pieces:
+                yield begin + await asyncio.to_thread(_written, rows, form, piece, statuses or STATUSES)
+                begin = b""
+    except ObjectMissing:
+        raise RowsUnreadable("its file is not stored any more") from None
+    if begin:
+        yield begin
 
 
-def _without_file(entry: RowOutcome) -> RowOutcome:
-    if derivable(entry):
-        return entry._replace(message="The row is not valid; its file is not stored any more, which would say why.")
-    return entry
-
-
-async def _outcomes(
-    context: AppContext, action: Action, first: int, status: RowStatus | None
-) -> AsyncIterator[tuple[int, ChunkOutcome]]:
-    """Return the closed ledger entries that have rows of a status, from chunk ``first`` on, in order."""
-    async for indexes in _chunks_with(context, action, first, status):
-        size, start = 2, 0
-        while start < len(indexes):
-            batch = indexes[start : start + size]
-            start, size = start + size, min(size * 2, _OUTCOMES_PER_READ)
-            found = await context.store.ledger.outcomes([chunk_id(action.id, index) for index in batch])
-            for index in batch:
-                outcome = found.get(chunk_id(action.id, index))
-                if outcome is not None:
-                    yield index, outcome
-
-
-async def _chunks_with(
-    context: AppContext, action: Action, first: int, status: RowStatus | None
-) -> AsyncIterator[list[int]]:
-    """Return the indexes of the chunks that have rows of a status, in order; told by their counts alone."""
-    start, size = first, 32
-    while start < action.chunk_count:
-        indexes = range(start, min(start + size, action.chunk_count))
-        start, size = indexes.stop, min(size * 4, _COUNTS_PER_READ)
-        if status is None:
-            yield list(indexes)
+async def read_chunks(
+    context: AppContext, action: Action, rows: StoredRows, statuses: Collection[RowStatus] | None
+) -> AsyncGenerator[list[ReadChunk], None]:
+    """Return the finished chunks that have rows of any of these statuses, in order, some at a time."""
+    async for batch in batches_with(context, action, statuses):
+        if not batch:
             continue
-        found = await context.store.ledger.summaries([chunk_id(action.id, index) for index in indexes])
-        entries = ((index, found.get(chunk_id(action.id, index))) for index in indexes)
-        yield [index for index, entry in entries if entry is not None and _has(entry.counts, status)]
+        first, last = batch[0][0], batch[-1][0]
+        spans = await rows.spans(first, last - first + 1)
+        async for piece in _pieces(rows, [(spans[index - first], outcome) for index, outcome in batch]):
+            yield piece
 
 
-def _has(counts: Counts, status: RowStatus) -> bool:
-    return bool({"SUCCESS": counts.success, "FAILED": counts.failure, "SKIPPED": counts.skipped}[status])
+async def _pieces(rows: StoredRows, chunks: Sequence[tuple[Span, ChunkOutcome]]) -> AsyncIterator[list[ReadChunk]]:
+    while chunks:
+        count = 1
+        while count < len(chunks) and (
+            chunks[count][0].start == chunks[count - 1][0].end and chunks[count][0].end - chunks[0][0].start <= _PIECE
+        ):
+            count += 1
+        start = chunks[0][0].start
+        data = await rows.data(start, chunks[count - 1][0].end)
+        yield [
+            ReadChunk(span, outcome, data[span.start - start : span.end - start]) for span, outcome in chunks[:count]
+        ]
+        chunks = chunks[count:]
+
+
+def _written(
+    rows: StoredRows, form: ResultsFormat, piece: Sequence[ReadChunk], statuses: Collection[RowStatus]
+) -> bytes:
+    return b"".join(form.rows(_results_of(rows, chunk, statuses)) for chunk in piece)
+
+
+def _results_of(rows: StoredRows, chunk: ReadChunk, statuses: Collection[RowStatus]) -> ChunkResults:
+    outcome, first_row = chunk.outcome, chunk.span.first_row
+    records = rows.records(chunk.data)
+    if len(records.texts) != outcome.row_count:
+        raise RowsUnreadable(f"the stored rows from {first_row} on are not the {outcome.row_count} of the ledger")
+    succeeded = "SUCCESS" in statuses
+    told = [entry for entry in outcome.exceptions if entry.status in statuses]
+    told = rows.explained(records, first_row, told)
+    shown: Sequence[int] = [entry.row - first_row for entry in told]
+    if succeeded:
+        hidden = {entry.row - first_row for entry in outcome.exceptions if entry.status not in statuses}
+        shown = [place for place in range(outcome.row_count) if place not in hidden]
+    return ChunkResults(
+        records=records,
+        first_row=first_row,
+        codes=outcome.codes() if succeeded else (),
+        ids=rows.ids(records) if succeeded else (),
+        exceptions={entry.row: entry for entry in told},
+        shown=shown,
+    )

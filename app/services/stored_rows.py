@@ -3,50 +3,106 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from app.adapters.storage import Storage
 from app.domain.actions import Action
+from app.domain.csv.defusing import restore
 from app.domain.csv.spans import Span, SpanIndex
+from app.domain.csv.text import RawRecords, decoded, raw_records
 from app.domain.entities import Entity, find_entity
 from app.domain.operations import find_operation
-from app.domain.rows import CheckedChunk, check_chunk
+from app.domain.outcomes import RowOutcome
+from app.domain.packed_exceptions import derivable
+from app.domain.result_files import record_ids
+from app.domain.rows import CheckedChunk, RowsUnreadable, check_chunk, check_records
 
 
 class StoredRows:
     """The file of an action.
 
     Raises:
-        ValueError: there is no such entity or action type any more, or the header does not fit it.
+        RowsUnreadable: there is no such entity or action type any more, or the header does not fit it.
     """
 
     def __init__(self, storage: Storage, action: Action) -> None:
         entity, operation = find_entity(action.entity_type), find_operation(action.action_type)
         if entity is None or operation is None:
-            raise ValueError(f"there is no {action.action_type} of {action.entity_type}")
+            raise RowsUnreadable(f"there is no {action.action_type} of {action.entity_type}")
         self.operation = operation
         #: What the rows have of it.
         self.entity: Entity = action.file.columns.part_of(entity, operation)
         self._storage, self._file = storage, action.file
+        columns = action.file.columns
+        #: Where a column stands that a message calls so.
+        self._places = dict(zip(columns.labels(self.entity), columns.positions(self.entity), strict=True))
+
+    async def spans(self, first: int, count: int) -> list[Span]:
+        """Read where up to ``count`` chunks from ``first`` on stand in the file; fewer where it ends.
+
+        Raises:
+            app.adapters.storage.ObjectMissing: that is not stored.
+            OSError: the storage cannot be reached.
+        """
+        begin, end = SpanIndex.window_range(first, count)
+        return SpanIndex.spans_from_window(await self._storage.read(self._file.spans_key, begin, end))
 
     async def chunk(self, index: int) -> CheckedChunk:
-        """Read the rows of a chunk, given by its index; raises as :meth:`read`."""
-        begin, end = SpanIndex.window_range(index, 1)
-        [span] = SpanIndex.spans_from_window(await self._storage.read(self._file.spans_key, begin, end))
+        """Read the rows of a chunk, given by its index. Raises as :meth:`read`."""
+        [span] = await self.spans(index, 1)
         return await self.read(span)
 
     async def read(self, span: Span) -> CheckedChunk:
-        """Read, parse and validate the rows of a chunk.
+        """Read, parse and validate the rows of a chunk. Raises as :meth:`data`."""
+        data = await self.data(span.start, span.end)
+        # In a thread, so that a large chunk holds up nobody else.
+        return await asyncio.to_thread(self.check, data, span.first_row)
+
+    async def data(self, start: int, end: int) -> bytes:
+        """Return the bytes of chunks that follow each other.
 
         Raises:
-            ValueError: the file ends before the span does.
+            RowsUnreadable: the file ends before them.
             app.adapters.storage.ObjectMissing: there is no file.
             OSError: the storage cannot be reached.
         """
-        data = await self._storage.read(self._file.storage_key, span.start, span.end)
-        if len(data) != span.end - span.start:
-            raise ValueError(f"the stored file ends before byte {span.end}")
+        data = await self._storage.read(self._file.storage_key, start, end)
+        if len(data) != end - start:
+            raise RowsUnreadable(f"the stored file ends before byte {end}")
+        return data
+
+    def check(self, data: bytes, first_row: int) -> CheckedChunk:
+        """Parse and validate the rows of a chunk."""
         file = self._file
-        # In a thread, so that a large chunk holds up nobody else.
-        return await asyncio.to_thread(
-            check_chunk, self.entity, file.columns, data, file.delimiter, span.first_row, file.empty_cells
-        )
+        return check_chunk(self.entity, file.columns, data, file.delimiter, first_row, file.empty_cells)
+
+    def records(self, data: bytes) -> RawRecords:
+        """Return the rows of a chunk as they are written."""
+        return raw_records(decoded(data), self._file.delimiter)
+
+    def explained(self, records: RawRecords, first_row: int, entries: Sequence[RowOutcome]) -> list[RowOutcome]:
+        """Return entries of rows (ascending) of a chunk with what follows from the file: message and column.
+
+        Raises:
+            RowsUnreadable: they are not entries of these rows.
+        """
+        file, places = self._file, [entry.row - first_row for entry in entries if derivable(entry)]
+        if places and places[-1] >= len(records.texts):
+            raise RowsUnreadable(f"the stored rows from {first_row} on are not those of the ledger")
+        cells = [records.cells(place, file.delimiter) for place in places]
+        open_quote = records.open_quote and places[-1:] == [len(records.texts) - 1]
+        checked = check_records(self.entity, file.columns, cells, open_quote, 0, file.empty_cells)
+        reasons = {first_row + places[failure.row]: failure for failure in checked.failures}
+        return [reasons[entry.row]._replace(row=entry.row) if entry.row in reasons else entry for entry in entries]
+
+    def cell(self, records: RawRecords, place: int, label: str | None) -> str | None:
+        """Return what stands in the column of a row that messages call so; None: there is nothing."""
+        position = None if label is None else self._places.get(label)
+        cells = records.cells(place, self._file.delimiter)
+        if position is None or position >= len(cells):
+            return None
+        return restore(cells[position]) if self._file.columns.of_results else cells[position]
+
+    def ids(self, records: RawRecords) -> list[str]:
+        """Return for each row the id of the record that it is about, "" where it is none."""
+        return record_ids(self.entity, self._file.columns, records, self._file.delimiter)

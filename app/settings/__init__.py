@@ -281,6 +281,10 @@ class Settings(BaseSettings):
     max_event_streams_per_account: int = Field(
         200, ge=1, description="streams of events of one account that a worker sends at the same time"
     )
+    max_open_downloads: int = Field(50, ge=1, description="results that a worker sends at the same time")
+    max_open_downloads_per_account: int = Field(
+        10, ge=1, description="results of one account that a worker sends at the same time"
+    )
     event_stream_seconds: float = Field(
         900.0, ge=0, allow_inf_nan=False, description="seconds after which a stream of events ends; clients come again"
     )

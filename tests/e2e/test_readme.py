@@ -13,7 +13,11 @@ import pytest
 from tests.support.sessions import sessions
 from tests.support.workers import Worker
 
-PAGES = ("README.md", "docs/tutorial/first-import.md", "docs/reference/files.md", "docs/reference/action-types.md")
+PAGES = (
+    "README.md",
+    "docs/tutorial/first-import.md",
+    *(f"docs/reference/{name}.md" for name in ("files", "action-types", "results")),
+)
 
 #: What differs from run to run; the sessions share a database with other tests, so a record may be there already.
 VARYING = (

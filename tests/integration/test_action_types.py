@@ -16,7 +16,7 @@ from app.adapters.mongo import Records
 from app.domain.cells import EmptyCells
 from app.domain.outcomes import Counts
 from app.services.claim_recovery import rebuild_claims
-from app.services.results import page_of_rows
+from app.services.row_pages import page_of_rows
 from app.services.verification import verify
 from tests.support.bench import Bench, Job
 from tests.support.clocks import LONG_AGO

@@ -20,13 +20,12 @@ from app.adapters.storage import ObjectMissing
 from app.domain.actions import Status
 from app.domain.outcomes import WRITE_REFUSED, Counts
 from app.kafka.messages import Chunk, Feed
-from app.kafka.retry_headers import RetryHeaders
 from app.services.claim_recovery import store_dead_owners
 from app.services.completion import complete_if_done
 from app.services.scheduling import review_stalled
 from app.services.verification import verify
 from tests.support.bench import Bench, Job
-from tests.support.fakes import RecordingTopics, event
+from tests.support.fakes import event
 
 #: One chunk with every kind of row. Records "there" and "same" are there before.
 ROWS = [
@@ -438,16 +437,6 @@ async def test_chunk_of_stalled_action(bench: Bench) -> None:
 # Chunks that were given up
 
 
-async def give_up(bench: Bench, chunk: Chunk) -> None:
-    topics = RecordingTopics(bench.settings.kafka_topic)
-    headers = RetryHeaders.after(event(topic=topics.chunks.name), "it was never to be").to_headers()
-    await store_dead_letter(
-        event(chunk.encode(), topic=topics.dead.name, headers=headers), bench.platform_with(topics=topics)
-    )
-    [told] = topics.results.results
-    assert told.read_counts() == (await bench.store.ledger.summaries([chunk.id]))[chunk.id].counts
-
-
 async def test_lost_message_has_an_account(bench: Bench) -> None:
     """A message that was given up is kept for the account of its action."""
     job = await bench.submit("a,A,a@x.example,active", accountId="acme")
@@ -463,7 +452,7 @@ async def test_dead_chunk_stays_dead(bench: Bench) -> None:
     """A chunk that was given up stays so when it is only delivered again."""
     job = await submit(bench)
     await bench.store.ledger.open(job.chunks[0].id)
-    await give_up(bench, job.chunks[0])
+    await bench.give_up(job.chunks[0])
     await bench.run(*job.chunks)
     [outcome] = await bench.outcomes(job)
     assert outcome.counts == Counts(failure=len(ROWS))
@@ -476,7 +465,7 @@ async def test_replay_runs_a_dead_chunk(bench: Bench) -> None:
     """A replay of a chunk that was given up runs it, and asks for a recount."""
     job = await submit(bench)
     await bench.store.ledger.open(job.chunks[0].id)
-    await give_up(bench, job.chunks[0])
+    await bench.give_up(job.chunks[0])
     await complete_if_done(bench.context, job.action_id, 1)
     action = await bench.store.actions.get(job.action_id)
     assert action is not None
@@ -498,7 +487,7 @@ async def test_late_run_beats_a_dead_letter(bench: Bench) -> None:
     """A run that ends well after its chunk was given up has the last word."""
     job = await submit(bench)
     task, go = await late(bench, job.chunks[0], "ledger.close", after=False)
-    await give_up(bench, job.chunks[0])
+    await bench.give_up(job.chunks[0])
     go.set()
     await task
     [told] = bench.topics.results.results
@@ -512,7 +501,7 @@ async def test_finished_chunk_never_dies(bench: Bench) -> None:
     """A chunk with an outcome is not given up any more."""
     job = await submit(bench)
     await bench.run(*job.chunks)
-    await give_up(bench, job.chunks[0])
+    await bench.give_up(job.chunks[0])
     await assert_done(bench, job, results=1)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.domain.outcomes import RowOutcome, RowStatus
-from app.services.results import page_of_rows
+from app.services.row_pages import page_of_rows
 from tests.support.bench import Bench, Job
 
 BAD = "no address"

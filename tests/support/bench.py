@@ -11,6 +11,7 @@ from typing import Any, cast
 from motor.motor_asyncio import AsyncIOMotorClient
 
 from agents.cleanup import clean_up
+from agents.dead_letters import store_dead_letter
 from agents.processor import process
 from app.adapters.authentication import AnonymousAuthenticator
 from app.adapters.live_actions import LiveActions
@@ -22,15 +23,16 @@ from app.adapters.storage import open_storage
 from app.context import AppContext
 from app.domain.actions import Action, Status, new_action_id
 from app.domain.cells import EmptyCells
-from app.domain.csv.spans import SpanScanner
+from app.domain.csv.spans import SpanIndex, SpanScanner
 from app.domain.outcomes import ChunkOutcome, Counts
 from app.kafka.messages import ByteRange, Chunk, Source, chunk_id
+from app.kafka.retry_headers import RetryHeaders
 from app.observability.dependencies import Dependencies
 from app.services.completion import complete_if_done
 from app.settings import Settings
 from tests.support.clocks import LONG_AGO
 from tests.support.factories import make_action
-from tests.support.fakes import RecordingTopics
+from tests.support.fakes import RecordingTopics, event
 from tests.support.files import COLUMNS, contacts_csv
 
 
@@ -146,27 +148,50 @@ class Bench:
             }
         )
         await self.store.actions.add(action)
+        return await self.job_of(action, started_at=started_at or now)
+
+    async def job_of(self, action: Action, *, started_at: datetime | None = None) -> Job:
+        """The chunks of a stored action as the feeder would send them."""
+        file = action.file
         source = Source(
             account_id="default",
-            entity_type=entity_type,
-            action_type=action_type,
-            storage_key=keys[0],
-            columns=tuple(columns),
-            empty_cells=empty_cells,
-            row_count=scan.row_count,
-            chunk_count=len(scan.index),
-            started_at=started_at or now,
+            entity_type=action.entity_type,
+            action_type=action.action_type,
+            storage_key=file.storage_key,
+            columns=file.columns.names,
+            fields=file.columns.fields,
+            delimiter=file.delimiter,
+            empty_cells=file.empty_cells,
+            row_count=action.total_count,
+            chunk_count=action.chunk_count,
+            started_at=started_at or action.created_at,
         )
+        index = SpanIndex.from_bytes(await self.storage.read(file.spans_key))
         chunks = [
             Chunk(
-                action_id=action_id,
-                index=index,
+                action_id=action.id,
+                index=place,
                 span=ByteRange(start=span.start, end=span.end, first_row=span.first_row, rows=span.rows),
                 source=source,
             )
-            for index, span in enumerate(scan.index.spans(0, len(scan.index)))
+            for place, span in enumerate(index.spans(0, len(index)))
         ]
-        return Job(action_id, chunks)
+        return Job(action.id, chunks)
+
+    async def start(self, action: Action) -> Job:
+        """Let an action that was uploaded be PROCESSING, and return its chunks."""
+        change = {"$set": {"status": Status.PROCESSING, "startedAt": action.created_at}}
+        await self.database["bulk_operations"].update_one({"_id": action.id}, change)
+        return await self.job_of(action)
+
+    async def give_up(self, chunk: Chunk) -> None:
+        """Let a chunk become a dead letter."""
+        topics = RecordingTopics(self.settings.kafka_topic)
+        headers = RetryHeaders.after(event(topic=topics.chunks.name), "it was never to be").to_headers()
+        letter = event(chunk.encode(), topic=topics.dead.name, headers=headers)
+        await store_dead_letter(letter, self.platform_with(topics=topics))
+        [told] = topics.results.results
+        assert told.read_counts() == (await self.store.ledger.summaries([chunk.id]))[chunk.id].counts
 
     async def run(self, *chunks: Chunk) -> None:
         """Run chunks one after another."""

@@ -27,7 +27,7 @@ from app.domain.csv.spans import (
     SpanScanner,
     TooManyRowsError,
 )
-from app.domain.csv.text import read_records
+from app.domain.csv.text import raw_records, read_records
 
 HEADER = b"id,name,email,status\n"
 
@@ -472,3 +472,21 @@ def test_too_many_rows(block: int, end: bytes) -> None:
     assert scan(1000).row_count == 1000
     with pytest.raises(TooManyRowsError, match="more than 1,000 rows"):
         scan(1001)
+
+
+# Records as they are written
+
+
+@given(FILES, DELIMITERS)
+def test_raw_records_are_those_of_the_reader(data: bytes, delimiter: str) -> None:
+    """What is passed on as it is written has the cells that ``csv.reader`` finds, and leaves nothing out."""
+    text = data.decode("utf-8-sig")
+    records, open_quote = read_records(text, delimiter)
+    if open_quote:
+        records[-1][-1] = records[-1][-1].removesuffix("\n\0\n")
+    raw = raw_records(text, delimiter)
+    assert [raw.cells(place, delimiter) for place in range(len(raw.texts))] == records
+    assert raw.open_quote == open_quote
+    for place, written in enumerate(raw.texts):
+        if not (open_quote and place == len(raw.texts) - 1):
+            assert read_records(f"{written}{delimiter}end\n", delimiter) == ([[*records[place], "end"]], False)

@@ -155,6 +155,15 @@ INVALID_LIMIT = Problem(
 )
 INVALID_CURSOR = Problem(400, "INVALID_CURSOR", "cursor must be one that a Link header gave.")
 INVALID_STATUS = Problem(400, "INVALID_STATUS", "status must be one of {known}.", {"known": ", ".join(Status)})
+NOT_ACCEPTABLE = Problem(
+    406, "NOT_ACCEPTABLE", "The answer can be {offered}, and Accept wants none of these.", {"offered": "text/csv"}
+)
+ROWS_UNREADABLE = Problem(
+    410,
+    "ROWS_UNREADABLE",
+    "The rows of this action cannot be read any more: {reason}.",
+    {"reason": "its file is not stored any more"},
+)
 ACTION_NOT_FOUND = Problem(404, "ACTION_NOT_FOUND", "Bulk action not found")
 ENTITY_NOT_FOUND = Problem(
     404,
@@ -343,6 +352,19 @@ TOO_MANY_UPLOADS = Problem(
 )
 TOO_MANY_OPEN_UPLOADS = _too_many(
     "TOO_MANY_OPEN_UPLOADS", "The account has {limit} uploads under way, and may have no more.", 5, limit=50
+)
+TOO_MANY_DOWNLOADS = Problem(
+    503,
+    "TOO_MANY_DOWNLOADS",
+    "This worker sends the results of {limit} actions at the same time, and no more. Please try again.",
+    {"limit": 50},
+    headers=_LATER,
+)
+TOO_MANY_OPEN_DOWNLOADS = _too_many(
+    "TOO_MANY_OPEN_DOWNLOADS",
+    "The account has {limit} downloads of results under way, and may have no more.",
+    5,
+    limit=10,
 )
 TOO_MANY_STREAMS = Problem(
     503,

@@ -277,7 +277,7 @@ def _answer(answer: Answer, schemas: _Schemas) -> Json:
         content: Json = {"schema": schemas.of(answer.body)}
         if (example := answer.example or _example(answer.body)) is not None:
             content["example"] = example
-        described["content"] = {answer.media_type: content}
+        described["content"] = dict.fromkeys((answer.media_type, *answer.also), content)
     if answer.links:
         described["links"] = {
             name: {"operationId": name, "parameters": dict(parameters)} for name, parameters in answer.links.items()

@@ -349,6 +349,59 @@ class ListedEntity(BaseModel):
     unique: list[str] = Field(description="Further fields of which no two rows of a file may have the same value.")
 
 
+class FailureGroup(BaseModel):
+    """Rows that failed for the same reason."""
+
+    model_config = _model()
+
+    code: str
+    count: int = Field(ge=1, description="How many rows there are.")
+    message: str = Field(description="Of the first of them.")
+    rows: list[int] = Field(min_length=1, max_length=10, description="The numbers of the first of them.")
+    column: str | Absent = Field(default=None, description="The column that is wrong; absent: the row as a whole is.")
+    value: str | Absent = Field(default=None, description="What stands in it, shortened to 100 characters.")
+    other_values: Literal[True] | Absent = Field(
+        default=None, description="These are rows of various values, behind the first 1,000 that are told apart."
+    )
+
+
+class Failures(BaseModel):
+    """The failures of an action by what is wrong."""
+
+    model_config = _model(
+        {
+            "actionId": _ID,
+            "status": "COMPLETED",
+            "failureCount": 3,
+            "examinedCount": 3,
+            "groupCount": 2,
+            "groups": [
+                {
+                    "code": "INVALID_STATUS",
+                    "count": 2,
+                    "message": 'status is not one of active, inactive, pending, archived: "aktiv"',
+                    "rows": [3, 7],
+                    "column": "status",
+                    "value": "aktiv",
+                },
+                {
+                    "code": "WRONG_FIELD_COUNT",
+                    "count": 1,
+                    "message": "The row has 3 fields, the header has 4.",
+                    "rows": [4],
+                },
+            ],
+        }
+    )
+
+    action_id: ActionId
+    status: Status
+    failure_count: Count = Field(description="Rows that have failed so far.")
+    examined_count: Count = Field(description="Of these, those that were looked at: the first ones.")
+    group_count: Count = Field(description="Groups that these make.")
+    groups: list[FailureGroup] = Field(description="The largest groups.")
+
+
 class Origin(BaseModel):
     """Where a message was read."""
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, get_args
+from typing import Annotated
 
 from aiohttp import web
 from pydantic import Field
 
 from app.domain.access import Role
-from app.domain.outcomes import RowStatus
-from app.services.results import page_of_rows
+from app.domain.outcomes import STATUSES, RowStatus
+from app.services.row_pages import page_of_rows
 from web.errors.catalogue import ACTION_NOT_FOUND, INVALID_CURSOR, INVALID_LIMIT, INVALID_STATUS
 from web.inputs import Query, reads
 from web.openapi.models import Row
@@ -17,8 +17,6 @@ from web.openapi.operations import Answer, operation
 from web.paging import CURSOR, DEFAULT_LIMIT, NEXT_PAGE, Limit, next_page, reads_status
 from web.representations import row_to_response
 from web.views.base import ApiView, json_response
-
-_STATUSES: tuple[RowStatus, ...] = get_args(RowStatus)
 
 
 def _read_cursor(text: str) -> tuple[int, int]:
@@ -34,7 +32,7 @@ class RecordsQuery(Query):
     limit: Limit = DEFAULT_LIMIT
     status: Annotated[
         RowStatus | None,
-        reads_status(_STATUSES, RowStatus),
+        reads_status(STATUSES, RowStatus),
         Field(description="Only rows with this status, in upper or lower case; empty: all."),
     ] = None
     #: The chunk to start in and the row to start behind; None for the first page.
@@ -52,7 +50,7 @@ class ActionRecordsView(ApiView):
         "listBulkActionRecords",
         {200: Answer("A page of rows.", list[Row], headers=NEXT_PAGE)},
         INVALID_LIMIT,
-        INVALID_STATUS.with_example(known=", ".join(_STATUSES)),
+        INVALID_STATUS.with_example(known=", ".join(STATUSES)),
         INVALID_CURSOR,
         ACTION_NOT_FOUND,
         role=Role.VIEWER,

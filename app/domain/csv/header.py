@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from app.domain.csv.column_mapping import ColumnMapping, MappingError
 from app.domain.csv.column_names import probable_columns
+from app.domain.csv.defusing import restore
 from app.domain.csv.delimiters import DELIMITER_NAMES, guess_delimiter
+from app.domain.csv.returned_results import RESULT_COLUMNS, is_of_results, is_result_column
 from app.domain.csv.text import read_records
 from app.domain.entities import Entity
 from app.domain.operations import BULK_UPDATE, Needs, Operation
@@ -47,6 +49,11 @@ class Columns:
         """The number of fields that every row must have."""
         return len(self.names)
 
+    @property
+    def of_results(self) -> bool:
+        """Whether this is a results file that comes back: its cells are as :mod:`app.domain.csv.defusing` made them."""
+        return is_of_results(self.names)
+
     def part_of(self, entity: Entity, operation: Operation) -> Entity:
         """Return the entity with those of its fields alone that rows under this header have for an operation.
 
@@ -72,9 +79,10 @@ class Columns:
         return tuple(printable(self.names[position], 60) for position in self.positions(entity))
 
     def ignored(self, entity: Entity) -> list[str]:
-        """Return the names of the columns that are for no field of the entity."""
+        """Return the names of the columns that are for no field of the entity, but for those of a results file."""
         known = {name.casefold() for name in entity.columns}
-        return [name for name, field in zip(self.names, self._targets, strict=True) if field.casefold() not in known]
+        ignored = [name for name, field in zip(self.names, self._targets, strict=True) if field.casefold() not in known]
+        return [name for name in ignored if not is_result_column(name)] if self.of_results else ignored
 
     @property
     def _targets(self) -> tuple[str, ...]:
@@ -140,7 +148,7 @@ def read_header(
     names, open_quote = _read_names(text, delimiter)
     if open_quote:
         return None, [HeaderError("A quote in the header is not closed.")]
-    if len(names) > max_columns:
+    if len(names) > max_columns + (len(RESULT_COLUMNS) if is_of_results(names) else 0):
         return None, [HeaderError(f"The header has {len(names)} columns, and may have {max_columns}.")]
     wrong: list[HeaderError | MappingError] = []
     fields = None if mapping is None else _mapped(entity, names, mapping, wrong)
@@ -240,7 +248,8 @@ def _mapped(
 
 def _read_names(text: str, delimiter: str) -> tuple[tuple[str, ...], bool]:
     records, open_quote = read_records(text, delimiter)
-    return tuple(name.strip() for name in records[0]) if records else (), open_quote
+    names = tuple(name.strip() for name in records[0]) if records else ()
+    return tuple(map(restore, names)) if is_of_results(names) else names, open_quote
 
 
 def _delimiter_hint(entity: Entity, header: bytes, delimiter: str, missing: int) -> str:
