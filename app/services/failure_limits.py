@@ -57,9 +57,7 @@ async def _failures(context: AppContext, action: Action, index: int, outcome: Ch
     """Return the failures of a chunk, with the columns that are wrong where its file tells."""
     failures = [entry for entry in outcome.exceptions if entry.status == "FAILED"]
     try:
-        checked = await StoredRows(context.storage, action).chunk(index)
+        return await StoredRows(context.storage, action).explain(index, failures)
     except (ObjectMissing, ValueError) as error:
         log.warning("action %s: its failures cannot be looked up: %r", action.id, error)
         return failures
-    known = {failure.row: failure for failure in checked.failures}
-    return [known.get(failure.row, failure) for failure in failures]

@@ -68,10 +68,7 @@ def _all(outcome: ChunkOutcome, after: int) -> Iterator[RowOutcome]:
 async def _explained(context: AppContext, action: Action, index: int, entries: list[RowOutcome]) -> list[RowOutcome]:
     """Fill in message and column of failures, which follow from the file."""
     try:
-        rows = StoredRows(context.storage, action)
-        [span] = await rows.spans(index, 1)
-        data = await rows.data(span.start, span.end)
-        return await asyncio.to_thread(lambda: rows.explained(rows.records(data), span.first_row, entries))
+        return await StoredRows(context.storage, action).explain(index, entries)
     except (ObjectMissing, ValueError):
         return [_without_file(entry) for entry in entries]
 

@@ -47,11 +47,6 @@ class StoredRows:
         begin, end = SpanIndex.window_range(first, count)
         return SpanIndex.spans_from_window(await self._storage.read(self._file.spans_key, begin, end))
 
-    async def chunk(self, index: int) -> CheckedChunk:
-        """Read the rows of a chunk, given by its index. Raises as :meth:`read`."""
-        [span] = await self.spans(index, 1)
-        return await self.read(span)
-
     async def read(self, span: Span) -> CheckedChunk:
         """Read, parse and validate the rows of a chunk. Raises as :meth:`data`."""
         data = await self.data(span.start, span.end)
@@ -94,6 +89,12 @@ class StoredRows:
         checked = check_records(self.entity, file.columns, cells, open_quote, 0, file.empty_cells)
         reasons = {first_row + places[failure.row]: failure for failure in checked.failures}
         return [reasons[entry.row]._replace(row=entry.row) if entry.row in reasons else entry for entry in entries]
+
+    async def explain(self, index: int, entries: Sequence[RowOutcome]) -> list[RowOutcome]:
+        """Return entries of a chunk as :meth:`explained` does. Raises as it, :meth:`spans` and :meth:`data`."""
+        [span] = await self.spans(index, 1)
+        data = await self.data(span.start, span.end)
+        return await asyncio.to_thread(lambda: self.explained(self.records(data), span.first_row, entries))
 
     def cell(self, records: RawRecords, place: int, label: str | None) -> str | None:
         """Return what stands in the column of a row that messages call so; None: there is nothing."""
