@@ -77,6 +77,8 @@ def action_to_list_item(action: Action) -> dict[str, Any]:
         "maxFailures": None if action.max_failures is None else action.max_failures.text,
         "createdBy": action.created_by,
         "cancelledBy": action.cancelled_by,
+        "retryOf": action.retry_of,
+        "retriedBy": action.retried_by,
         "dispatchAttempts": action.dispatch_attempts,
         "lastDispatchError": action.last_dispatch_error,
         "error": action.error,
@@ -184,8 +186,11 @@ def dead_letter_to_response(letter: DeadLetter) -> dict[str, Any]:
     }
 
 
-def row_to_response(row: RowOutcome) -> dict[str, Any]:
-    """Return the outcome of a row as the API shows it: message, column and owner only where there are any."""
+def row_to_response(row: RowOutcome, original: int | None = None) -> dict[str, Any]:
+    """Return the outcome of a row as the API shows it: message, column and owner only where there are any.
+
+    ``original`` is, of a row of a retry, its number in the file of the action that it retries.
+    """
     shown: dict[str, Any] = {"row": row.row, "status": row.status, "code": row.code}
     if row.status != "SUCCESS":
         shown["message"] = row.message
@@ -193,6 +198,8 @@ def row_to_response(row: RowOutcome) -> dict[str, Any]:
         shown["column"] = row.column
     if row.owner is not None:
         shown["ownerRow"] = row.owner
+    if original is not None:
+        shown["originalRow"] = original
     return shown
 
 

@@ -20,6 +20,7 @@ from web.views.lifecycle import ActionCancelView, ActionPauseView, ActionResumeV
 from web.views.metrics import MetricsView
 from web.views.records import ActionRecordsView
 from web.views.results import ActionResultsView
+from web.views.retries import ActionRetryView
 
 
 class Route(NamedTuple):
@@ -44,6 +45,7 @@ ROUTES: tuple[Route, ...] = (
     Route("/bulk-actions/{action_id}/cancel", ActionCancelView),
     Route("/bulk-actions/{action_id}/pause", ActionPauseView),
     Route("/bulk-actions/{action_id}/resume", ActionResumeView),
+    Route("/bulk-actions/{action_id}/retry", ActionRetryView),
     Route("/bulk-actions/{action_id}/events", ActionEventsView),
     Route("/events", EventsView),
     Route("/entities", EntitiesView),

@@ -206,6 +206,8 @@ class Action:
         history: Its transitions, the latest MAX_HISTORY of them.
         created_by: The principal that made it; None: not known.
         cancelled_by: The principal that cancelled it.
+        retry_of: The action whose failed rows it has; None: it is no retry.
+        retried_by: The action that has its failed rows.
         announcement: The announcement that started it.
         dispatch_attempts: How often it was announced, or was to be.
         dispatch_at: When it is announced again if nobody has started it by then.
@@ -240,6 +242,8 @@ class Action:
     history: tuple[Transition, ...] = ()
     created_by: str | None = None
     cancelled_by: str | None = None
+    retry_of: str | None = None
+    retried_by: str | None = None
     announcement: str | None = None
     dispatch_attempts: int = 0
     dispatch_at: datetime | None = None
@@ -262,6 +266,11 @@ class Action:
     def aborted(self) -> bool:
         """Whether it has ended without being completed: its rows are not run any more."""
         return self.ended and self.status != Status.COMPLETED
+
+    @property
+    def settling(self) -> bool:
+        """Whether it was given up with chunks in hand that may still be finished and counted."""
+        return self.aborted and self.cleanup_at is not None and not self.recounted
 
     @property
     def unprocessed_count(self) -> int:
@@ -303,6 +312,8 @@ class Action:
             "history": [transition.to_document() for transition in self.history] or None,
             "createdBy": self.created_by,
             "cancelledBy": self.cancelled_by,
+            "retryOf": self.retry_of,
+            "retriedBy": self.retried_by,
             "announcement": self.announcement,
             "dispatchAttempts": self.dispatch_attempts or None,
             "dispatchAt": self.dispatch_at,
@@ -343,6 +354,8 @@ class Action:
             history=tuple(map(Transition.from_document, get("history", ()))),
             created_by=get("createdBy"),
             cancelled_by=get("cancelledBy"),
+            retry_of=get("retryOf"),
+            retried_by=get("retriedBy"),
             announcement=get("announcement"),
             dispatch_attempts=get("dispatchAttempts", 0),
             dispatch_at=get("dispatchAt"),

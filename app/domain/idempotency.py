@@ -34,6 +34,21 @@ def scoped(account_id: str, key: str) -> str:
     return f"{account_id}:{key}"
 
 
+def retry_key(action_id: str) -> str:
+    """Return the key that the retry of an action has, and no other action: no client's key begins so."""
+    return f":retry:{action_id}"
+
+
+def lives_for_ever(key: str) -> bool:
+    """Tell whether a key is none of a client's: it stands for its action as long as that is there."""
+    return key.startswith(":")
+
+
+def retry_digest(action_id: str, key: str) -> str:
+    """Return what tells one request for a retry from another: the action and the client's key."""
+    return hashlib.sha256(f"{action_id} {key}".encode()).hexdigest()
+
+
 def request_digest(form: Mapping[str, str], file_name: str, sha256: str) -> str:
     """Return what tells one upload from another: its form fields, the name of its file and the file's SHA-256."""
     told = json.dumps([sorted(form.items()), file_name, sha256], ensure_ascii=True)

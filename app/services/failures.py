@@ -13,7 +13,7 @@ from app.domain.actions import Action
 from app.domain.failure_groups import FailureGroups
 from app.domain.rows import RowsUnreadable
 from app.services.ahead import ahead
-from app.services.results import ReadChunk, read_chunks
+from app.services.results import ReadChunk, read_chunks, records_of
 from app.services.stored_rows import StoredRows
 
 #: Most failures that are looked at, each of which is validated once more: a second or two of work.
@@ -44,7 +44,7 @@ async def group_failures(context: AppContext, action: Action) -> FailureGroups:
 def _add(groups: FailureGroups, rows: StoredRows, piece: Sequence[ReadChunk]) -> None:
     for chunk in piece:
         first_row = chunk.span.first_row
-        records = rows.records(chunk.data)
+        records = records_of(rows, chunk)
         failed = (entry for entry in chunk.outcome.exceptions if entry.status == "FAILED")
         for failure in rows.explained(records, first_row, list(islice(failed, _MOST_EXAMINED - groups.count))):
             groups.add(failure, rows.cell(records, failure.row - first_row, failure.column))

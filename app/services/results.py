@@ -16,6 +16,7 @@ from app.context import AppContext
 from app.domain.actions import Action
 from app.domain.csv.encodings import UTF_8, EncodingSource
 from app.domain.csv.spans import Span
+from app.domain.csv.text import RawRecords
 from app.domain.outcomes import STATUSES, ChunkOutcome, RowStatus
 from app.domain.result_files import ChunkResults, CsvResults, JsonResults, ResultsFormat
 from app.domain.rows import RowsUnreadable
@@ -113,11 +114,21 @@ def _written(
     return b"".join(form.rows(_results_of(rows, chunk, statuses)) for chunk in piece)
 
 
+def records_of(rows: StoredRows, chunk: ReadChunk) -> RawRecords:
+    """Return the rows of a chunk as they are written.
+
+    Raises:
+        RowsUnreadable: there are more or less of them than the ledger has.
+    """
+    records, expected = rows.records(chunk.data), chunk.outcome.row_count
+    if len(records.texts) != expected:
+        raise RowsUnreadable(f"the stored rows from {chunk.span.first_row} on are not the {expected} of the ledger")
+    return records
+
+
 def _results_of(rows: StoredRows, chunk: ReadChunk, statuses: Collection[RowStatus]) -> ChunkResults:
     outcome, first_row = chunk.outcome, chunk.span.first_row
-    records = rows.records(chunk.data)
-    if len(records.texts) != outcome.row_count:
-        raise RowsUnreadable(f"the stored rows from {first_row} on are not the {outcome.row_count} of the ledger")
+    records = records_of(rows, chunk)
     succeeded = "SUCCESS" in statuses
     told = [entry for entry in outcome.exceptions if entry.status in statuses]
     told = rows.explained(records, first_row, told)

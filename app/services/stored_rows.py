@@ -38,14 +38,18 @@ class StoredRows:
         self._places = dict(zip(columns.labels(self.entity), columns.positions(self.entity), strict=True))
 
     async def spans(self, first: int, count: int) -> list[Span]:
-        """Read where up to ``count`` chunks from ``first`` on stand in the file; fewer where it ends.
+        """Read where ``count`` chunks from ``first`` on stand in the file.
 
         Raises:
-            app.adapters.storage.ObjectMissing: that is not stored.
+            RowsUnreadable: what is stored of it says so of fewer.
+            app.adapters.storage.ObjectMissing: nothing is stored of it.
             OSError: the storage cannot be reached.
         """
         begin, end = SpanIndex.window_range(first, count)
-        return SpanIndex.spans_from_window(await self._storage.read(self._file.spans_key, begin, end))
+        data = await self._storage.read(self._file.spans_key, begin, end)
+        if len(data) != end - begin:
+            raise RowsUnreadable(f"the index of its file ends before chunk {first + count - 1}")
+        return SpanIndex.spans_from_window(data)
 
     async def read(self, span: Span) -> CheckedChunk:
         """Read, parse and validate the rows of a chunk. Raises as :meth:`data`."""

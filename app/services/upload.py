@@ -84,11 +84,12 @@ class Upload:
     def __init__(self, context: AppContext, principal: Principal) -> None:
         self._context = context
         self._principal = principal
-        self._action_id = new_action_id()
         self._insertion = Insertion()
-        #: Where the file is stored.
-        self.storage_key = upload_keys.file_key(self._action_id)
-        self._spans_key = upload_keys.spans_key(self._action_id)
+        self.action_id = new_action_id()
+        #: Where the file is stored, the index of its spans, and for a retry the rows of its original.
+        self.storage_key = upload_keys.file_key(self.action_id)
+        self.spans_key = upload_keys.spans_key(self.action_id)
+        self.rows_key = upload_keys.rows_key(self.action_id)
 
     def writer(self) -> AbstractAsyncContextManager[StorageWriter]:
         """Open the file for writing; an exception inside the context leaves nothing behind."""
@@ -107,7 +108,11 @@ class Upload:
                 await asyncio.shield(self._remove())
 
     async def submit(self, order: Order) -> Submitted:
-        """Store the action and announce it; or return the one that the same request has made before.
+        """Store the action of an upload and announce it; see :meth:`store`."""
+        return await self.store(self._action(order), order.scan)
+
+    async def store(self, action: Action, scan: Scan) -> Submitted:
+        """Store an action and announce it; or return the one that the same request has made before.
 
         Raises:
             KeyReused: the idempotency key stands for another request.
@@ -115,8 +120,7 @@ class Upload:
             OSError: the storage is away.
             TimeoutError, app.domain.faults.PassingFault: the database is away or too busy.
         """
-        action = self._action(order)
-        await self._context.storage.put(self._spans_key, order.scan.index.to_bytes())
+        await self._context.storage.put(self.spans_key, scan.index.to_bytes())
         standing = await reserve_quota(self._context, action, self._insertion)
         replayed = standing.id != action.id
         if replayed:
@@ -130,7 +134,7 @@ class Upload:
         status = initial_status(order.scheduled_at, now)
         queued = status == Status.QUEUED
         return Action(
-            id=self._action_id,
+            id=self.action_id,
             account_id=self._principal.account_id,
             action_type=order.operation.name,
             entity_type=order.entity.name,
@@ -145,7 +149,7 @@ class Upload:
                 size=order.file_size,
                 sha256=order.sha256,
                 storage_key=self.storage_key,
-                spans_key=self._spans_key,
+                spans_key=self.spans_key,
                 columns=order.columns,
                 ignored_columns=tuple(order.columns.ignored(order.columns.part_of(order.entity, order.operation))),
                 delimiter=order.delimiter.delimiter,
@@ -171,7 +175,7 @@ class Upload:
 
     async def _remove(self) -> None:
         try:
-            for key in (self.storage_key, self._spans_key):
+            for key in upload_keys.keys_of(self.action_id):
                 await self._context.storage.delete(key)
         except Exception as error:
             log.warning("what a refused upload has stored stays until it is swept: %r", error)

@@ -17,7 +17,9 @@ from app.domain.csv.spans import Span, SpanIndex
 from app.domain.dead_letters import State
 from app.domain.entities import find_entity
 from app.domain.outcomes import DEAD_LETTER, FAILED_AT_RECORD, ChunkOutcome, Counts
+from app.domain.row_map import byte_range, unpack
 from app.domain.rows import CheckedChunk
+from app.domain.upload_keys import rows_key
 from app.services.chunk_outcomes import recorded_chunks
 from app.services.record_comparison import RecordComparison, rows_last_written
 from app.services.stored_rows import StoredRows
@@ -55,6 +57,9 @@ async def verify(
             yield f"the file has {index.row_count} rows, totalCount is {action.total_count}"
         rows = StoredRows(storage, action)
         records = RecordComparison(store, storage, action, rows.entity)
+        if action.retry_of is not None:
+            async for difference in _verify_row_map(storage, action):
+                yield difference
         async for difference in _Recount(store, rows, records, action, index).differences(progress):
             yield difference
     except (ObjectMissing, ValueError) as error:
@@ -82,6 +87,19 @@ async def _verify_file(storage: Storage, action: Action) -> AsyncIterator[str]:
         size += len(block)
     if (size, digest.hexdigest()) != (action.file.size, action.file.sha256):
         yield "the stored file is not the one that was uploaded"
+
+
+async def _verify_row_map(storage: Storage, action: Action) -> AsyncIterator[str]:
+    """Each row of a retry is another row of the original, in the same order."""
+    before, count = 0, 0
+    while data := await storage.read(rows_key(action.id), *byte_range(count + 1, count + _BLOCK)):
+        for number in unpack(data):
+            count += 1
+            if number <= before:
+                yield f"row {count} is row {number} of the original, the row before it row {before}"
+            before = number
+    if count != action.total_count:
+        yield f"the original rows of {count} rows are known, of {action.total_count}"
 
 
 class _Recount:

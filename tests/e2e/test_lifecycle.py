@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pymongo
 import pytest
 
 from stack.samples import Sample
@@ -204,3 +205,55 @@ def test_too_many_failures_pause(worker: Worker, tmp_path: Path) -> None:
 def test_no_limit_of_failures_is_refused(worker: Worker, limit: str) -> None:
     answer = worker.upload(row("limit1"), maxFailures=limit)
     assert error_of(answer)[:2] == (400, "INVALID_MAX_FAILURES")
+
+
+# Retrying
+
+
+def test_failed_rows_are_retried(worker: Worker) -> None:
+    """As an action of their own, linked both ways, whose rows say which they were."""
+    rows = HEADER + b'r1,A,r1@example.com,active\nr2,"B,\n2",nobody,active\nr3,C,r3@example.com,odd\n'
+    action_id = worker.submit(rows, maxFailures="100")
+    worker.wait_ended(action_id)
+    answer = steer(worker, action_id, "retry", **{"Idempotency-Key": "retry e2e"})
+    assert answer.status_code == 201, answer.text
+    made = answer.json()
+    assert (made["status"], made["totalCount"]) == ("QUEUED", 2)
+    assert answer.headers["Location"] == f"/bulk-actions/{made['actionId']}"
+    again = steer(worker, action_id, "retry", **{"Idempotency-Key": "retry e2e"})
+    assert (again.status_code, again.json()["actionId"]) == (201, made["actionId"])
+    assert again.headers["Idempotency-Replayed"] == "true"
+    ended = worker.wait_ended(made["actionId"])
+    assert (ended["retryOf"], ended["failureCount"], ended["maxFailures"]) == (action_id, 2, None)
+    assert worker.action(action_id)["retriedBy"] == made["actionId"]
+    shown = [(row["row"], row["originalRow"], row["code"]) for row in worker.records(made["actionId"])]
+    assert shown == [(1, 2, "INVALID_EMAIL"), (2, 3, "INVALID_STATUS")]
+    assert "originalRow" not in worker.records(action_id)[0]
+
+
+def test_a_retry_is_refused_with_the_reason(worker: Worker) -> None:
+    """Before the end, without failures, while there is one under way."""
+    waiting = worker.submit(row("waiting1"), scheduledAt=LATER)
+    refused = steer(worker, waiting, "retry")
+    assert error_of(refused)[:2] == (409, "TRANSITION_NOT_ALLOWED")
+    assert refused.json()["status"] == "SCHEDULED"
+    good = worker.submit(row("good1"))
+    worker.wait_ended(good)
+    assert error_of(steer(worker, good, "retry"))[:2] == (409, "NOTHING_TO_RETRY")
+    for missing in (steer(worker, good, "retry", accountid="other"), steer(worker, UNKNOWN, "retry")):
+        assert error_of(missing)[:2] == (404, "ACTION_NOT_FOUND")
+    wrong = steer(worker, good, "retry", **{"Idempotency-Key": "x" * 256})
+    assert error_of(wrong)[:2] == (400, "INVALID_IDEMPOTENCY_KEY")
+
+
+def test_a_retry_under_way_is_named(worker: Worker, shared_environment: dict[str, str]) -> None:
+    bad = worker.submit(HEADER + b"bad1,A,nobody,active\n")
+    worker.wait_ended(bad)
+    made = steer(worker, bad, "retry").json()["actionId"]
+    worker.wait_ended(made)
+    with pymongo.MongoClient[dict[str, Any]](shared_environment["MONGO_DB_URI"]) as client:
+        actions = client.get_default_database()["bulk_operations"]
+        actions.update_one({"_id": made}, {"$set": {"status": "PAUSED"}})
+    refused = steer(worker, bad, "retry")
+    assert error_of(refused)[:2] == (409, "ALREADY_RETRIED")
+    assert refused.json()["retriedBy"] == made

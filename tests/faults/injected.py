@@ -49,6 +49,7 @@ KILL_POINTS: dict[str, tuple[Any, str, str]] = {
     "replaying": (DeadLetters, "claim_replay", "after"),
     "recounted": (Actions, "correct_counts", "after"),
     "ended": (Actions, "end", "after"),
+    "retrying": (Actions, "link_retry", "before"),
 }
 
 

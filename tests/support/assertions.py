@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pymongo
 
-from app.domain.actions import Status
+from app.domain.actions import Status, is_action_id
 from stack.samples import Expected, Sample
 from tests.support.workers import Worker
 
@@ -29,6 +29,8 @@ def error_of(answer: httpx.Response) -> tuple[int, str, str]:
         body.pop("dependency", None)
     if body["code"] == "TRANSITION_NOT_ALLOWED":
         assert body.pop("status") in Status.__members__
+    if body["code"] == "ALREADY_RETRIED":
+        assert is_action_id(body.pop("retriedBy"))
     assert list(body) == ["error", "code", "requestId"]
     assert all(isinstance(value, str) and value for value in body.values())
     assert body["requestId"] == answer.headers["X-Request-ID"]

@@ -167,7 +167,16 @@ def test_documents_come_back() -> None:
     reissue = {"index": 1, "openings": 2, "times": 3, "at": PAST}
     full = OLD | dict.fromkeys(("scheduledAt", "startedAt", "completedAt", "dispatchAt", "cleanupAt"), PAST)
     full |= {"delimiterSource": "declared", "encoding": {"name": "utf-16le", "source": "mark", "confidence": 1.0}}
-    texts = ("error", "idempotencyKey", "requestDigest", "announcement", "createdBy", "cancelledBy")
+    texts = (
+        "error",
+        "idempotencyKey",
+        "requestDigest",
+        "announcement",
+        "createdBy",
+        "cancelledBy",
+        "retryOf",
+        "retriedBy",
+    )
     full |= dict.fromkeys((*texts, "lastDispatchError"), "text")
     full |= {
         "history": [

@@ -233,6 +233,7 @@ def test_row_model_is_complete() -> None:
     skipped = RowOutcome(3, "SKIPPED", "DUPLICATE", "Row 1 of this file has the same record.", owner=1)
     created = RowOutcome(1, "SUCCESS", "CREATED", "")
     rows = [row_to_response(row) for row in (created, failed, skipped)]
+    rows.append(row_to_response(failed, 7))
     assert rows[0] == {"row": 1, "status": "SUCCESS", "code": "CREATED"}
     for row in rows:
         models.Row.model_validate(row)

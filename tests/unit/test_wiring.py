@@ -44,6 +44,7 @@ ROUTES = {
     ("POST", "/bulk-actions/{action_id}/cancel"),
     ("POST", "/bulk-actions/{action_id}/pause"),
     ("POST", "/bulk-actions/{action_id}/resume"),
+    ("POST", "/bulk-actions/{action_id}/retry"),
     ("GET", "/bulk-actions/{action_id}/events"),
     ("GET", "/events"),
     ("GET", "/entities"),

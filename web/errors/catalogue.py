@@ -30,7 +30,7 @@ from app.domain.nearest import suggestion
 from app.domain.schedules import check_schedule, parse_schedule
 from web import headers
 from web.errors.problem import Problem
-from web.openapi.models import Away, NotAllowed, TooManyRequests
+from web.openapi.models import Away, NotAllowed, Retried, TooManyRequests
 
 #: The part of an upload's form that is no field.
 FILE = "file"
@@ -179,6 +179,20 @@ TRANSITION_NOT_ALLOWED = Problem(
     {"status": Status.COMPLETED, "asked": "moved to another time"},
     extra={"status": "status"},
     body=NotAllowed,
+)
+NOTHING_TO_RETRY = Problem(
+    409, "NOTHING_TO_RETRY", "No row of this action has failed, or none that a retry has not done since."
+)
+ALREADY_RETRIED = Problem(
+    409,
+    "ALREADY_RETRIED",
+    "The rows of this action that failed are retried by the action {retry}, which has not ended.",
+    {"retry": "6b04d285235ca65e4442eb34"},
+    extra={"retriedBy": "retry"},
+    body=Retried,
+)
+NOT_SETTLED = Problem(
+    409, "NOT_SETTLED", "Rows of this action are still being finished or replayed. Please try again in a moment."
 )
 DEAD_LETTER_NOT_FOUND = Problem(404, "DEAD_LETTER_NOT_FOUND", "Dead letter not found")
 #: Why a dead letter cannot be replayed.

@@ -67,6 +67,12 @@ class NotAllowed(Error):
     status: Status = Field(description="The present status.")
 
 
+class Retried(Error):
+    """There is a retry of the action."""
+
+    retried_by: ActionId = Field(description="The action that retries it.")
+
+
 class TooManyRequests(Error):
     """The account has asked for more than it may."""
 
@@ -175,6 +181,8 @@ _LISTED: dict[str, Any] = {
     "maxFailures": "5%",
     "createdBy": "key 1f0c8a2e",
     "cancelledBy": None,
+    "retryOf": None,
+    "retriedBy": None,
     "dispatchAttempts": 1,
     "lastDispatchError": None,
     "error": None,
@@ -223,6 +231,8 @@ class ListedAction(_Counted):
     max_failures: str | None = Field(description="How many rows may fail before it is paused.")
     created_by: str | None = Field(description="Whose credential made it.")
     cancelled_by: str | None = Field(description="Whose credential cancelled it.")
+    retry_of: ActionId | None = Field(description="The action whose failed rows it has.")
+    retried_by: ActionId | None = Field(description="The action that has its failed rows.")
     dispatch_attempts: Count = Field(description="How often its start was tried.")
     last_dispatch_error: str | None = Field(description="Why it could not be started, the last time that it could not.")
     error: str | None = Field(description="Why the action is FAILED.")
@@ -325,6 +335,9 @@ class Row(BaseModel):
     message: str | Absent = Field(default=None, description="Why it did not succeed.")
     column: str | Absent = Field(default=None, description="The column that is wrong.")
     owner_row: int | Absent = Field(default=None, description="The row of the file that owns the record.")
+    original_row: int | Absent = Field(
+        default=None, description="Of a retry: the number of the row in the file of the action that it retries."
+    )
 
 
 class ListedEntity(BaseModel):

@@ -83,13 +83,13 @@ class ActionsQuery(Query):
 
 
 #: What can be asked of an action that was just taken.
-_NEXT = {
+NEXT = {
     name: {"action_id": "$response.body#/actionId"}
     for name in ("getBulkAction", "getBulkActionStats", "listBulkActionRecords")
 }
 
 
-_TAKEN = {
+TAKEN = {
     "Location": Header("The path of the action.", "/bulk-actions/6b04d285235ca65e4442eb33"),
     names.IDEMPOTENCY_REPLAYED: Header("The same request had made this action before.", "true", required=False),
 }
@@ -120,7 +120,7 @@ class ActionsView(ApiView):
 
     @operation(
         "createBulkAction",
-        {201: Answer("The file is taken, and its rows are counted.", Accepted, headers=_TAKEN, links=_NEXT)},
+        {201: Answer("The file is taken, and its rows are counted.", Accepted, headers=TAKEN, links=NEXT)},
         *PROBLEMS,
         role=Role.OPERATOR,
         form=UploadForm,

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from app.domain.access import Role
 from app.domain.outcomes import STATUSES, RowStatus
+from app.services.retries import original_rows
 from app.services.row_pages import page_of_rows
 from web.errors.catalogue import ACTION_NOT_FOUND, INVALID_CURSOR, INVALID_LIMIT, INVALID_STATUS
 from web.inputs import Query, reads
@@ -66,4 +67,5 @@ class ActionRecordsView(ApiView):
             self.context, action, status=asked.status, chunk=chunk, after=after, limit=asked.limit
         )
         headers = next_page(request, following) if following else None
-        return json_response([row_to_response(row) for row in rows], headers=headers)
+        originals = await original_rows(self.context, action, rows)
+        return json_response([row_to_response(row, originals.get(row.row)) for row in rows], headers=headers)

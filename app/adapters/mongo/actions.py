@@ -18,7 +18,7 @@ from app.adapters.mongo.writes import claim_one, journaled
 from app.domain.actions import ENDED, MAX_HISTORY, PLATFORM, Action, Status, Transition, sources_of
 from app.domain.failure_limits import CommonFailure
 from app.domain.faults import Dependency, PassingFault
-from app.domain.idempotency import KEY_LIFETIME
+from app.domain.idempotency import KEY_LIFETIME, lives_for_ever
 from app.domain.outcomes import Counts
 from app.domain.stalls import Reissue
 from app.domain.timestamps import iso_utc
@@ -108,10 +108,14 @@ class Actions:
     async def find_by_idempotency_key(self, key: str) -> Action | None:
         """Return the action of an idempotency key; one that is older than a key lives loses it."""
         action = _action(await self._collection.find_one({"idempotencyKey": key}))
-        if action is None or datetime.now(UTC) - action.created_at < KEY_LIFETIME:
+        if action is None or lives_for_ever(key) or datetime.now(UTC) - action.created_at < KEY_LIFETIME:
             return action
         await self._collection.update_one({"_id": action.id, "idempotencyKey": key}, {"$unset": {"idempotencyKey": ""}})
         return None
+
+    async def link_retry(self, action_id: str, retry_id: str) -> None:
+        """Note which action retries an action: the one of its key, so that there is no other."""
+        await self._collection.update_one({"_id": action_id}, {"$set": {"retriedBy": retry_id}})
 
     async def active(self, account_id: str) -> int:
         """Count the actions of an account that have not ended."""
