@@ -41,6 +41,8 @@ ROUTES = {
     ("PATCH", "/bulk-actions/{action_id}"),
     ("GET", "/bulk-actions/{action_id}/stats"),
     ("GET", "/bulk-actions/{action_id}/records"),
+    ("GET", "/bulk-actions/{action_id}/results"),
+    ("GET", "/bulk-actions/{action_id}/failures"),
     ("POST", "/bulk-actions/{action_id}/cancel"),
     ("POST", "/bulk-actions/{action_id}/pause"),
     ("POST", "/bulk-actions/{action_id}/resume"),

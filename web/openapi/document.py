@@ -277,7 +277,8 @@ def _answer(answer: Answer, schemas: _Schemas) -> Json:
         content: Json = {"schema": schemas.of(answer.body)}
         if (example := answer.example or _example(answer.body)) is not None:
             content["example"] = example
-        described["content"] = dict.fromkeys((answer.media_type, *answer.also), content)
+        others = {form: {**content, "example": body} for form, body in answer.also.items()}
+        described["content"] = {answer.media_type: content, **others}
     if answer.links:
         described["links"] = {
             name: {"operationId": name, "parameters": dict(parameters)} for name, parameters in answer.links.items()

@@ -390,12 +390,12 @@ class Failures(BaseModel):
             "groupCount": 2,
             "groups": [
                 {
-                    "code": "INVALID_STATUS",
+                    "code": "INVALID_COUNTRY",
                     "count": 2,
-                    "message": 'status is not one of active, inactive, pending, archived: "aktiv"',
+                    "message": 'country is not a country code of two letters, such as DE: "Germany"',
                     "rows": [3, 7],
-                    "column": "status",
-                    "value": "aktiv",
+                    "column": "country",
+                    "value": "Germany",
                 },
                 {
                     "code": "WRONG_FIELD_COUNT",

@@ -46,7 +46,7 @@ class Answer:
         meaning: What it means.
         body: The type of the body; None: there is none.
         media_type: How the body is written.
-        also: Other ways in which it may be written.
+        also: Other ways in which it may be written, each with a body.
         headers: Further headers, by name.
         links: What can be asked next: the name of an operation, with its parameters (OpenAPI runtime expressions).
         example: A body, where its type is no model that has one.
@@ -55,7 +55,7 @@ class Answer:
     meaning: str
     body: Any = None
     media_type: str = JSON
-    also: Sequence[str] = ()
+    also: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, Header] = field(default_factory=dict)
     links: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     example: Any = None

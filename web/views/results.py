@@ -33,6 +33,13 @@ CSV, NDJSON = "text/csv", "application/x-ndjson"
 _SCHEME = "apostrophe"
 
 
+_AS_CSV = "id,name,country,_row,_status,_code,_column,_message,_recordId\r\n1,Acme,DE,1,SUCCESS,CREATED,,,1\r\n"
+_AS_JSON = (
+    '{"id":"1","name":"Acme","country":"DE","_row":1,"_status":"SUCCESS","_code":"CREATED",'
+    '"_column":null,"_message":null,"_recordId":"1"}\n'
+)
+
+
 def _read_statuses(text: str) -> frozenset[RowStatus] | None:
     named = {part.strip().upper() for part in text.split(",")} - {""}
     if not named <= set(STATUSES):
@@ -63,7 +70,8 @@ class ActionResultsView(ApiView):
                 "The file, as CSV with the delimiter of the upload, or as one JSON object for each row.",
                 str,
                 media_type=CSV,
-                also=(NDJSON,),
+                also={NDJSON: _AS_JSON},
+                example=_AS_CSV,
                 headers={
                     "Content-Disposition": Header(
                         "A name for the file, which says action and filter.",
