@@ -16,7 +16,7 @@ from app.domain.faults import PassingFault
 from app.domain.rows import RowsUnreadable
 from app.domain.upload_keys import keys_of
 from app.services.lifecycle import cancel
-from app.services.results import page_of_rows
+from app.services.row_pages import page_of_rows
 from app.services.retries import AlreadyRetried, NothingToRetry, NotSettled, original_rows, retry
 from app.services.upload import Submitted
 from app.services.verification import verify

@@ -129,11 +129,11 @@ def neighbours(house: House) -> Neighbours:
 
 
 def with_an_id() -> list[tuple[str, str]]:
-    """Every method of every route that names one thing."""
+    """Every method of every route that names one thing of an account; entities are everybody's."""
     return [
         (method, route.path)
         for route in ROUTES
-        if "{" in route.path
+        if "_id}" in route.path
         for declared in route.operations
         for method in ((declared, "HEAD") if declared == "GET" else (declared,))
     ]
