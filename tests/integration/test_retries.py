@@ -16,8 +16,8 @@ from app.domain.faults import PassingFault
 from app.domain.rows import RowsUnreadable
 from app.domain.upload_keys import keys_of
 from app.services.lifecycle import cancel
-from app.services.row_pages import page_of_rows
 from app.services.retries import AlreadyRetried, NothingToRetry, NotSettled, original_rows, retry
+from app.services.row_pages import page_of_rows
 from app.services.upload import Submitted
 from app.services.verification import verify
 from tests.integration.test_lifecycle import Parts, action_of, begin, deliver, settle
