@@ -85,6 +85,7 @@ async def _run(chunk: Chunk, context: AppContext, *, first_time: bool) -> ChunkO
         created=bit_set(written.created - span.first_row),
         unchanged=bit_set(written.unchanged - span.first_row),
         deleted=bit_set(written.deleted - span.first_row),
+        changed_ids=written.changed_ids,
     )
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from app.domain import packed_exceptions
+from app.domain.id_filter import IdFilter
 from app.domain.outcome_entries import (
     DEAD_LETTER,
     DUPLICATE,
@@ -23,6 +24,8 @@ from app.domain.outcome_entries import (
 )
 
 __all__ = [
+    "CHANGED_IDS",
+    "CHANGES",
     "DEAD_LETTER",
     "DUPLICATE",
     "FAILED_AT_RECORD",
@@ -33,7 +36,14 @@ __all__ = [
     "RowOutcome",
     "RowStatus",
     "bit_set",
+    "filter_of",
 ]
+
+
+#: What rows have done whose record is another one than before.
+CHANGES: Final = ("CREATED", "UPDATED", "DELETED")
+#: The field of a ledger document that has the filter.
+CHANGED_IDS: Final = "changedIds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +58,11 @@ class Counts:
     updated: int = 0
     unchanged: int = 0
     deleted: int = 0
+
+    @property
+    def changed(self) -> int:
+        """Rows that have created, updated or deleted a record."""
+        return self.created + self.updated + self.deleted
 
     @property
     def processed(self) -> int:
@@ -116,7 +131,9 @@ class ChunkOutcome:
     """What became of a chunk.
 
     ``created``, ``unchanged`` and ``deleted`` are bit sets over the chunk's rows: bit *i* is set when row
-    ``first_row + i`` made a new record, found it with the values that it has itself, or deleted it.
+    ``first_row + i`` made a new record, found it with the values that it has itself, or deleted it. ``changed_ids`` is
+    the filter of the ids of the records that its rows have created, updated or deleted; None: there are none, or a
+    version wrote it that kept no filters.
     """
 
     first_row: int
@@ -126,6 +143,7 @@ class ChunkOutcome:
     created: int
     unchanged: int = 0
     deleted: int = 0
+    changed_ids: IdFilter | None = None
 
     @property
     def given_up(self) -> bool:
@@ -167,7 +185,8 @@ class ChunkOutcome:
         }
         # Most chunks have none of these.
         rare = {"unchanged": self.unchanged, "deleted": self.deleted}
-        return document | {name: rows.to_bytes(octets, "little") for name, rows in rare.items() if rows}
+        document |= {name: rows.to_bytes(octets, "little") for name, rows in rare.items() if rows}
+        return document if self.changed_ids is None else {**document, CHANGED_IDS: self.changed_ids.octets}
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> ChunkOutcome:
@@ -180,7 +199,13 @@ class ChunkOutcome:
             int.from_bytes(document["created"], "little"),
             int.from_bytes(document.get("unchanged", b""), "little"),
             int.from_bytes(document.get("deleted", b""), "little"),
+            filter_of(document),
         )
+
+
+def filter_of(document: Mapping[str, Any]) -> IdFilter | None:
+    """Return the filter that a ledger document has, if it has one."""
+    return IdFilter(bytes(document[CHANGED_IDS])) if CHANGED_IDS in document else None
 
 
 def _exceptions(document: Mapping[str, Any]) -> list[RowOutcome]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import compress
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from app.adapters.mongo.records import Written
 from app.adapters.mongo.statements import RecordLayout
 from app.context import AppContext
+from app.domain.id_filter import IdFilter
 from app.domain.operations import Operation
 from app.domain.operations.plan import (
     ChunkPlan,
@@ -28,12 +30,14 @@ from app.domain.operations.plan import (
     next_step,
 )
 from app.domain.outcome_entries import RowOutcome, failed_at_record, refused_by_database
+from app.domain.outcomes import CHANGES
 from app.domain.rows import CheckedChunk
 from app.kafka.messages import Chunk
 
 #: How often a row is decided again because somebody else has made or deleted its record meanwhile.
 _MOST_ROUNDS: Final = 5
 _TAKEN: Final = "another record has the same unique value"
+_CHANGED: Final = tuple(Result[change] for change in CHANGES)
 _GIVEN_UP: Final = "it could not be written, although others could"
 
 
@@ -44,6 +48,7 @@ class WrittenRows:
     Attributes:
         created, updated, unchanged, deleted: Arrays of the numbers of the rows that succeeded.
         failures: The others.
+        changed_ids: The filter of the ids of what was created, updated or deleted; None: nothing was.
     """
 
     created: Any
@@ -51,6 +56,7 @@ class WrittenRows:
     unchanged: Any
     deleted: Any
     failures: list[RowOutcome]
+    changed_ids: IdFilter | None
 
 
 async def write_rows(
@@ -211,7 +217,15 @@ class _ChunkWriter:
         failures = [refused_by_database(int(rows[position]), reason) for position, reason in self._refused.items()]
         for result in filter(lambda result: result.failed, Result):
             failures += [failed_at_record(row, result.name) for row in of[result].tolist()]
-        return WrittenRows(of[Result.CREATED], of[Result.UPDATED], of[Result.UNCHANGED], of[Result.DELETED], failures)
+        changed = (succeeded & np.isin(self._results, _CHANGED)).tolist()
+        return WrittenRows(
+            of[Result.CREATED],
+            of[Result.UPDATED],
+            of[Result.UNCHANGED],
+            of[Result.DELETED],
+            failures,
+            IdFilter.of(list(compress(self._encoded.keys, changed))) if any(changed) else None,
+        )
 
 
 def _layout(chunk: Chunk, operation: Operation, owned: CheckedChunk) -> RecordLayout:

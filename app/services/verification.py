@@ -16,7 +16,8 @@ from app.domain.actions import Action, Status
 from app.domain.csv.spans import Span, SpanIndex
 from app.domain.dead_letters import State
 from app.domain.entities import find_entity
-from app.domain.outcomes import DEAD_LETTER, FAILED_AT_RECORD, ChunkOutcome, Counts
+from app.domain.id_filter import IdFilter
+from app.domain.outcomes import CHANGES, DEAD_LETTER, FAILED_AT_RECORD, ChunkOutcome, Counts
 from app.domain.row_map import byte_range, unpack
 from app.domain.rows import CheckedChunk
 from app.domain.upload_keys import rows_key
@@ -199,3 +200,15 @@ def _verify_outcome(checked: CheckedChunk, outcome: ChunkOutcome) -> Iterator[st
     counts = Counts.of(outcome.exceptions, created=created, updated=updated, unchanged=unchanged, deleted=deleted)
     if counts != outcome.counts:
         yield f"the counts of the chunk of row {outcome.first_row} are not the sum of its rows"
+    # A version that kept no filters has none.
+    if outcome.changed_ids is not None and outcome.changed_ids != IdFilter.of(_changed_ids(checked, outcome)):
+        yield f"the filter of the chunk of row {outcome.first_row} is not that of the records that its rows changed"
+
+
+def _changed_ids(checked: CheckedChunk, outcome: ChunkOutcome) -> list[bytes]:
+    codes, exceptions = outcome.codes(), {entry.row for entry in outcome.exceptions}
+    return [
+        key.encode()
+        for row, key in zip(checked.rows, checked.column(checked.entity.key), strict=True)
+        if row not in exceptions and codes[row - outcome.first_row] in CHANGES
+    ]

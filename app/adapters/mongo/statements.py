@@ -119,10 +119,15 @@ class EncodedRecords:
     columns: list[_Column]
 
     @property
+    def keys(self) -> list[bytes]:
+        """The key of each row, UTF-8."""
+        return self.columns[self.layout.key].cells
+
+    @property
     def ids(self) -> list[str]:
         """The ``_id`` of each record."""
         prefix = f"{self.layout.account_id}:"
-        return [prefix + key.decode() for key in self._keys]
+        return [prefix + key.decode() for key in self.keys]
 
     def at(self, positions: Sequence[int]) -> EncodedRecords:
         """Return some of the rows, in the order of ``positions``."""
@@ -197,13 +202,9 @@ class EncodedRecords:
         """Return the statements that delete the records."""
         return list(Elements(len(self.rows)).document("q", self._id()).constants({"limit": 1}).joined())
 
-    @property
-    def _keys(self) -> list[bytes]:
-        return self.columns[self.layout.key].cells
-
     def _id(self) -> Elements:
         prefix = f"{self.layout.account_id}:".encode()
-        return Elements(len(self.rows)).texts("_id", self._keys, prefix)
+        return Elements(len(self.rows)).texts("_id", self.keys, prefix)
 
     def _tag(self) -> Elements:
         return Elements(len(self.rows), self.layout.tag).integers("row", self.rows)
