@@ -43,6 +43,8 @@ class AppContext:
     open_uploads: OpenRequests = field(default_factory=OpenRequests, kw_only=True)
     open_streams: OpenRequests = field(default_factory=OpenRequests, kw_only=True)
     open_downloads: OpenRequests = field(default_factory=OpenRequests, kw_only=True)
+    #: Those in which it looks up the history of a record.
+    open_lookups: OpenRequests = field(default_factory=OpenRequests, kw_only=True)
     #: Whether partitions are about to be given away, or the worker is about to stop.
     should_yield: Callable[[], bool]
 

@@ -1,15 +1,23 @@
-"""Long requests: how many of a kind there may be at once, and what is answered when there are as many."""
+"""Long requests: how many of a kind there may be at once, and that nobody works for a client that has gone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from aiohttp import web
 
 from app.domain.open_requests import OpenRequests, TooManyOpen
 from web.errors.problem import Problem
 
+T = TypeVar("T")
+
 #: When one of the requests under way may have ended, seconds.
 _ENDS = 5
+#: How often it is looked whether a client is still there, seconds.
+_LOOK = 0.25
 
 
 @contextmanager
@@ -34,3 +42,21 @@ def counted(
         if error.of_account:
             raise of_account(limit=error.limit, retry_after=_ENDS) from None
         raise of_worker(limit=error.limit) from None
+
+
+async def while_connected(request: web.Request, work: Coroutine[Any, Any, T]) -> T:
+    """Do the work of a request, as long as its client is there.
+
+    Raises:
+        asyncio.CancelledError: the client has gone; the work is cancelled.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        while not task.done():
+            await asyncio.wait({task}, timeout=_LOOK)
+            if request.transport is None or request.transport.is_closing():
+                raise asyncio.CancelledError("the client has gone")
+        return task.result()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

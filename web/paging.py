@@ -96,4 +96,4 @@ def cut(
 def next_page(request: web.Request, cursor: str) -> dict[str, str]:
     """Return the ``Link`` header (RFC 8288) to the page at ``cursor``."""
     query = urlencode({**request.query, "cursor": cursor})
-    return {"Link": f'<{request.path}?{query}>; rel="next"'}
+    return {"Link": f'<{request.rel_url.raw_path}?{query}>; rel="next"'}

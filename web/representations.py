@@ -5,16 +5,21 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
+
+import orjson
 
 from app.domain.actions import Action, Status, StoredFile, Transition, initial_status
 from app.domain.csv.encodings import UTF_8
 from app.domain.dead_letters import DeadLetter
 from app.domain.entities import Entity
+from app.domain.entities.kinds import Kind
 from app.domain.failure_groups import FailureGroup, FailureGroups
 from app.domain.outcomes import RowOutcome
 from app.domain.speed import Rate
 from app.domain.timestamps import iso_utc
+from app.services.record_history import HistoryEntry, HistoryPage
 
 #: Rows per second below which no time is told: rounded up from nothing, a rate would make a number that says nothing.
 _SLOWEST = 1e-3
@@ -201,6 +206,65 @@ def row_to_response(row: RowOutcome, original: int | None = None) -> dict[str, A
     if original is not None:
         shown["originalRow"] = original
     return shown
+
+
+def record_to_response(
+    entity: Entity, record_id: str, record: Mapping[str, Any] | None, page: HistoryPage
+) -> dict[str, Any]:
+    """Return a record, None where there is none, with a page of its history."""
+    return {
+        "entityType": entity.name,
+        "id": record_id,
+        "record": None if record is None else _fields_to_response(entity, record),
+        "audit": None if record is None else _tag_to_response(record),
+        "history": [_change_to_response(entry) for entry in page.entries],
+        "searched": {
+            "actions": page.actions,
+            "chunks": page.chunks,
+            "since": iso_utc(page.since),
+            "complete": page.following is None,
+        },
+        "unreadable": page.unreadable,
+    }
+
+
+def _fields_to_response(entity: Entity, record: Mapping[str, Any]) -> dict[str, Any]:
+    kinds = dict(zip(entity.columns, entity.kinds, strict=True))
+    return {name: _value_to_response(record[name], kind) for name, kind in kinds.items() if name in record}
+
+
+def _value_to_response(value: Any, kind: Kind | None = None) -> Any:
+    """Return a value of a record in the form of its JSON Schema; of another type than its field, as what it is."""
+    if isinstance(value, datetime):
+        return value.date().isoformat() if kind is Kind.DATE else iso_utc(value)
+    if isinstance(value, Decimal):
+        # A number with all its digits, which a float may not have.
+        return orjson.Fragment(str(value)) if value.is_finite() else str(value)
+    return value
+
+
+def _tag_to_response(record: Mapping[str, Any]) -> dict[str, Any]:
+    tag = record.get("_bulk")
+    tag = tag if isinstance(tag, Mapping) else {}
+    names = ("actionId", "row", "status", "startedAt", "at")
+    shown = {"createdBy": record.get("createdBy"), **{name: _value_to_response(tag.get(name)) for name in names}}
+    return {**shown, "fields": tag["fields"]} if "fields" in tag else shown
+
+
+def _change_to_response(entry: HistoryEntry) -> dict[str, Any]:
+    action = entry.action
+    return {
+        "actionId": action.id,
+        "actionType": action.action_type,
+        "actionStatus": action.status,
+        "fileName": action.file.name,
+        "row": entry.row,
+        "code": entry.change,
+        "startedAt": iso_utc(action.started_at),
+        "at": iso_utc(entry.at),
+        "by": action.created_by,
+        "reason": action.history[-1].reason if action.history else None,
+    }
 
 
 def failures_to_response(action: Action, groups: FailureGroups, limit: int) -> dict[str, Any]:

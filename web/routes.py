@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from web.views.failures import ActionFailuresView
 from web.views.health import HealthView, ReadyView
 from web.views.lifecycle import ActionCancelView, ActionPauseView, ActionResumeView
 from web.views.metrics import MetricsView
+from web.views.record_history import RecordView
 from web.views.records import ActionRecordsView
 from web.views.results import ActionResultsView
 from web.views.retries import ActionRetryView
@@ -51,6 +53,7 @@ ROUTES: tuple[Route, ...] = (
     Route("/entities", EntitiesView),
     Route("/entities/{entity_type}", EntityView),
     Route("/entities/{entity_type}/template.csv", EntityTemplateView),
+    Route("/records/{entity_type}/{record_id}", RecordView),
     Route("/dead-letters", DeadLettersView),
     Route("/dead-letters/{letter_id}/replay", DeadLetterReplayView),
     Route("/health", HealthView),
@@ -65,6 +68,8 @@ def add_to(app: Any) -> None:
     """Serve the routes from the workers of ``app``."""
     blueprint = Blueprint("api")
     for route in ROUTES:
-        blueprint.route(route.path, name=route.view.__name__)(route.view)
+        # Any character may stand in a part of a path; aiohttp's own pattern leaves out braces.
+        pattern = re.sub(r"\{(\w+)\}", r"{\1:[^/]+}", route.path)
+        blueprint.route(pattern, name=route.view.__name__)(route.view)
     app.web.blueprints.add("", blueprint)
     app.web.web_app[DESCRIPTION] = prepare(ROUTES, credential_required=app.settings.auth_mode == "required")

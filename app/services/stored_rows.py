@@ -100,6 +100,13 @@ class StoredRows:
         data = await self.data(span.start, span.end)
         return await asyncio.to_thread(lambda: self.explained(self.records(data), span.first_row, entries))
 
+    async def about(self, index: int, key: str) -> list[int]:
+        """Return the rows of a chunk, by number, that are about a record. Raises as :meth:`spans` and :meth:`data`."""
+        [span] = await self.spans(index, 1)
+        data = await self.data(span.start, span.end)
+        ids = await asyncio.to_thread(lambda: self.ids(self.records(data)))
+        return [row for row, found in enumerate(ids, span.first_row) if found == key]
+
     def cell(self, records: RawRecords, place: int, label: str | None) -> str | None:
         """Return what stands in the column of a row that messages call so; None: there is nothing."""
         position = None if label is None else self._places.get(label)

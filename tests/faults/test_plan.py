@@ -9,7 +9,7 @@ from typing import Any
 import pymongo
 import pytest
 
-from tests.support.assertions import assert_verified
+from tests.support.assertions import assert_histories, assert_verified
 from tests.support.clocks import PAST
 from tests.support.files import contacts_csv
 from tests.support.scenes import MakeScene, Scene
@@ -163,3 +163,4 @@ def test_deaths_in_other_types(make_scene: MakeScene, action_type: str) -> None:
         found = client.get_default_database()["contacts"].find(batch_size=10_000)
         assert {contact["id"]: contact["name"] for contact in found} == names
     assert_verified(scene.environment, action)
+    assert_histories(successor, action, scene.file)

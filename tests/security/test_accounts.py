@@ -114,24 +114,31 @@ class Neighbours:
     action_id: str
     waiting_id: str
     letter_id: str
+    #: Other actions of the first, by which a record was made and deleted.
+    earlier_ids: list[str]
 
 
 @pytest.fixture(scope="module")
 def neighbours(house: House) -> Neighbours:
     suffix = uuid.uuid4().hex[:10]
     owner, other = f"owner-{suffix}", f"other-{suffix}"
+    gone = b"deleted,Eve,eve@example.com,active\n"
+    earlier = [house.submit(owner, gone)]
+    house.finish(owner, earlier[0])
+    earlier.append(house.submit(owner, gone, actionType="BULK_DELETE"))
+    house.finish(owner, earlier[1])
     action_id = house.submit(owner, b"1,Ada,ada@example.com,active\n2,Bob,nobody,active\n")
     house.finish(owner, action_id)
     waiting_id = house.submit(owner, b"9,Eve,eve@example.com,active\n", scheduledAt="2100-01-01T00:00:00Z")
     letter_id = f"{action_id}:0"
     house.add_letter(letter_id, accountId=owner, actionId=action_id, index=0)
-    return Neighbours(house, owner, other, action_id, waiting_id, letter_id)
+    return Neighbours(house, owner, other, action_id, waiting_id, letter_id, earlier)
 
 
 def with_an_id() -> list[tuple[str, str]]:
     """Every method of every route that names one thing of an account; entities are everybody's."""
     return [
-        (method, route.path)
+        (method, route.path.replace("{entity_type}", "Contact"))
         for route in ROUTES
         if "_id}" in route.path
         for declared in route.operations
@@ -141,6 +148,8 @@ def with_an_id() -> list[tuple[str, str]]:
 
 def named(neighbours: Neighbours, path: str) -> list[str]:
     """The path for each thing of the owner."""
+    if "record_id" in path:
+        return [path.replace("{record_id}", key) for key in ("1", "deleted")]
     if "letter_id" in path:
         return [path.replace("{letter_id}", neighbours.letter_id)]
     return [path.replace("{action_id}", known) for known in (neighbours.action_id, neighbours.waiting_id)]
@@ -181,7 +190,7 @@ def test_lists_have_own_things(neighbours: Neighbours) -> None:
     """Lists have what is the account's own."""
     house, owner = neighbours.house, neighbours.owner
     actions = [action["actionId"] for action in house.get(owner, "/bulk-actions").json()]
-    assert actions == [neighbours.waiting_id, neighbours.action_id]
+    assert actions == [neighbours.waiting_id, neighbours.action_id, *reversed(neighbours.earlier_ids)]
     assert [letter["id"] for letter in house.get(owner, "/dead-letters").json()] == [neighbours.letter_id]
 
 

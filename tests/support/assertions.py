@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import subprocess
 import sys
 from datetime import datetime
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pymongo
 
 from app.domain.actions import Status, is_action_id
+from app.domain.outcomes import CHANGES
 from stack.samples import Expected, Sample
 from tests.support.workers import Worker
 
@@ -73,6 +77,25 @@ def assert_rows(rows: list[dict[str, Any]], codes: list[str | None]) -> None:
             assert status[row["ownerRow"]] == "SUCCESS", row
         else:
             assert code in (None, "DUPLICATE"), row
+
+
+def assert_histories(worker: Worker, action_id: str, file: Path, *, asked: int = 60) -> None:
+    """The histories of the file's records name the action and the row that has changed each, once, and no other row.
+
+    ``asked``: of how many of the records, spread over the file.
+    """
+    codes = {row["row"]: row["code"] for row in worker.records(action_id)}
+    with file.open(encoding="utf-8", newline="") as lines:
+        keys = [record["id"].strip() for record in csv.DictReader(lines)]
+    changes: dict[str, list[tuple[int, str]]] = {key: [] for key in keys if key}
+    for number, key in enumerate(keys, 1):
+        if codes[number] in CHANGES:
+            changes[key].append((number, codes[number]))
+    for key in list(changes)[:: max(1, len(changes) // asked)]:
+        answer = worker.client.get(f"/records/Contact/{quote(key, safe='')}")
+        assert answer.status_code in (200, 404), answer.text
+        entries = answer.json()["history"] if answer.status_code == 200 else []
+        assert [(e["row"], e["code"]) for e in entries if e["actionId"] == action_id] == changes[key], key
 
 
 def contacts(mongo_uri: str, prefix: str) -> dict[str, tuple[str, str, str]]:

@@ -144,6 +144,7 @@ class Bench:
                 "spansKey": keys[1],
                 "createdAt": now,
                 "updatedAt": now,
+                "startedAt": started_at or now,
                 **fields,
             }
         )

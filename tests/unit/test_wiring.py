@@ -52,6 +52,7 @@ ROUTES = {
     ("GET", "/entities"),
     ("GET", "/entities/{entity_type}"),
     ("GET", "/entities/{entity_type}/template.csv"),
+    ("GET", "/records/{entity_type}/{record_id}"),
     ("GET", "/dead-letters"),
     ("POST", "/dead-letters/{letter_id}/replay"),
     ("GET", "/health"),

@@ -171,6 +171,7 @@ ENTITY_NOT_FOUND = Problem(
     'There is no entity "{name}"{suggestion}',
     {"name": "contacts", "suggestion": suggestion("contacts", ENTITIES)},
 )
+RECORD_NOT_FOUND = Problem(404, "RECORD_NOT_FOUND", "Nothing is known of such a record.")
 #: What the present status of an action does not allow.
 TRANSITION_NOT_ALLOWED = Problem(
     409,
@@ -379,6 +380,16 @@ TOO_MANY_OPEN_DOWNLOADS = _too_many(
     "The account has {limit} downloads of results under way, and may have no more.",
     5,
     limit=10,
+)
+TOO_MANY_LOOKUPS = Problem(
+    503,
+    "TOO_MANY_LOOKUPS",
+    "This worker looks up {limit} histories at the same time, and no more. Please try again.",
+    {"limit": 50},
+    headers=_LATER,
+)
+TOO_MANY_OPEN_LOOKUPS = _too_many(
+    "TOO_MANY_OPEN_LOOKUPS", "The account has {limit} histories looked up, and may have no more at once.", 5, limit=10
 )
 TOO_MANY_STREAMS = Problem(
     503,

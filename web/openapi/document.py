@@ -64,6 +64,11 @@ _IN_PATHS: Mapping[str, Json] = {
         "schema": {"type": "string", "minLength": 1},
         "example": "Contact",
     },
+    "record_id": {
+        "description": "The `id` of a record, percent-encoded: a slash in it is `%2F`.",
+        "schema": {"type": "string", "minLength": 1},
+        "example": "1",
+    },
     "letter_id": {
         "description": "The `id` of a dead letter.",
         "schema": {"type": "string", "minLength": 1},
@@ -205,7 +210,12 @@ def _details(operation: Operation) -> str:
 
 
 def _tag(path: str) -> str:
-    tags = {"bulk-actions": "Bulk actions", "entities": "Entities", "dead-letters": "Dead letters"}
+    tags = {
+        "bulk-actions": "Bulk actions",
+        "entities": "Entities",
+        "records": "Records",
+        "dead-letters": "Dead letters",
+    }
     return tags.get(path.split("/")[1], "The worker")
 
 

@@ -415,6 +415,103 @@ class Failures(BaseModel):
     groups: list[FailureGroup] = Field(description="The largest groups.")
 
 
+class AuditTag(BaseModel):
+    """Which row was the last to write a record, and which action made it."""
+
+    model_config = _model(
+        {
+            "createdBy": _ID,
+            "actionId": _ID,
+            "row": 1,
+            "status": "SUCCESS",
+            "startedAt": "2026-11-23T23:55:49.367Z",
+            "at": "2026-11-23T23:55:49.512Z",
+        }
+    )
+
+    created_by: str | None = Field(description="The action that created the record; null: another program did.")
+    action_id: str | None = Field(description="The last action that wrote it; null: none has.")
+    row: int | None = Field(description="The row of that action's file.")
+    status: str | None
+    started_at: datetime | None = Field(description="When that action started.")
+    at: datetime | None = Field(description="When its chunk was written.")
+    fields: list[str] | Absent = Field(default=None, description="The fields that were written; absent: all.")
+
+
+class RecordChange(BaseModel):
+    """What a row has done to a record."""
+
+    model_config = _model()
+
+    action_id: ActionId
+    action_type: str
+    action_status: Status
+    file_name: str | None
+    row: int = Field(ge=1, description="Its number in the file of the action.")
+    code: Literal["CREATED", "UPDATED", "DELETED"]
+    started_at: datetime = Field(description="When the action started.")
+    at: datetime = Field(description="When the chunk of the row was finished.")
+    by: str | None = Field(description="Whose credential made the action.")
+    reason: str | None = Field(description="Why the action has its status, where that does not go without saying.")
+
+
+class Searched(BaseModel):
+    """What was looked at for a page of a history."""
+
+    model_config = _model()
+
+    actions: Count = Field(description="Actions.")
+    chunks: Count = Field(description="Chunks of these.")
+    since: datetime | None = Field(description="When the earliest of these actions started; null: there was none.")
+    complete: bool = Field(description="Whether that was all there is; else the `Link` header leads on.")
+
+
+class RecordHistory(BaseModel):
+    """A record, and which rows have created, changed and deleted it."""
+
+    model_config = _model(
+        {
+            "entityType": "Contact",
+            "id": "1",
+            "record": {"id": "1", "name": "Ada Lovelace", "email": "ada@example.com", "status": "active"},
+            "audit": {
+                "createdBy": _ID,
+                "actionId": _ID,
+                "row": 1,
+                "status": "SUCCESS",
+                "startedAt": "2026-11-23T23:55:49.367Z",
+                "at": "2026-11-23T23:55:49.512Z",
+            },
+            "history": [
+                {
+                    "actionId": _ID,
+                    "actionType": "BULK_UPDATE",
+                    "actionStatus": "COMPLETED",
+                    "fileName": "contacts.csv",
+                    "row": 1,
+                    "code": "CREATED",
+                    "startedAt": "2026-11-23T23:55:49.367Z",
+                    "at": "2026-11-23T23:55:49.548Z",
+                    "by": "key 1f0c8a2e",
+                    "reason": None,
+                }
+            ],
+            "searched": {"actions": 1, "chunks": 1, "since": "2026-11-23T23:55:49.367Z", "complete": True},
+            "unreadable": [],
+        }
+    )
+
+    entity_type: str
+    id: str
+    record: dict[str, Any] | None = Field(description="Its fields; null: there is no such record (any more).")
+    audit: AuditTag | None = Field(description="Its audit tag; null: there is no record.")
+    history: list[RecordChange] = Field(description="The action that was last to start comes first.")
+    searched: Searched
+    unreadable: list[ActionId] = Field(
+        description="Actions that may have changed the record; their files cannot be read any more, which would tell."
+    )
+
+
 class Origin(BaseModel):
     """Where a message was read."""
 

@@ -53,7 +53,7 @@ class EntityView(ApiView):
     )
     async def get(self, request: web.Request, entity_type: str) -> web.Response:
         """Describe a row of an entity."""
-        response = json_response(_entity(entity_type).json_schema())
+        response = json_response(entity_of(entity_type).json_schema())
         response.content_type = "application/schema+json"
         return response
 
@@ -77,7 +77,7 @@ class EntityTemplateView(ApiView):
     )
     async def get(self, request: web.Request, entity_type: str) -> web.Response:
         """Get a file with the columns of an entity and no rows."""
-        entity, file = _entity(entity_type), io.StringIO()
+        entity, file = entity_of(entity_type), io.StringIO()
         csv.writer(file).writerow(entity.columns)
         return web.Response(
             text=file.getvalue(),
@@ -87,7 +87,12 @@ class EntityTemplateView(ApiView):
         )
 
 
-def _entity(name: str) -> Entity:
+def entity_of(name: str) -> Entity:
+    """Return the entity that a path names.
+
+    Raises:
+        ApiError: 404: there is none.
+    """
     entity = find_entity(name)
     if entity is None:
         raise ENTITY_NOT_FOUND(name=printable(name, 40), suggestion=suggestion(name, ENTITIES))

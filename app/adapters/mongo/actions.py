@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from app.domain.actions import ENDED, MAX_HISTORY, PLATFORM, Action, Status, Tra
 from app.domain.failure_limits import CommonFailure
 from app.domain.faults import Dependency, PassingFault
 from app.domain.idempotency import KEY_LIFETIME, lives_for_ever
-from app.domain.outcomes import Counts
+from app.domain.outcomes import CHANGES, Counts
 from app.domain.stalls import Reissue
 from app.domain.timestamps import iso_utc
 
@@ -30,6 +30,7 @@ _IN_LISTS = {"columns": 0, "fields": 0, "ignoredColumns": 0, "history": 0, "comm
 
 _NO_CONDITION: Mapping[str, Any] = MappingProxyType({})
 _NEWEST_FIRST = [("createdAt", DESCENDING), ("_id", DESCENDING)]
+_LAST_STARTED_FIRST = [("startedAt", DESCENDING), ("_id", DESCENDING)]
 #: The earliest first; what was never scheduled comes before.
 _BY_SCHEDULE = [("scheduledAt", ASCENDING), ("_id", ASCENDING)]
 #: By how much the clocks of two workers may differ.
@@ -67,6 +68,7 @@ class Actions:
             [
                 IndexModel([("accountId", 1), ("createdAt", -1), ("_id", -1)]),
                 IndexModel([("accountId", 1), ("updatedAt", 1)]),
+                IndexModel([("accountId", 1), ("entityType", 1), ("startedAt", -1), ("_id", -1)]),
                 IndexModel([("status", 1), ("scheduledAt", 1)]),
                 # Whether anything moves is asked for each action that does not.
                 IndexModel("progressAt", sparse=True),
@@ -372,6 +374,27 @@ class Actions:
         """Return the actions of an account that do one thing with one kind of record, newest first."""
         wanted = {"accountId": account_id, "entityType": entity_type, "actionType": action_type}
         async for document in self._collection.find(wanted).sort(_NEWEST_FIRST):
+            yield Action.from_document(document)
+
+    async def changing(
+        self, account_id: str, entity_type: str, *, upto: datetime | None = None
+    ) -> AsyncGenerator[Action, None]:
+        """Yield the actions that have changed records of a kind, or may do so, as a list has them.
+
+        The last to start comes first; those that started after ``upto`` are left out.
+        """
+        wanted: Document = {
+            "accountId": account_id,
+            "entityType": entity_type,
+            "startedAt": {"$exists": True} if upto is None else {"$lte": upto},
+            # Counters are good for certain when nothing is left to be done for the action.
+            "$or": [
+                {"status": {"$in": sorted(set(Status) - ENDED)}},
+                {"cleanupAt": {"$exists": True}},
+                *({f"{change.lower()}Count": {"$gt": 0}} for change in CHANGES),
+            ],
+        }
+        async for document in self._collection.find(wanted, _IN_LISTS).sort(_LAST_STARTED_FIRST):
             yield Action.from_document(document)
 
     async def ended(self, *, account_id: str | None = None, since: datetime | None = None) -> AsyncIterator[Action]:

@@ -18,7 +18,8 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from app.adapters.mongo.faults import MONGO
-from app.domain.outcomes import ChunkOutcome, Counts
+from app.domain.id_filter import IdFilter
+from app.domain.outcomes import CHANGED_IDS, ChunkOutcome, Counts, filter_of
 from app.domain.stalls import Opening
 
 #: Documents asked for in one ``$in`` query: small enough to stay well below a message's limit.
@@ -33,6 +34,23 @@ class Entry:
 
     counts: Counts
     dead: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """That a finished chunk has changed records.
+
+    Attributes:
+        ids: The filter of their ids; None: a version wrote the entry that kept none.
+        at: When the chunk was finished.
+    """
+
+    ids: IdFilter | None
+    at: datetime
+
+    def may_have(self, key: bytes) -> bool:
+        """Tell whether the record with this key may be one of them."""
+        return self.ids is None or self.ids.may_have(key)
 
 
 @MONGO.at_border
@@ -149,6 +167,15 @@ class Ledger:
     async def summaries(self, chunk_ids: Sequence[str]) -> dict[str, Entry]:
         """Return the entries of those of the chunks that have one."""
         return {document["_id"]: _entry(document) async for document in _read(self._outcomes, chunk_ids, _SUMMARY)}
+
+    async def changes(self, chunk_ids: Sequence[str]) -> dict[str, Changes]:
+        """Return for those of the chunks that have changed records whose these may be."""
+        found = _read(self._outcomes, chunk_ids, {"counts": 1, "closedAt": 1, CHANGED_IDS: 1})
+        return {
+            document["_id"]: Changes(filter_of(document), document["closedAt"])
+            async for document in found
+            if Counts.from_document(document["counts"]).changed
+        }
 
     async def outcomes(self, chunk_ids: Sequence[str]) -> dict[str, ChunkOutcome]:
         """Return the whole outcomes of those of the chunks that have one."""

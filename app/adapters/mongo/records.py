@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
-from bson import CodecOptions, decode
+from bson import CodecOptions, DatetimeConversion, decode
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import ConnectionFailure, PyMongoError, WriteConcernError
@@ -18,6 +18,7 @@ from app.adapters.mongo.concurrency import CommandGate
 from app.adapters.mongo.errors import DUPLICATE_KEY, StatementFault, means_away, reason_of_refusal
 from app.adapters.mongo.faults import MONGO
 from app.adapters.mongo.statements import EncodedRecords
+from app.adapters.mongo.values import plain
 from app.domain.operations.operation import Presence
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,10 @@ _EMPTY: Final = 5
 _STATEMENTS: Mapping[str, str] = {"insert": "documents", "update": "updates", "delete": "deletes"}
 
 _AWARE: Final[CodecOptions[Mapping[str, Any]]] = CodecOptions(tz_aware=True)
+#: What another program has stored is shown as far as it can be.
+_LENIENT: Final[CodecOptions[dict[str, Any]]] = CodecOptions(
+    tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_CLAMP, unicode_decode_error_handler="replace"
+)
 #: Stands for the value of a field that a document does not have.
 _NOTHING: Final = object()
 
@@ -168,6 +173,11 @@ class Records:
             cursor = self._database[collection].find({"_id": {"$in": asked}}, dict.fromkeys(fields, 1))
             found.update({document["_id"]: document async for document in cursor})
         return found
+
+    async def get(self, collection: str, record_id: str) -> dict[str, Any] | None:
+        """Return all that is stored of a record, whoever has written it, in plain types; None: there is none."""
+        found = await self._database[collection].with_options(_LENIENT).find_one({"_id": record_id})
+        return None if found is None else plain(found)
 
     async def _write(self, kind: _Kind, collection: str, statements: Sequence[bytes], isolate: bool) -> Written:
         written = Written()

@@ -1,4 +1,4 @@
-"""Values of fields as BSON: for each kind the type of its elements, and how a value is encoded.
+"""Values of fields as BSON: for each kind the type of its elements, and how a value is encoded and read back.
 
 Source of the layouts: bsonspec.org, version 1.1; for decimals IEEE 754-2008, decimal128 with a binary coefficient.
 """
@@ -11,6 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from struct import Struct
 from typing import Any, Final
+
+from bson import Decimal128
 
 from app.domain.entities.kinds import Kind
 
@@ -64,3 +66,23 @@ ENCODINGS: Mapping[Kind, Encoding] = {
     Kind.DATE: Encoding(0x09, 8, _date),
     Kind.DATE_TIME: Encoding(0x09, 8, _date_time),
 }
+
+
+#: What is the same in the database and here.
+_PLAIN: Final = (str, bool, int, float, datetime, type(None))
+
+
+def plain(value: Any) -> Any:
+    """Return a value of a document without the driver's types; one that no field can have is text.
+
+    Documents and lists in it are taken along.
+    """
+    if isinstance(value, _PLAIN):
+        return value
+    if isinstance(value, Decimal128):
+        return value.to_decimal()
+    if isinstance(value, Mapping):
+        return {str(name): plain(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return list(map(plain, value))
+    return str(value)
