@@ -1,4 +1,4 @@
-"""The clean-up: what an ended action leaves to do, and replays that have not ended.
+"""The clean-up: what an ended action leaves to do, deletions of actions, and replays that have not ended.
 
 It looks at the database only, on a timer, like the dispatcher; what it does may be done twice.
 """
@@ -13,6 +13,7 @@ from agents.faults import is_transient
 from app.context import AppContext
 from app.observability.dependencies import unavailable
 from app.services.cleanup import clean_up_action
+from app.services.erasure import sweep_erased
 from app.services.replays import continue_replay
 
 log = logging.getLogger(__name__)
@@ -22,11 +23,13 @@ _PER_TURN = 100
 
 
 async def clean_up(context: AppContext) -> None:
-    """Do one turn: actions whose clean-up is due, and replays that nothing was heard of."""
+    """Do one turn: actions whose clean-up or deletion is due, and replays that nothing was heard of."""
     # What one dispatcher has claimed another takes after this time, and so does itself when it failed.
     lease = timedelta(seconds=context.settings.stall_timeout)
     for action in await context.store.actions.claim_due_cleanups(datetime.now(UTC), lease, _PER_TURN):
         await _guarded(action.id, clean_up_action(context, action))
+    for erased in await context.store.erased_actions.claim_due_sweeps(datetime.now(UTC), lease, _PER_TURN):
+        await _guarded(erased.id, sweep_erased(context, erased))
     letters = await context.store.dead_letters.claim_due_replays(datetime.now(UTC), lease, _PER_TURN)
     # What cannot be run now must not be sent in vain. The ends above give memory back to a Redis that is full.
     if letters and not await unavailable(context):

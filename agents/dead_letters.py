@@ -21,8 +21,15 @@ async def store_dead_letter(event: Any, context: AppContext) -> None:
     """Keep a dead message; if it is a chunk, its rows are FAILED, and that is its result."""
     letter = _letter(event, Kind.MESSAGE)
     chunk = _chunk(event, letter.origin, context)
+    action_id = _action_id(event.value)
+    action = None if action_id is None else await context.store.actions.find(action_id)
+    if action_id is not None and action is None and await context.store.erased_actions.knows(action_id):
+        # It was deleted, and nothing of it is kept.
+        return
     if chunk is None:
-        await context.store.dead_letters.put(await _with_action(letter, event.value, context))
+        # Nobody but who has the action sees the letter.
+        account_id = None if action is None else action.account_id
+        await context.store.dead_letters.put(replace(letter, action_id=action_id, account_id=account_id))
         return
     await context.store.dead_letters.put(
         replace(
@@ -36,7 +43,6 @@ async def store_dead_letter(event: Any, context: AppContext) -> None:
             row_count=chunk.span.rows,
         )
     )
-    action = await context.store.actions.get(chunk.action_id)
     if action is None or action.status == Status.FAILED or not _is_of(chunk, action):
         return
     outcome = dead_chunk_outcome(chunk.span.first_row, chunk.span.rows, letter.error)
@@ -69,14 +75,12 @@ def _chunk(event: Any, origin: Origin, context: AppContext) -> Chunk | None:
         return None
 
 
-async def _with_action(letter: DeadLetter, value: bytes | None, context: AppContext) -> DeadLetter:
-    """Add which action a message is about, and whose that is: nobody else sees the letter."""
+def _action_id(value: bytes | None) -> str | None:
+    """Return which action a message is about, if it says so."""
     try:
-        action_id = Message.decode(value).action_id
+        return Message.decode(value).action_id
     except Undecodable:
-        return letter
-    action = await context.store.actions.get(action_id)
-    return replace(letter, action_id=action_id, account_id=None if action is None else action.account_id)
+        return None
 
 
 def _letter(event: Any, kind: Kind) -> DeadLetter:

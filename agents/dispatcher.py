@@ -13,8 +13,9 @@ from app.services.scheduling import announce_queued, review_stalled, start_due
 
 
 async def dispatch(context: AppContext) -> None:
-    """Do one turn: due schedules, lost queue entries, stalled actions, claims that nobody released."""
+    """Do one turn: due schedules, lost queue entries, stalled actions, and what is to be forgotten."""
     await start_due(context, datetime.now(UTC))
     await announce_queued(context, datetime.now(UTC))
     await review_stalled(context)
     await context.claims.sweep()
+    await context.store.erased_actions.forget(datetime.now(UTC))

@@ -18,8 +18,10 @@ log = logging.getLogger(__name__)
 async def feed(message: Feed, context: AppContext) -> None:
     """Send the chunks that are asked for, if the action is to be run at all."""
     action_id = message.action_id
-    action = await context.store.actions.get(action_id)
+    action = await context.store.actions.find(action_id)
     if action is None:
+        if await context.store.erased_actions.knows(action_id):
+            return
         raise PermanentFault(f"no action {action_id}")
     if action.status == Status.QUEUED:
         moved = await context.store.actions.start(action_id, message.announcement)

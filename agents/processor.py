@@ -28,9 +28,13 @@ _NOT_BEGUN = frozenset({Status.PAUSED, Status.CANCELLED})
 async def process(chunk: Chunk, context: AppContext) -> None:
     """Run a chunk, unless its outcome is known already, and tell the result.
 
-    A chunk that nobody has begun is not begun while its action is paused, and not any more once it is cancelled.
+    A chunk that nobody has begun is not begun while its action is paused, and not any more once it is cancelled. Of an
+    action that was deleted nothing is run.
     """
-    if not chunk.replay and await context.store.actions.status(chunk.action_id) in _NOT_BEGUN:
+    status = await context.store.actions.status(chunk.action_id)
+    if status in _NOT_BEGUN and not chunk.replay:
+        return
+    if status is None and await context.store.erased_actions.knows(chunk.action_id):
         return
     ledger, chunk_count = context.store.ledger, chunk.source.chunk_count
     first_time = await ledger.open(chunk.id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from agents.faults import PermanentFault
 from app.context import AppContext
 from app.domain.progress import Progress
-from app.kafka.messages import ChunkResult, Feed
+from app.kafka.messages import ChunkResult, Feed, chunk_id
 from app.services.completion import complete_if_done, recount, summarize_ledger
 from app.services.failure_limits import pause_for_failures
 from app.services.replays import finish_replays
@@ -48,11 +48,16 @@ async def count(result: ChunkResult, context: AppContext) -> None:
 async def _recounted(result: ChunkResult, context: AppContext) -> Progress | None:
     """Fold the ledger: this is the first result of the action, or its table entry is lost or doubted.
 
-    Returns None when the action has ended: then its counters are corrected, and nothing follows.
+    Returns None when the action has ended, or is gone: then its counters are corrected, and nothing follows.
     """
-    action = await context.store.actions.get(result.action_id)
+    action = await context.store.actions.find(result.action_id)
     if action is None:
-        raise PermanentFault(f"no action {result.action_id}")
+        if not await context.store.erased_actions.knows(result.action_id):
+            raise PermanentFault(f"no action {result.action_id}")
+        if result.index is not None:
+            # Of a chunk that somebody had in hand when its action was deleted.
+            await context.store.ledger.remove([chunk_id(result.action_id, result.index)])
+        return None
     if result.index is None:
         await finish_replays(context, action)
     if action.ended:

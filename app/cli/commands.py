@@ -79,9 +79,9 @@ async def _verify(action_id: str | None, account: str | None, since: datetime | 
         if action_id is None:
             wanted = [action async for action in store.actions.ended(account_id=account, since=since)]
         else:
-            action = await store.actions.get(action_id)
-            if action is None:
-                typer.echo(f"there is no action {action_id}")
+            action = await store.actions.find(action_id)
+            if action is None or action.deleting:
+                typer.echo(f"there is no action {action_id}" + (": it is being deleted" if action else ""))
                 return 1
             wanted = [action]
         rows = sum(action.total_count for action in wanted)
@@ -89,6 +89,9 @@ async def _verify(action_id: str | None, account: str | None, since: datetime | 
         for action in wanted:
             progress.action()
             async for difference in verify(store, storage, action, progress.rows):
+                if await store.actions.get(action.id) is None:
+                    typer.echo(f"{action.id}: deleted while it was verified")
+                    break
                 differences += 1
                 typer.echo(f"{action.id}: {difference}")
     except OSError as error:

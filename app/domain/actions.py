@@ -220,6 +220,7 @@ class Action:
         reissues: Its chunks that were sent again.
         cleanup_at: When its clean-up is due; None: nothing is left to be cleaned up.
         recounted: Whether its counters were recounted after its end.
+        deleting_at: Since when it is being deleted; None: it is not.
     """
 
     id: str
@@ -256,6 +257,7 @@ class Action:
     reissues: tuple[Reissue, ...] = ()
     cleanup_at: datetime | None = None
     recounted: bool = False
+    deleting_at: datetime | None = None
 
     @property
     def ended(self) -> bool:
@@ -271,6 +273,16 @@ class Action:
     def settling(self) -> bool:
         """Whether it was given up with chunks in hand that may still be finished and counted."""
         return self.aborted and self.cleanup_at is not None and not self.recounted
+
+    @property
+    def deleting(self) -> bool:
+        """Whether it is being deleted: nobody is shown anything of it any more."""
+        return self.deleting_at is not None
+
+    @property
+    def last_change(self) -> datetime:
+        """When anything was last done for it: a replay of a dead letter does so after its end."""
+        return max(filter(None, (self.created_at, self.completed_at, self.updated_at)))
 
     @property
     def unprocessed_count(self) -> int:
@@ -326,6 +338,7 @@ class Action:
             "reissues": [reissue.to_document() for reissue in self.reissues] or None,
             "cleanupAt": self.cleanup_at,
             "recounted": self.recounted or None,
+            "deletingAt": self.deleting_at,
         }
         return document | {name: value for name, value in sparse.items() if value is not None}
 
@@ -368,4 +381,5 @@ class Action:
             reissues=tuple(map(Reissue.from_document, get("reissues", ()))),
             cleanup_at=get("cleanupAt"),
             recounted=get("recounted", False),
+            deleting_at=get("deletingAt"),
         )

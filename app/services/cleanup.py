@@ -1,10 +1,11 @@
-"""What the end of an action leaves to do: its claims are forgotten, and its counters compared once more."""
+"""What the end of an action leaves to do: claims are forgotten, counters compared once more, and deletions done."""
 
 from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime, timedelta
 
+from app.adapters.storage import ObjectMissing
 from app.context import AppContext
 from app.domain.actions import Action, Status
 from app.domain.stalls import Opening
@@ -12,12 +13,10 @@ from app.kafka.messages import ChunkResult, Feed, chunk_id
 from app.observability.dependencies import unavailable
 from app.services.claim_recovery import rebuild_claims, store_dead_owners
 from app.services.completion import recount, summarize_ledger
+from app.services.erasure import IN_HAND, erase
 
 log = logging.getLogger(__name__)
 
-#: How many times STALL_TIMEOUT later the counters are compared once more: whoever had a chunk in hand when
-#: its action was given up has closed it by then.
-_LATE_RECOUNT = 10
 #: When to look again at chunks of a cancelled action that somebody has in hand, seconds.
 _LOOK_AGAIN = 1.0
 #: After so many openings nobody tries to finish a chunk of a cancelled action any more.
@@ -33,7 +32,10 @@ async def clean_up_action(context: AppContext, action: Action) -> None:
     if not action.ended:
         await _restore_claims(context, action)
         return
-    if action.status == Status.CANCELLED and not await _settle(context, action):
+    if action.status == Status.CANCELLED and not await _settled(context, action):
+        return
+    if action.deleting:
+        await erase(context, action)
         return
     summary = await recount(context, action.id, action.chunk_count)
     if action.status == Status.COMPLETED:
@@ -44,8 +46,20 @@ async def clean_up_action(context: AppContext, action: Action) -> None:
     if action.recounted:
         await context.store.actions.finish_cleanup(action.id)
         return
-    later = datetime.now(UTC) + timedelta(seconds=_LATE_RECOUNT * context.settings.stall_timeout)
+    # Whoever had a chunk in hand when the action was given up has closed it by then.
+    later = datetime.now(UTC) + timedelta(seconds=IN_HAND * context.settings.stall_timeout)
     await context.store.actions.schedule_cleanup(action.id, later, recounted=True)
+
+
+async def _settled(context: AppContext, action: Action) -> bool:
+    """Tell whether no chunk of a cancelled action is to be finished, or none can be of one that is to be deleted."""
+    try:
+        return await _settle(context, action)
+    except (ObjectMissing, ValueError) as error:
+        if not action.deleting:
+            raise
+        log.warning("action %s: its chunks cannot be finished before it is deleted: %r", action.id, error)
+        return True
 
 
 async def _settle(context: AppContext, action: Action) -> bool:
@@ -70,7 +84,8 @@ async def _settle(context: AppContext, action: Action) -> bool:
         await context.topics.feed.send(
             Feed(action_id=action.id, indexes=tuple(idle[: settings.feed_window]), begun=True)
         )
-    await actions.schedule_cleanup(action.id, now + (stall_timeout if idle else timedelta(seconds=_LOOK_AGAIN)))
+    again_at = now + (stall_timeout if idle else timedelta(seconds=_LOOK_AGAIN))
+    await actions.schedule_cleanup(action.id, again_at, deleting=action.deleting)
     return False
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
+from datetime import UTC, datetime
 
 from app.adapters.mongo import Store
 from app.adapters.storage import ObjectMissing, Storage
@@ -18,20 +19,23 @@ from app.services.stored_rows import StoredRows
 async def deleted_by_others(store: Store, storage: Storage, action: Action, record_ids: Collection[str]) -> set[str]:
     """Return those of some records that other actions have deleted since an action started, or may have.
 
-    What a chunk without an outcome has deleted is told by its plan.
+    What a chunk without an outcome has deleted is told by its plan. Where an action is gone that has deleted any since
+    then, it may have deleted all of them.
     """
     missing, gone = set(record_ids), set[str]()
     began = action.started_at or action.created_at
     async for other in store.actions.of_type(action.account_id, action.entity_type, BULK_DELETE.name):
         if not missing:
             break
-        # A replay of a dead letter changes an action after its end.
-        last = max(filter(None, (other.created_at, other.completed_at, other.updated_at)))
-        if other.id == action.id or (other.ended and last < began):
+        if other.id == action.id or (other.ended and other.last_change < began):
             continue
         async for deleted in _deleted_by(store, storage, other):
             gone |= missing & deleted
             missing -= deleted
+    if missing:
+        until = await store.erased_deletions.until(action.account_id, action.entity_type, datetime.now(UTC))
+        if until is not None and until >= began:
+            return set(record_ids)
     return gone
 
 

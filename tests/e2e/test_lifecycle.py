@@ -12,8 +12,11 @@ import pymongo
 import pytest
 
 from stack.samples import Sample
-from tests.support.assertions import error_of
+from tests.support.assertions import contacts, error_of
 from tests.support.files import HEADER
+from tests.support.forms import REQUIRED
+from tests.support.leftovers import leftovers
+from tests.support.namespaces import storage_of
 from tests.support.waiting import wait_for
 from tests.support.workers import Worker
 
@@ -176,6 +179,52 @@ def test_nobody_steers_the_actions_of_others(worker: Worker, step: str) -> None:
     for missing in (steer(worker, action_id, step, accountid="other"), steer(worker, UNKNOWN, step)):
         assert error_of(missing)[:2] == (404, "ACTION_NOT_FOUND")
     assert worker.action(action_id)["status"] == "SCHEDULED"
+
+
+# Deleting
+
+
+def test_an_action_is_deleted(worker: Worker, shared_environment: dict[str, str]) -> None:
+    """It is gone at once for whoever asks, soon from every store, and its records stay."""
+    key = {"Idempotency-Key": "deleted1"}
+    sent = worker.client.post(
+        "/bulk-actions", data=REQUIRED, files={"file": ("upload.csv", row("deleted1"), "text/csv")}, headers=key
+    )
+    action_id = sent.json()["actionId"]
+    worker.wait_ended(action_id)
+    path = f"/bulk-actions/{action_id}"
+    for _ in range(2):
+        answer = worker.client.delete(path)
+        assert (answer.status_code, answer.json()) == (202, {"actionId": action_id})
+        for gone in (path, f"{path}/stats", f"{path}/records", f"{path}/events"):
+            assert error_of(worker.client.get(gone))[:2] == (404, "ACTION_NOT_FOUND")
+    for step in ("cancel", "pause", "resume"):
+        assert error_of(steer(worker, action_id, step))[:2] == (404, "ACTION_NOT_FOUND")
+    assert action_id not in worker.client.get("/bulk-actions").text
+    assert worker.client.get("/bulk-actions", params={"idempotencyKey": "deleted1"}).json() == []
+    mongo_uri, redis_uri = shared_environment["MONGO_DB_URI"], shared_environment["REDIS_URI"]
+    directory = storage_of(shared_environment) / action_id
+    wait_for(lambda: not leftovers(mongo_uri, redis_uri, action_id) and not directory.exists(), "nothing is left")
+    assert "deleted1" in contacts(mongo_uri, "deleted1")
+    assert worker.client.delete(path).status_code == 202
+    # The key is free: the same request is another action.
+    again = worker.client.post(
+        "/bulk-actions", data=REQUIRED, files={"file": ("upload.csv", row("deleted1"), "text/csv")}, headers=key
+    )
+    assert again.json()["actionId"] != action_id
+
+
+def test_what_runs_is_not_deleted(worker: Worker) -> None:
+    action_id = worker.submit(row("undeleted1"), scheduledAt=LATER)
+    refused = worker.client.delete(f"/bulk-actions/{action_id}")
+    assert error_of(refused) == (409, "TRANSITION_NOT_ALLOWED", "The action is SCHEDULED: it cannot be deleted.")
+    assert refused.json()["status"] == "SCHEDULED"
+    assert worker.action(action_id)["status"] == "SCHEDULED"
+
+
+@pytest.mark.parametrize("action_id", [UNKNOWN, "x", "..%2F..", "0" * 23])
+def test_unknown_action_is_not_deleted(worker: Worker, action_id: str) -> None:
+    assert error_of(worker.client.delete(f"/bulk-actions/{action_id}"))[:2] == (404, "ACTION_NOT_FOUND")
 
 
 # Stopping before it gets worse

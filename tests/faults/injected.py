@@ -23,8 +23,11 @@ import agents.processor
 from app import main
 from app.adapters.mongo.actions import Actions
 from app.adapters.mongo.dead_letters import DeadLetters
+from app.adapters.mongo.erased_actions import ErasedActions
+from app.adapters.mongo.erased_deletions import ErasedDeletions
 from app.adapters.mongo.ledger import Ledger
 from app.adapters.mongo.records import Records
+from app.adapters.redis.claims import Claims
 from app.adapters.storage import local
 from app.kafka import consumer
 from app.kafka.messages import Chunk
@@ -50,6 +53,16 @@ KILL_POINTS: dict[str, tuple[Any, str, str]] = {
     "recounted": (Actions, "correct_counts", "after"),
     "ended": (Actions, "end", "after"),
     "retrying": (Actions, "link_retry", "before"),
+    # The steps of a deletion
+    "marked": (Actions, "begin_deletion", "after"),
+    "noted": (ErasedDeletions, "note", "after"),
+    "without letters": (DeadLetters, "remove_all", "after"),
+    "without outcomes": (Ledger, "remove", "after"),
+    "without claims": (Claims, "release", "after"),
+    "without objects": (local.LocalStorage, "delete", "after"),
+    "remembered": (ErasedActions, "add", "after"),
+    "removed": (Actions, "remove", "after"),
+    "swept": (ErasedActions, "finish_sweep", "before"),
 }
 
 

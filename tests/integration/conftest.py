@@ -9,6 +9,7 @@ import pytest
 from app.adapters.mongo import Store
 from app.settings import Settings
 from tests.support.bench import Bench
+from tests.support.buckets import Bucket
 from tests.support.uploads_only import UploadsOnly
 
 
@@ -28,6 +29,21 @@ async def bench(settings: Settings) -> AsyncIterator[Bench]:
     await bench.storage.prepare()
     yield bench
     await bench.close()
+
+
+@pytest.fixture(params=["local", "s3"])
+async def any_bench(request: pytest.FixtureRequest, bench: Bench) -> AsyncIterator[Bench]:
+    """A bench on each kind of storage."""
+    if request.param == "local":
+        yield bench
+        return
+    bucket = Bucket(request.getfixturevalue("s3"))
+    await bench.storage.close()
+    bench.storage = bucket.storage()
+    await bench.storage.prepare()
+    bench.context = bench.platform_with(storage=bench.storage)
+    yield bench
+    bucket.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -21,21 +20,6 @@ NOBODY = "0" * 24
 ORPHANS = (f"{NOBODY}/upload.csv", f"{NOBODY}/spans")
 
 
-@pytest.fixture(params=["local", "s3"])
-async def sweeping(request: pytest.FixtureRequest, bench: Bench) -> AsyncIterator[Bench]:
-    """A bench on each kind of storage."""
-    if request.param == "local":
-        yield bench
-        return
-    bucket = Bucket(request.getfixturevalue("s3"))
-    await bench.storage.close()
-    bench.storage = bucket.storage()
-    await bench.storage.prepare()
-    bench.context = bench.platform_with(storage=bench.storage)
-    yield bench
-    bucket.close()
-
-
 def aged(bench: Bench, orphan_age: float) -> AppContext:
     """The platform, with the age from which on something is old. Below zero, so is what was stored just now."""
     return bench.platform_with(settings=bench.settings.model_copy(update={"orphan_age": orphan_age}))
@@ -45,42 +29,42 @@ async def keys(storage: Storage) -> set[str]:
     return {stored.key for stored in await storage.objects()}
 
 
-async def test_orphans_are_removed(sweeping: Bench) -> None:
+async def test_orphans_are_removed(any_bench: Bench) -> None:
     """Objects without an action are removed, and those of actions stay."""
-    job = await sweeping.submit(ROW)
-    kept = await keys(sweeping.storage)
+    job = await any_bench.submit(ROW)
+    kept = await keys(any_bench.storage)
     for key in ORPHANS:
-        await sweeping.storage.put(key, b"x")
-    await OrphanSweeper().sweep_orphans(aged(sweeping, -60))
-    assert await keys(sweeping.storage) == kept
+        await any_bench.storage.put(key, b"x")
+    await OrphanSweeper().sweep_orphans(aged(any_bench, -60))
+    assert await keys(any_bench.storage) == kept
     assert kept == {f"{job.action_id}/upload.csv", f"{job.action_id}/spans"}
 
 
-async def test_young_objects_stay(sweeping: Bench) -> None:
+async def test_young_objects_stay(any_bench: Bench) -> None:
     """What is not old stays, because it may be an upload under way."""
-    await sweeping.storage.put(ORPHANS[0], b"x")
-    async with sweeping.storage.writer(ORPHANS[1]) as writer:
+    await any_bench.storage.put(ORPHANS[0], b"x")
+    async with any_bench.storage.writer(ORPHANS[1]) as writer:
         await writer.write(b"x" * 9 * 1024**2)
-        await OrphanSweeper().sweep_orphans(aged(sweeping, 3600))
-    assert await keys(sweeping.storage) == set(ORPHANS)
+        await OrphanSweeper().sweep_orphans(aged(any_bench, 3600))
+    assert await keys(any_bench.storage) == set(ORPHANS)
 
 
-async def test_partial_file_is_removed(sweeping: Bench) -> None:
+async def test_partial_file_is_removed(any_bench: Bench) -> None:
     """What a killed worker had begun to write is removed."""
     with pytest.raises(OSError):
-        async with sweeping.storage.writer(ORPHANS[0]) as writer:
+        async with any_bench.storage.writer(ORPHANS[0]) as writer:
             await writer.write(b"x" * 9 * 1024**2)
-            await OrphanSweeper().sweep_orphans(aged(sweeping, -60))
+            await OrphanSweeper().sweep_orphans(aged(any_bench, -60))
             # It is gone: this writer can not give it a name any more.
-    assert await keys(sweeping.storage) == set()
+    assert await keys(any_bench.storage) == set()
 
 
-async def test_what_is_not_ours_stays(sweeping: Bench) -> None:
+async def test_what_is_not_ours_stays(any_bench: Bench) -> None:
     foreign = {"readme.txt", "backup/2026.tar", f"{NOBODY}x/upload.csv", f"{NOBODY}/notes.txt", f"{NOBODY}/a/spans"}
     for key in foreign:
-        await sweeping.storage.put(key, b"x")
-    await OrphanSweeper().sweep_orphans(aged(sweeping, -60))
-    assert await keys(sweeping.storage) == foreign
+        await any_bench.storage.put(key, b"x")
+    await OrphanSweeper().sweep_orphans(aged(any_bench, -60))
+    assert await keys(any_bench.storage) == foreign
 
 
 @pytest.mark.parametrize("prefix", ["", "/some/prefix"])

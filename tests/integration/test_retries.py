@@ -15,6 +15,7 @@ from app.domain.actions import Action, Status, TransitionRefused
 from app.domain.faults import PassingFault
 from app.domain.rows import RowsUnreadable
 from app.domain.upload_keys import keys_of
+from app.services.erasure import delete
 from app.services.lifecycle import cancel
 from app.services.retries import AlreadyRetried, NothingToRetry, NotSettled, original_rows, retry
 from app.services.row_pages import page_of_rows
@@ -288,3 +289,32 @@ async def test_verify_looks_at_the_row_map(bench: Bench, context: AppContext) ->
     found = [text async for text in verify(bench.store, bench.storage, finished)]
     assert "row 2 is row 2 of the original, the row before it row 2" in found
     assert "the original rows of 3 rows are known, of 4" in found
+
+
+# Deletions
+
+
+async def test_retry_outlives_its_original(bench: Bench, context: AppContext) -> None:
+    """It goes on when the action that it names is deleted, and knows its rows of it."""
+    job = await ended(bench, context)
+    made, _ = await retried(bench, context, job)
+    await delete(context, "default", job.action_id)
+    await settle(bench, context)
+    assert await bench.store.actions.find(job.action_id) is None
+    finished = await run(bench, context, made)
+    rows, _ = await page_of_rows(context, finished, status=None, chunk=0, after=0, limit=10)
+    assert finished.retry_of == job.action_id
+    assert list((await original_rows(context, finished, rows)).values()) == FAILED
+
+
+async def test_deleted_retry_makes_room(bench: Bench, context: AppContext) -> None:
+    """An action whose retry is deleted can be retried again, from the moment on at which that is out of sight."""
+    job = await ended(bench, context)
+    first, _ = await retried(bench, context, job)
+    await run(bench, context, first)
+    await delete(context, "default", first.id)
+    second, replayed = await retried(bench, context, job)
+    assert (second.id != first.id, replayed, second.retry_of) == (True, False, job.action_id)
+    await settle(bench, context)
+    assert (await action_of(bench, job)).retried_by == second.id
+    assert not {key for key in await stored_keys(bench) if key.startswith(first.id)}

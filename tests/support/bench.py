@@ -207,7 +207,11 @@ class Bench:
 
     async def clean_up(self, context: AppContext) -> None:
         """One turn of the clean-up, at a time when everything is due."""
-        for collection, name in (("bulk_operations", "cleanupAt"), ("dead_letters", "lookAt")):
+        for collection, name in (
+            ("bulk_operations", "cleanupAt"),
+            ("erased_actions", "sweepAt"),
+            ("dead_letters", "lookAt"),
+        ):
             await self.database[collection].update_many({name: {"$exists": True}}, {"$set": {name: LONG_AGO}})
         await clean_up(context)
 

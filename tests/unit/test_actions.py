@@ -159,13 +159,16 @@ def test_old_documents_are_read() -> None:
     assert (read.file.columns.names, read.file.columns.fields, read.file.delimiter) == (("id", "name"), None, ";")
     assert (read.file.delimiter_source, read.file.encoding) == (None, None)
     assert (read.reissues, read.stalls, read.idempotency_key, read.cleanup_at) == ((), 0, None, None)
+    assert (read.deleting, read.last_change) == (False, PAST)
     assert (read.history, read.created_by, read.dispatch_attempts, read.dispatch_at) == ((), None, 0, None)
 
 
 def test_documents_come_back() -> None:
     """Every field of an action is stored and read again."""
     reissue = {"index": 1, "openings": 2, "times": 3, "at": PAST}
-    full = OLD | dict.fromkeys(("scheduledAt", "startedAt", "completedAt", "dispatchAt", "cleanupAt"), PAST)
+    full = OLD | dict.fromkeys(
+        ("scheduledAt", "startedAt", "completedAt", "dispatchAt", "cleanupAt", "deletingAt"), PAST
+    )
     full |= {"delimiterSource": "declared", "encoding": {"name": "utf-16le", "source": "mark", "confidence": 1.0}}
     texts = (
         "error",
@@ -194,6 +197,7 @@ def test_documents_come_back() -> None:
         "fields": ["id", ""],
     }
     read = Action.from_document(full)
+    assert read.deleting
     assert Action.from_document(read.to_document()) == read
     assert full.keys() - read.to_document().keys() == {"countsVersion"}
 

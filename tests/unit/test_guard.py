@@ -58,7 +58,9 @@ class App:
             ),
             dependencies=self.dependencies,
             store=SimpleNamespace(
-                dead_letters=SimpleNamespace(put=self.put), actions=SimpleNamespace(get=self.no_action)
+                dead_letters=SimpleNamespace(put=self.put),
+                actions=SimpleNamespace(find=self.no_action),
+                erased_actions=SimpleNamespace(knows=self.no_action),
             ),
         )
 

@@ -39,6 +39,7 @@ ROUTES = {
     ("GET", "/bulk-actions"),
     ("GET", "/bulk-actions/{action_id}"),
     ("PATCH", "/bulk-actions/{action_id}"),
+    ("DELETE", "/bulk-actions/{action_id}"),
     ("GET", "/bulk-actions/{action_id}/stats"),
     ("GET", "/bulk-actions/{action_id}/records"),
     ("GET", "/bulk-actions/{action_id}/results"),

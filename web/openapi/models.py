@@ -264,6 +264,14 @@ class Action(_Understood, ListedAction):
     history: list[Transition] = Field(description="Its transitions, the latest 50; of an older action none.")
 
 
+class Deleted(BaseModel):
+    """An action that is being deleted."""
+
+    model_config = _model({"actionId": _ID})
+
+    action_id: ActionId
+
+
 class Statistics(_Counted):
     """The counters of an action, its speed and the time it still needs."""
 

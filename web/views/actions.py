@@ -13,7 +13,7 @@ from pydantic import Field
 from app.adapters.live_actions import with_live_counters
 from app.domain import actions as domain
 from app.domain.access import Role
-from app.domain.actions import Status
+from app.domain.actions import Status, is_action_id
 from app.domain.entities import find_entity
 from app.domain.idempotency import scoped
 from app.domain.printable import as_utf8
@@ -21,6 +21,7 @@ from app.domain.schedules import check_schedule, parse_schedule
 from app.domain.speed import Rate
 from app.domain.timestamps import iso_utc
 from app.observability.logs import event
+from app.services import erasure
 from app.services.scheduling import reschedule
 from web import headers as names
 from web.body import BODY_PROBLEMS, JsonBody
@@ -38,7 +39,7 @@ from web.errors.catalogue import (
 )
 from web.errors.problem import ApiError
 from web.inputs import Query, reads
-from web.openapi.models import Accepted, Action, ListedAction, Statistics
+from web.openapi.models import Accepted, Action, Deleted, ListedAction, Statistics
 from web.openapi.operations import Answer, Header, operation
 from web.paging import DEFAULT_LIMIT, NEXT_PAGE, Cursor, Limit, cut, reads_status
 from web.representations import (
@@ -185,6 +186,36 @@ class ActionView(ApiView):
         """Show the action with its newest counters."""
         action, _ = await _newest(self, request, action_id)
         return conditional_json(request, action_to_response(action))
+
+    @operation(
+        "deleteBulkAction",
+        {202: Answer("Nothing of it is shown any more, and what belongs to it is being deleted.", Deleted)},
+        ACTION_NOT_FOUND,
+        TRANSITION_NOT_ALLOWED,
+        role=Role.OPERATOR,
+        details="Only an action that has ended. Its file, the outcomes of its rows and its dead letters go with it; "
+        "the records that it has written stay. To ask again is answered in the same way, for a week.",
+    )
+    async def delete(self, request: web.Request, action_id: str) -> web.Response:
+        """Delete the action with all that belongs to it."""
+        if not is_action_id(action_id):
+            raise ACTION_NOT_FOUND()
+        principal = self.principal(request)
+        with refusals("deleted"):
+            try:
+                await erasure.delete(self.context, principal.account_id, action_id)
+            except erasure.NoSuchAction:
+                raise ACTION_NOT_FOUND() from None
+        log.info(
+            event(
+                "action deleted",
+                action=action_id,
+                account=principal.account_id,
+                by=principal.name,
+                request=request[REQUEST_ID],
+            )
+        )
+        return json_response({"actionId": action_id}, 202)
 
     @operation(
         "changeBulkAction",

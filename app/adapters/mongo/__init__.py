@@ -17,6 +17,8 @@ from app.adapters.mongo.account_locks import AccountLocks
 from app.adapters.mongo.actions import Actions
 from app.adapters.mongo.api_keys import ApiKeys
 from app.adapters.mongo.dead_letters import DeadLetters
+from app.adapters.mongo.erased_actions import ErasedActions
+from app.adapters.mongo.erased_deletions import ErasedDeletions
 from app.adapters.mongo.faults import MONGO
 from app.adapters.mongo.ledger import Ledger
 from app.adapters.mongo.records import Records
@@ -64,6 +66,8 @@ class Store:
         self.ledger = Ledger(database["chunk_outcomes"], database["chunk_openings"])
         self.records = Records(database, max_time=operation_timeout * _SERVER_SHARE, most_commands=most_commands)
         self.dead_letters = DeadLetters(database["dead_letters"])
+        self.erased_actions = ErasedActions(database["erased_actions"])
+        self.erased_deletions = ErasedDeletions(database["erased_deletions"])
         self.api_keys = ApiKeys(database["api_keys"])
         self._probes = database["probes"]
         self.storage_register = StorageRegister(database["installation"], database["bulk_operations"])
@@ -72,6 +76,7 @@ class Store:
         """Create the indexes; harmless when they exist."""
         await self.actions.create_indexes()
         await self.dead_letters.create_indexes()
+        await self.erased_actions.create_indexes()
 
     async def check(self) -> None:
         """Return when the server answers.

@@ -28,6 +28,8 @@ Document = dict[str, Any]
 #: What a list leaves to the single action.
 _IN_LISTS = {"columns": 0, "fields": 0, "ignoredColumns": 0, "history": 0, "commonFailures": 0}
 
+#: Matches what is not being deleted.
+_THERE: Mapping[str, Any] = MappingProxyType({"deletingAt": None})
 _NO_CONDITION: Mapping[str, Any] = MappingProxyType({})
 _NEWEST_FIRST = [("createdAt", DESCENDING), ("_id", DESCENDING)]
 _LAST_STARTED_FIRST = [("startedAt", DESCENDING), ("_id", DESCENDING)]
@@ -139,6 +141,11 @@ class Actions:
 
     async def get(self, action_id: str, account_id: str | None = None) -> Action | None:
         """Return an action; when ``account_id`` is given, only if it belongs to that account."""
+        action = await self.find(action_id, account_id)
+        return None if action is None or action.deleting else action
+
+    async def find(self, action_id: str, account_id: str | None = None) -> Action | None:
+        """Return an action as :meth:`get`, also one that is being deleted: for whoever finishes what it has begun."""
         action = _action(await self._collection.find_one({"_id": action_id}))
         if action is None or account_id not in (None, action.account_id):
             return None
@@ -164,19 +171,20 @@ class Actions:
         They come without their columns, of which an action may have hundreds, and without their history.
         """
         wanted = {"status": status, "entityType": entity_type, "idempotencyKey": idempotency_key}
-        condition = {"accountId": account_id} | {name: value for name, value in wanted.items() if value is not None}
+        condition: Document = {"accountId": account_id, **_THERE}
+        condition |= {name: value for name, value in wanted.items() if value is not None}
         if before is not None:
             condition |= older_than("createdAt", *before)
         return await _read(self._collection.find(condition, _IN_LISTS).sort(_NEWEST_FIRST).limit(limit))
 
     async def changed_since(self, account_id: str, since: datetime, limit: int) -> list[Action]:
         """Return actions of an account that have changed since a time, the first to change first."""
-        condition = {"accountId": account_id, "updatedAt": {"$gt": since}}
+        condition = {"accountId": account_id, "updatedAt": {"$gt": since}, **_THERE}
         return await _read(self._collection.find(condition, _IN_LISTS).sort([("updatedAt", ASCENDING)]).limit(limit))
 
     async def some(self, action_ids: Sequence[str]) -> list[Action]:
         """Return those of the actions that there are, as in a list."""
-        return await _read(self._collection.find({"_id": {"$in": list(action_ids)}}, _IN_LISTS))
+        return await _read(self._collection.find({"_id": {"$in": list(action_ids)}, **_THERE}, _IN_LISTS))
 
     async def transition(
         self,
@@ -354,14 +362,38 @@ class Actions:
         """Return actions whose clean-up is due, which nobody else is given during the lease."""
         return await self._claim({"cleanupAt": {"$lte": now}}, {"cleanupAt": now + lease}, limit)
 
-    async def schedule_cleanup(self, action_id: str, at: datetime, *, recounted: bool = False) -> None:
-        """Ask for a clean-up at a time; ``recounted``: the counters were recounted after the end."""
+    async def schedule_cleanup(
+        self, action_id: str, at: datetime, *, recounted: bool = False, deleting: bool = False
+    ) -> None:
+        """Ask for a clean-up at a time.
+
+        Args:
+            action_id: The action.
+            at: The time.
+            recounted: Whether the counters were recounted after the end.
+            deleting: Whether it is for its deletion, which nothing else puts off.
+        """
         changes = {"cleanupAt": at, "recounted": True} if recounted else {"cleanupAt": at}
-        await self._collection.update_one({"_id": action_id}, {"$set": changes})
+        wanted = {"_id": action_id, "deletingAt": {"$ne": None} if deleting else None}
+        await self._collection.update_one(wanted, {"$set": changes})
 
     async def finish_cleanup(self, action_id: str) -> None:
-        """Note that nothing is left to be cleaned up."""
-        await self._collection.update_one({"_id": action_id}, {"$unset": {"cleanupAt": ""}})
+        """Note that nothing is left to be cleaned up, unless the action is to be deleted by now."""
+        await self._collection.update_one({"_id": action_id, **_THERE}, {"$unset": {"cleanupAt": ""}})
+
+    async def begin_deletion(self, action_id: str, account_id: str) -> bool:
+        """Take an action that has ended away from everybody's eyes, for good; False when it is in another state.
+
+        From then on only its clean-up has it, which is due at once. Its idempotency key is free.
+        """
+        now = datetime.now(UTC)
+        wanted = {"_id": action_id, "accountId": account_id, "status": {"$in": sorted(ENDED)}, **_THERE}
+        begun = await self._journaled.update_one(wanted, _deletion(now))
+        return bool(begun.matched_count)
+
+    async def remove(self, action_id: str) -> None:
+        """Remove an action that is being deleted, after everything else that belongs to it."""
+        await self._collection.delete_one({"_id": action_id, "deletingAt": {"$ne": None}})
 
     async def record_stall(self, action_id: str, stalls: int, counted_chunks: int, reissues: Iterable[Reissue]) -> None:
         """Remember how often in a row an action has stalled, how far it was, and which chunks were sent again."""
@@ -399,7 +431,7 @@ class Actions:
 
     async def ended(self, *, account_id: str | None = None, since: datetime | None = None) -> AsyncIterator[Action]:
         """Yield every action that has ended, oldest first; of one account, or made since a time, if that is said."""
-        condition: Document = {"status": {"$in": sorted(ENDED)}}
+        condition: Document = {"status": {"$in": sorted(ENDED)}, **_THERE}
         if account_id is not None:
             condition["accountId"] = account_id
         if since is not None:
@@ -487,6 +519,11 @@ async def _read(found: Any) -> list[Action]:
 def _active(account_id: str) -> Document:
     """Match the actions of an account that have not ended."""
     return {"accountId": account_id, "status": {"$in": sorted(set(Status) - ENDED)}}
+
+
+def _deletion(now: datetime) -> Document:
+    """Return the update that begins the deletion of an action."""
+    return {"$set": {"deletingAt": now, "cleanupAt": now}, "$unset": {"idempotencyKey": ""}}
 
 
 def _update(changes: Document, transition: Transition) -> Document:

@@ -130,6 +130,10 @@ class DeadLetters:
         query = {"actionId": action_id, "kind": Kind.CHUNK, "status": {"$in": [State.DEAD, State.REPLAYED]}}
         return [letter["_id"] async for letter in self._collection.find(query, {"_id": 1})]
 
+    async def remove_all(self, action_id: str) -> None:
+        """Remove every letter about an action."""
+        await self._collection.delete_many({"actionId": action_id})
+
     async def chunk_states(self, action_id: str) -> dict[str, State]:
         """Return the state of each letter of an action's chunks."""
         found = self._collection.find({"actionId": action_id, "kind": Kind.CHUNK}, {"status": 1})

@@ -8,7 +8,7 @@ alone.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from secrets import token_bytes
@@ -182,6 +182,13 @@ class Ledger:
         found = _read(self._outcomes, chunk_ids, None)
         return {document["_id"]: ChunkOutcome.from_document(document) async for document in found}
 
+    async def remove(self, chunk_ids: Sequence[str]) -> None:
+        """Remove all that is known of chunks; their action is being deleted."""
+        for ids in _batches(chunk_ids):
+            # The opening first: one without an outcome would look like a chunk that is still to be finished.
+            await self._openings.delete_many({"_id": {"$in": ids}})
+            await self._outcomes.delete_many({"_id": {"$in": ids}})
+
     async def _insert(self, document: dict[str, Any]) -> Entry | None:
         """Insert an outcome; return the entry that is there already, if there is one."""
         try:
@@ -191,11 +198,15 @@ class Ledger:
         return None
 
 
+def _batches(chunk_ids: Sequence[str]) -> Iterator[list[str]]:
+    for start in range(0, len(chunk_ids), _IDS_PER_QUERY):
+        yield list(chunk_ids[start : start + _IDS_PER_QUERY])
+
+
 async def _read(
     collection: Any, chunk_ids: Sequence[str], projection: dict[str, int] | None
 ) -> AsyncIterator[dict[str, Any]]:
-    for start in range(0, len(chunk_ids), _IDS_PER_QUERY):
-        ids = list(chunk_ids[start : start + _IDS_PER_QUERY])
+    for ids in _batches(chunk_ids):
         async for document in collection.find({"_id": {"$in": ids}}, projection):
             yield document
 

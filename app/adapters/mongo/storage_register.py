@@ -49,8 +49,8 @@ class StorageRegister:
         await insert_or_replace(self._collection, {"_id": _ID, "storageId": storage_id, "marked": True})
 
     async def known_keys(self) -> Sequence[str]:
-        """Return the keys of the files of the newest actions."""
-        newest = self._actions.find({}, {"storageKey": 1}).sort("_id", -1).limit(_KNOWN_KEYS)
+        """Return the keys of the files of the newest actions; one that is being deleted may have lost its file."""
+        newest = self._actions.find({"deletingAt": None}, {"storageKey": 1}).sort("_id", -1).limit(_KNOWN_KEYS)
         return [action["storageKey"] async for action in newest]
 
     async def knows_any(self, keys: Sequence[str]) -> bool:

@@ -63,8 +63,10 @@ class Storage(Protocol):
     async def delete(self, key: str) -> None:
         """Remove an object; one that does not exist is no error."""
 
-    async def objects(self, after: str = "", limit: int = 1000) -> list[StoredObject]:
+    async def objects(self, after: str = "", limit: int = 1000, *, below: str = "") -> list[StoredObject]:
         """List up to ``limit`` objects in the order of their keys, behind the key ``after``; fewer: there are no more.
+
+        ``below``: only those whose keys begin so; it ends with a ``/``.
 
         Raises:
             OSError: the storage cannot be reached, or does not let us look.

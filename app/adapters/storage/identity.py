@@ -126,11 +126,11 @@ class IdentifiedStorage:
         await self._verify()
         await self._storage.delete(key)
 
-    async def objects(self, after: str = "", limit: int = 1000) -> list[StoredObject]:
+    async def objects(self, after: str = "", limit: int = 1000, *, below: str = "") -> list[StoredObject]:
         """List objects in the order of their keys, without the marker."""
         await self._verify()
         # One more where the marker may be among them, so that fewer than ``limit`` still means that there are no more.
-        found = await self._storage.objects(after, limit + (after < MARKER))
+        found = await self._storage.objects(after, limit + (after < MARKER), below=below)
         return [stored for stored in found if stored.key != MARKER][:limit]
 
     async def discard_unfinished(self, before: datetime, limit: int = 1000) -> int:

@@ -61,9 +61,9 @@ class LocalStorage:
         """Remove an object, and its directory when that is empty."""
         await asyncio.to_thread(_delete, self._path(key), self._directory)
 
-    async def objects(self, after: str = "", limit: int = 1000) -> list[StoredObject]:
+    async def objects(self, after: str = "", limit: int = 1000, *, below: str = "") -> list[StoredObject]:
         """List objects in the order of their keys."""
-        return await asyncio.to_thread(lambda: list(islice(_objects(self._directory, after), limit)))
+        return await asyncio.to_thread(lambda: list(islice(_objects(self._directory, after, below), limit)))
 
     async def discard_unfinished(self, before: datetime, limit: int = 1000) -> int:
         """Remove files that got no name; what has grown since ``before`` stays."""
@@ -179,7 +179,7 @@ def _check(parts: Path) -> None:
         raise PermissionError(f"{parts.parent} is not writable")
 
 
-def _objects(root: Path, after: str) -> Iterator[StoredObject]:
+def _objects(root: Path, after: str, below: str) -> Iterator[StoredObject]:
     """Walk through the directory in the order of the keys, behind one of them; what vanishes meanwhile is left out."""
 
     def walk(directory: Path, prefix: str) -> Iterator[StoredObject]:
@@ -200,7 +200,7 @@ def _objects(root: Path, after: str) -> Iterator[StoredObject]:
                 with contextlib.suppress(FileNotFoundError):
                     yield StoredObject(key, datetime.fromtimestamp(entry.stat().st_mtime, UTC))
 
-    return walk(root, "")
+    return walk(root / below, below)
 
 
 def _discard_unfinished(parts: Path, before: datetime, limit: int) -> int:

@@ -102,7 +102,7 @@ class S3Storage:
             client = await self._client()
             await client.delete_object(**self._object(key))
 
-    async def objects(self, after: str = "", limit: int = 1000) -> list[StoredObject]:
+    async def objects(self, after: str = "", limit: int = 1000, *, below: str = "") -> list[StoredObject]:
         """List objects in the order of their keys."""
         found: list[StoredObject] = []
         behind = self._object(after)["Key"] if after else ""
@@ -112,7 +112,7 @@ class S3Storage:
             while len(found) < limit:
                 answer = await client.list_objects_v2(
                     Bucket=self._bucket,
-                    Prefix=self._below,
+                    Prefix=f"{self._below}{below}",
                     MaxKeys=min(1000, limit - len(found)),
                     **({"StartAfter": behind} if behind else {}),
                 )

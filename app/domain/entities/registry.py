@@ -25,6 +25,8 @@ RESERVED_COLLECTIONS: Final = frozenset(
         "chunk_openings",
         "chunk_outcomes",
         "dead_letters",
+        "erased_actions",
+        "erased_deletions",
         "installation",
         "probes",
     }
