@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.csv.column_mapping import MappingError, parse_mapping
-from app.domain.csv.header import Columns, HeaderError, _mapped, check_header
+from app.domain.csv.header import Columns, HeaderError, _mapped
 from app.domain.entities import ENTITIES
 from app.domain.rows import check_chunk
 from tests.support.factories import make_action
+from tests.support.headers import check_header
 from web.representations import action_to_response
 
 CONTACT = ENTITIES["Contact"]

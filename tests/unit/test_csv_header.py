@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.csv.column_mapping import MappingError, parse_mapping
-from app.domain.csv.header import MAX_HEADER_BYTES, Columns, HeaderError, check_header, read_header
+from app.domain.csv.header import MAX_HEADER_BYTES, Columns, HeaderError, read_header
 from app.domain.csv.spans import SpanScanner
 from app.domain.entities import ENTITIES
 from app.domain.operations import OPERATIONS
+from tests.support.headers import check_header
 
 CONTACT = ENTITIES["Contact"]
 

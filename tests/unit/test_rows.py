@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.cells import KEEP, EmptyCells
-from app.domain.csv.header import Columns, check_header
+from app.domain.csv.header import Columns
 from app.domain.csv.spans import SpanScanner
 from app.domain.entities import ENTITIES, Entity
 from app.domain.entities.types import Name
 from app.domain.rows import CheckedChunk, check_chunk, check_rows
+from tests.support.headers import check_header
 from tests.unit.test_csv_spans import rows_of
 
 CONTACT = ENTITIES["Contact"]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.csv.header import check_header
 from app.domain.csv.spans import SpanScanner
 from app.domain.entities import ENTITIES
 from app.domain.rows import CheckedChunk, check_chunk
 from stack.samples import HEADER, Expected, Sample
+from tests.support.headers import check_header
 
 SAMPLES = [
     Sample(0),

@@ -20,7 +20,7 @@ class MappingError(ValueError):
 def parse_mapping(text: str) -> ColumnMapping:
     """Read the mapping as it was sent: a JSON object of column names to field names or null.
 
-    Whether the file has these columns, and the entity these fields, is for ``check_header``.
+    Whether the file has these columns, and the entity these fields, is for ``read_header``.
 
     Raises:
         MappingError: it is something else, or names a column twice.

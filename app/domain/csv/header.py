@@ -93,27 +93,6 @@ class Columns:
         return [name for name in fields if name.casefold() not in there]
 
 
-def check_header(
-    entity: Entity,
-    header: bytes,
-    delimiter: str,
-    mapping: ColumnMapping | None = None,
-    *,
-    operation: Operation = BULK_UPDATE,
-    max_columns: int = 500,
-) -> Columns:
-    """Read the header record and check it against the entity, as :func:`read_header` does.
-
-    Raises:
-        HeaderError: not UTF-8, too large, too many columns, a column missing or named twice.
-        MappingError: the mapping does not fit the header or the entity.
-    """
-    columns, wrong = read_header(entity, header, delimiter, mapping, operation=operation, max_columns=max_columns)
-    if columns is None:
-        raise wrong[0]
-    return columns
-
-
 def read_header(
     entity: Entity,
     header: bytes,
