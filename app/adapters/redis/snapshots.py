@@ -23,6 +23,8 @@ _TTL = 3600
 _CHANNEL = "progress"
 #: Seconds to wait for an announcement before it is looked whether the connection is still there, and before a new one.
 _WAIT, _PAUSE = 5.0, 1.0
+#: Seconds that whoever changes an action waits at most until that is announced.
+_ANNOUNCE = 1.0
 
 
 class Snapshots:
@@ -59,11 +61,12 @@ class Snapshots:
             return None
 
     async def announce(self, action_id: str) -> None:
-        """Say that an action has changed; a failure is logged and otherwise ignored."""
+        """Say that an action has changed; a failure is logged and otherwise ignored, and a Redis that hangs not awaited."""
         try:
-            await self._redis.publish(_CHANNEL, f"!{action_id}")
+            async with asyncio.timeout(_ANNOUNCE):
+                await self._redis.publish(_CHANNEL, f"!{action_id}")
         except (RedisError, OSError) as error:
-            log.warning("a change of %s not announced: %s", action_id, error)
+            log.warning("a change of %s not announced: %r", action_id, error)
 
     async def changes(self) -> AsyncGenerator[tuple[str | None, bool], None]:
         """Yield the id of each action of which anything changes, and whether that is more than its counters.
