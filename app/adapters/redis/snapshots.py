@@ -61,7 +61,7 @@ class Snapshots:
             return None
 
     async def announce(self, action_id: str) -> None:
-        """Say that an action has changed; a failure is logged and otherwise ignored, and a Redis that hangs not awaited."""
+        """Say that an action has changed; a failure is logged and otherwise ignored, and so is a Redis that hangs."""
         try:
             async with asyncio.timeout(_ANNOUNCE):
                 await self._redis.publish(_CHANNEL, f"!{action_id}")
