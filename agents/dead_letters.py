@@ -11,6 +11,7 @@ from app.domain.actions import Action, Status
 from app.domain.dead_letters import DeadLetter, Kind, Origin, dead_chunk_outcome
 from app.kafka.messages import Chunk, ChunkResult, Message, Undecodable
 from app.kafka.retry_headers import RetryHeaders
+from app.services.retention import expire_parts
 
 #: Longest message, and longest key, that is kept, bytes.
 MAX_PAYLOAD = 256 * 1024
@@ -43,11 +44,15 @@ async def store_dead_letter(event: Any, context: AppContext) -> None:
             row_count=chunk.span.rows,
         )
     )
-    if action is None or action.status == Status.FAILED or not _is_of(chunk, action):
+    if action is None or not _is_of(chunk, action):
+        return
+    if action.status == Status.FAILED:
+        await expire_parts(context, action, [chunk.index])
         return
     outcome = dead_chunk_outcome(chunk.span.first_row, chunk.span.rows, letter.error)
     # A delivery of the same chunk that went well in the meantime has the last word.
     entry = await context.store.ledger.close_as_dead(chunk.id, outcome)
+    await expire_parts(context, action, [chunk.index])
     if not entry.dead:
         await context.store.dead_letters.mark_done(chunk.id)
     await context.topics.results.send(

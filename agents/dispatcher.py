@@ -9,13 +9,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from app.context import AppContext
+from app.services.retention import delete_expired
 from app.services.scheduling import announce_queued, review_stalled, start_due
 
 
 async def dispatch(context: AppContext) -> None:
-    """Do one turn: due schedules, lost queue entries, stalled actions, and what is to be forgotten."""
+    """Do one turn: due schedules, lost queue entries, stalled actions, claims that nobody released, expired actions."""
     await start_due(context, datetime.now(UTC))
     await announce_queued(context, datetime.now(UTC))
     await review_stalled(context)
     await context.claims.sweep()
-    await context.store.erased_actions.forget(datetime.now(UTC))
+    await delete_expired(context, datetime.now(UTC))

@@ -9,6 +9,7 @@ from app.kafka.messages import ChunkResult, Feed, chunk_id
 from app.services.completion import complete_if_done, recount, summarize_ledger
 from app.services.failure_limits import pause_for_failures
 from app.services.replays import finish_replays
+from app.services.retention import expire_parts
 
 
 async def count(result: ChunkResult, context: AppContext) -> None:
@@ -64,6 +65,7 @@ async def _recounted(result: ChunkResult, context: AppContext) -> Progress | Non
         if result.index is not None and action.aborted:
             # A chunk that was in hand when the action was given up: what it did is counted.
             await recount(context, result.action_id, action.chunk_count)
+            await expire_parts(context, action, [result.index])
         return None
     summary = await summarize_ledger(context, result.action_id, action.chunk_count)
     # What was asked for is on its way, even where the ledger does not show it yet: asking again would send it twice.

@@ -86,6 +86,7 @@ def action_to_list_item(action: Action) -> dict[str, Any]:
         "retriedBy": action.retried_by,
         "dispatchAttempts": action.dispatch_attempts,
         "lastDispatchError": action.last_dispatch_error,
+        "expiresAt": iso_utc(action.retained_until),
         "error": action.error,
     }
 

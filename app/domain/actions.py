@@ -220,6 +220,7 @@ class Action:
         reissues: Its chunks that were sent again.
         cleanup_at: When its clean-up is due; None: nothing is left to be cleaned up.
         recounted: Whether its counters were recounted after its end.
+        retained_until: When it is deleted by itself, which is decided at its end; None: never.
         deleting_at: Since when it is being deleted; None: it is not.
     """
 
@@ -257,6 +258,7 @@ class Action:
     reissues: tuple[Reissue, ...] = ()
     cleanup_at: datetime | None = None
     recounted: bool = False
+    retained_until: datetime | None = None
     deleting_at: datetime | None = None
 
     @property
@@ -338,6 +340,7 @@ class Action:
             "reissues": [reissue.to_document() for reissue in self.reissues] or None,
             "cleanupAt": self.cleanup_at,
             "recounted": self.recounted or None,
+            "retainedUntil": self.retained_until,
             "deletingAt": self.deleting_at,
         }
         return document | {name: value for name, value in sparse.items() if value is not None}
@@ -381,5 +384,6 @@ class Action:
             reissues=tuple(map(Reissue.from_document, get("reissues", ()))),
             cleanup_at=get("cleanupAt"),
             recounted=get("recounted", False),
+            retained_until=get("retainedUntil"),
             deleting_at=get("deletingAt"),
         )

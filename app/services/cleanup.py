@@ -14,6 +14,7 @@ from app.observability.dependencies import unavailable
 from app.services.claim_recovery import rebuild_claims, store_dead_owners
 from app.services.completion import recount, summarize_ledger
 from app.services.erasure import IN_HAND, erase
+from app.services.retention import expire_parts
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +44,9 @@ async def clean_up_action(context: AppContext, action: Action) -> None:
     await context.claims.release(action.id)
     # The progress table forgets the action, whatever became of the messages that should have done it.
     await context.topics.results.send(ChunkResult(action_id=action.id, chunk_count=action.chunk_count))
+    await expire_parts(context, action)
     if action.recounted:
-        await context.store.actions.finish_cleanup(action.id)
+        await context.store.actions.finish_cleanup(action.id, expire_at=action.retained_until)
         return
     # Whoever had a chunk in hand when the action was given up has closed it by then.
     later = datetime.now(UTC) + timedelta(seconds=IN_HAND * context.settings.stall_timeout)

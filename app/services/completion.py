@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from app.context import AppContext
 from app.domain.actions import PLATFORM, Action, Status
 from app.domain.progress import Progress
+from app.domain.retention import retained_until
 from app.kafka.messages import chunk_id
 from app.observability.logs import event
 
@@ -61,13 +62,14 @@ async def end_action(
     (``app/services/cleanup.py``).
     """
     context.reporter.forget(action_id)
-    release = timedelta(seconds=context.settings.claims_release_after)
+    now, settings = datetime.now(UTC), context.settings
     moved = await context.store.actions.end(
         action_id,
         status,
         summary.progress.counts,
         summary.version,
-        cleanup_at=datetime.now(UTC) + release,
+        cleanup_at=now + timedelta(seconds=settings.claims_release_after),
+        retained_until=retained_until(now, settings.retention_days),
         by=by,
         reason=reason,
     )

@@ -16,6 +16,7 @@ from app.domain.stalls import pause
 from app.kafka.messages import Chunk
 from app.services.claim_recovery import store_dead_owners
 from app.services.completion import recount
+from app.services.retention import expire_parts
 
 #: So often a chunk is sent without having an outcome, or dying again, before its letter is DEAD again.
 _MAX_SENDS = 10
@@ -93,9 +94,12 @@ async def finish_replays(context: AppContext, action: Action) -> None:
         await recount(context, action.id, action.chunk_count)
     open_letters = await letters.open_chunks(action.id)
     entries = await context.store.ledger.summaries(open_letters)
-    for name in open_letters:
-        if name in entries and not entries[name].dead:
-            await letters.mark_done(name)
+    done = [name for name in open_letters if name in entries and not entries[name].dead]
+    if done:
+        # Their entries have taken the place of others.
+        await expire_parts(context, action)
+    for name in done:
+        await letters.mark_done(name)
 
 
 async def _send(context: AppContext, letter: DeadLetter) -> None:

@@ -300,6 +300,13 @@ class Settings(BaseSettings):
         validate_default=True,
         description="seconds after which stored data that belongs to no action is removed; 0: never",
     )
+    retention_days: float = Field(
+        0.0,
+        ge=0,
+        le=36_500,
+        allow_inf_nan=False,
+        description="days for which an action is kept after its end, with its file and its outcomes; 0: for ever",
+    )
 
     # Who may do what
     auth_mode: Literal["none", "required"] = Field(

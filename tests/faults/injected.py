@@ -55,6 +55,7 @@ KILL_POINTS: dict[str, tuple[Any, str, str]] = {
     "retrying": (Actions, "link_retry", "before"),
     # The steps of a deletion
     "marked": (Actions, "begin_deletion", "after"),
+    "expired": (Actions, "delete_expired", "after"),
     "noted": (ErasedDeletions, "note", "after"),
     "without letters": (DeadLetters, "remove_all", "after"),
     "without outcomes": (Ledger, "remove", "after"),

@@ -107,6 +107,38 @@ def test_a_deletion_survives_its_worker(make_scene: MakeScene, point: str) -> No
     assert len(healthy.client.get("/bulk-actions").json()) == 2
 
 
+@pytest.mark.parametrize("point", ["expired", "without outcomes", "removed"])
+def test_an_expiry_survives_its_worker(make_scene: MakeScene, point: str) -> None:
+    """The same where nobody has asked for it: the time of an action is over, and others are kept."""
+    scene = make_scene(rows=2_000, CLAIMS_RELEASE_AFTER="0.1", RETENTION_DAYS="30")
+    first = scene.worker()
+    kept, action = (first.submit(scene.file) for _ in range(2))
+    for one in (kept, action):
+        first.wait_ended(one)
+    shown = first.action(action)
+    assert datetime.fromisoformat(shown["expiresAt"]) - datetime.fromisoformat(shown["completedAt"]) == timedelta(30)
+
+    def expires() -> bool:
+        """Turn the clock until the clean-up has nothing left to do."""
+        with pymongo.MongoClient[dict[str, Any]](scene.environment["MONGO_DB_URI"]) as client:
+            actions = client.get_default_database()["bulk_operations"]
+            due = {"cleanupAt": {"$exists": True}}
+            actions.update_many(due, {"$set": {"cleanupAt": datetime.now(UTC)}})
+            return actions.count_documents({"expireAt": {"$exists": True}}) == 2
+
+    wait_for(expires, "the actions expire some day")
+    first.kill()
+    with pymongo.MongoClient[dict[str, Any]](scene.environment["MONGO_DB_URI"]) as client:
+        over = {"$set": {"expireAt": datetime.now(UTC)}}
+        client.get_default_database()["bulk_operations"].update_one({"_id": action}, over)
+    doomed = scene.worker(inject={"kill": {"point": point, "nth": 1}}, wait=False)
+    doomed.wait_dead()
+    healthy = scene.worker()
+    wait_erased(scene, action)
+    assert healthy.client.get(f"/bulk-actions/{action}").status_code == 404
+    scene.assert_exact(healthy, kept)
+
+
 def test_a_deletion_behind_a_cancel(make_scene: MakeScene) -> None:
     """Of an action that was cancelled with chunks in hand, at a worker that died: those are finished, then all goes."""
     scene = make_scene(rows=30_000, CLAIMS_RELEASE_AFTER="1")

@@ -167,7 +167,7 @@ def test_documents_come_back() -> None:
     """Every field of an action is stored and read again."""
     reissue = {"index": 1, "openings": 2, "times": 3, "at": PAST}
     full = OLD | dict.fromkeys(
-        ("scheduledAt", "startedAt", "completedAt", "dispatchAt", "cleanupAt", "deletingAt"), PAST
+        ("scheduledAt", "startedAt", "completedAt", "dispatchAt", "cleanupAt", "deletingAt", "retainedUntil"), PAST
     )
     full |= {"delimiterSource": "declared", "encoding": {"name": "utf-16le", "source": "mark", "confidence": 1.0}}
     texts = (

@@ -185,6 +185,7 @@ _LISTED: dict[str, Any] = {
     "retriedBy": None,
     "dispatchAttempts": 1,
     "lastDispatchError": None,
+    "expiresAt": None,
     "error": None,
 }
 
@@ -235,6 +236,10 @@ class ListedAction(_Counted):
     retried_by: ActionId | None = Field(description="The action that has its failed rows.")
     dispatch_attempts: Count = Field(description="How often its start was tried.")
     last_dispatch_error: str | None = Field(description="Why it could not be started, the last time that it could not.")
+    expires_at: datetime | None = Field(
+        description="When it is deleted by itself, with all that belongs to it but its records; "
+        "null: it has not ended, or is kept for ever."
+    )
     error: str | None = Field(description="Why the action is FAILED.")
 
 

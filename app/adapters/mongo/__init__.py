@@ -75,6 +75,7 @@ class Store:
     async def prepare(self) -> None:
         """Create the indexes; harmless when they exist."""
         await self.actions.create_indexes()
+        await self.ledger.create_indexes()
         await self.dead_letters.create_indexes()
         await self.erased_actions.create_indexes()
 

@@ -13,7 +13,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
 from pymongo.errors import DuplicateKeyError, ServerSelectionTimeoutError
 
 from app.adapters.mongo.faults import MONGO
-from app.adapters.mongo.queries import older_than
+from app.adapters.mongo.queries import expiry_index, older_than
 from app.adapters.mongo.writes import claim_one, journaled
 from app.domain.actions import ENDED, MAX_HISTORY, PLATFORM, Action, Status, Transition, sources_of
 from app.domain.failure_limits import CommonFailure
@@ -75,6 +75,7 @@ class Actions:
                 # Whether anything moves is asked for each action that does not.
                 IndexModel("progressAt", sparse=True),
                 IndexModel("cleanupAt", sparse=True),
+                expiry_index(),
                 # What an account has is counted from this index alone.
                 IndexModel([("accountId", 1), ("status", 1), ("fileSize", 1), ("totalCount", 1)]),
                 # One field, because a compound index has every document that has any of its fields, sparse or not.
@@ -311,14 +312,20 @@ class Actions:
         version: int,
         *,
         cleanup_at: datetime,
+        retained_until: datetime | None = None,
         by: str = PLATFORM,
         reason: str | None = None,
     ) -> Action | None:
         """End an action with counters of a version, and ask for its clean-up; returns as :meth:`transition`.
 
-        ``reason`` is, where it has failed, its error.
+        ``reason`` is, where it has failed, its error; ``retained_until`` is when it expires (None: never).
         """
-        changes: Document = {**counts.to_document(), "countsVersion": version, "cleanupAt": cleanup_at}
+        changes: Document = {
+            **counts.to_document(),
+            "countsVersion": version,
+            "cleanupAt": cleanup_at,
+            "retainedUntil": retained_until,
+        }
         if status == Status.FAILED:
             changes["error"] = reason
         if status == Status.CANCELLED:
@@ -377,9 +384,15 @@ class Actions:
         wanted = {"_id": action_id, "deletingAt": {"$ne": None} if deleting else None}
         await self._collection.update_one(wanted, {"$set": changes})
 
-    async def finish_cleanup(self, action_id: str) -> None:
-        """Note that nothing is left to be cleaned up, unless the action is to be deleted by now."""
-        await self._collection.update_one({"_id": action_id, **_THERE}, {"$unset": {"cleanupAt": ""}})
+    async def finish_cleanup(self, action_id: str, *, expire_at: datetime | None = None) -> None:
+        """Note that nothing is left to be cleaned up, unless the action is to be deleted by now.
+
+        ``expire_at``: from then on the server may remove it. So it does not go before what belongs to it can.
+        """
+        update: Document = {"$unset": {"cleanupAt": ""}}
+        if expire_at is not None:
+            update["$set"] = {"expireAt": expire_at}
+        await self._collection.update_one({"_id": action_id, **_THERE}, update)
 
     async def begin_deletion(self, action_id: str, account_id: str) -> bool:
         """Take an action that has ended away from everybody's eyes, for good; False when it is in another state.
@@ -390,6 +403,16 @@ class Actions:
         wanted = {"_id": action_id, "accountId": account_id, "status": {"$in": sorted(ENDED)}, **_THERE}
         begun = await self._journaled.update_one(wanted, _deletion(now))
         return bool(begun.matched_count)
+
+    async def delete_expired(self, now: datetime, limit: int) -> int:
+        """Begin to delete actions whose time is over, where the server has not removed them; return how many."""
+        expired = {"expireAt": {"$lte": now}}
+        found = await self._collection.find(expired, {"_id": 1}).limit(limit).to_list(limit)
+        if not found:
+            return 0
+        ids = [document["_id"] for document in found]
+        begun = await self._collection.update_many({"_id": {"$in": ids}, **expired, **_THERE}, _deletion(now))
+        return int(begun.modified_count)
 
     async def remove(self, action_id: str) -> None:
         """Remove an action that is being deleted, after everything else that belongs to it."""
@@ -418,6 +441,7 @@ class Actions:
         wanted: Document = {
             "accountId": account_id,
             "entityType": entity_type,
+            **_THERE,
             "startedAt": {"$exists": True} if upto is None else {"$lte": upto},
             # Counters are good for certain when nothing is left to be done for the action.
             "$or": [
@@ -523,7 +547,8 @@ def _active(account_id: str) -> Document:
 
 def _deletion(now: datetime) -> Document:
     """Return the update that begins the deletion of an action."""
-    return {"$set": {"deletingAt": now, "cleanupAt": now}, "$unset": {"idempotencyKey": ""}}
+    # The server is not to remove it before all that belongs to it is gone.
+    return {"$set": {"deletingAt": now, "cleanupAt": now}, "$unset": {"idempotencyKey": "", "expireAt": ""}}
 
 
 def _update(changes: Document, transition: Transition) -> Document:

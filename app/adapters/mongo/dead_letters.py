@@ -10,7 +10,7 @@ from pymongo import DESCENDING, IndexModel, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from app.adapters.mongo.faults import MONGO
-from app.adapters.mongo.queries import older_than
+from app.adapters.mongo.queries import expiry_index, older_than
 from app.adapters.mongo.writes import claim_one, insert_or_replace
 from app.domain.dead_letters import DeadLetter, Kind, Obstacle, State
 
@@ -29,6 +29,7 @@ class DeadLetters:
                 IndexModel([("accountId", 1), ("at", -1), ("_id", -1)]),
                 IndexModel([("actionId", 1), ("at", -1)]),
                 IndexModel("lookAt", sparse=True),
+                expiry_index(),
             ]
         )
         # Replays that were begun by a version that did not look at them again.
@@ -129,6 +130,10 @@ class DeadLetters:
         """Return the ids of the letters of an action's chunks that are not done."""
         query = {"actionId": action_id, "kind": Kind.CHUNK, "status": {"$in": [State.DEAD, State.REPLAYED]}}
         return [letter["_id"] async for letter in self._collection.find(query, {"_id": 1})]
+
+    async def expire(self, action_id: str, at: datetime) -> None:
+        """Let the server remove every letter about an action that there is by now, at a time."""
+        await self._collection.update_many({"actionId": action_id}, {"$set": {"expireAt": at}})
 
     async def remove_all(self, action_id: str) -> None:
         """Remove every letter about an action."""

@@ -9,6 +9,7 @@ from pymongo import IndexModel
 from pymongo.errors import DuplicateKeyError
 
 from app.adapters.mongo.faults import MONGO
+from app.adapters.mongo.queries import expiry_index
 from app.adapters.mongo.writes import claim_one
 from app.domain.erasure import ErasedAction
 
@@ -22,9 +23,7 @@ class ErasedActions:
 
     async def create_indexes(self) -> None:
         """Create what the clean-up needs."""
-        await self._collection.create_indexes(
-            [IndexModel("sweepAt", sparse=True), IndexModel("expireAt", expireAfterSeconds=0)]
-        )
+        await self._collection.create_indexes([IndexModel("sweepAt", sparse=True), expiry_index()])
 
     async def add(self, erased: ErasedAction, sweep_at: datetime, expire_at: datetime) -> None:
         """Remember an action until a time; nothing is changed where it is remembered already."""

@@ -18,6 +18,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from app.adapters.mongo.faults import MONGO
+from app.adapters.mongo.queries import expiry_index
 from app.domain.id_filter import IdFilter
 from app.domain.outcomes import CHANGED_IDS, ChunkOutcome, Counts, filter_of
 from app.domain.stalls import Opening
@@ -60,6 +61,11 @@ class Ledger:
     def __init__(self, outcomes: Any, openings: Any) -> None:
         self._outcomes = outcomes
         self._openings = openings
+
+    async def create_indexes(self) -> None:
+        """Create what removes the entries of actions that are kept for a time only."""
+        for collection in (self._outcomes, self._openings):
+            await collection.create_indexes([expiry_index()])
 
     async def open(self, chunk_id: str) -> bool:
         """Announce that the caller is about to run the chunk; True for the first who does."""
@@ -181,6 +187,12 @@ class Ledger:
         """Return the whole outcomes of those of the chunks that have one."""
         found = _read(self._outcomes, chunk_ids, None)
         return {document["_id"]: ChunkOutcome.from_document(document) async for document in found}
+
+    async def expire(self, chunk_ids: Sequence[str], at: datetime) -> None:
+        """Let the server remove all that is known of chunks by now, at a time."""
+        for ids in _batches(chunk_ids):
+            for collection in (self._openings, self._outcomes):
+                await collection.update_many({"_id": {"$in": ids}}, {"$set": {"expireAt": at}})
 
     async def remove(self, chunk_ids: Sequence[str]) -> None:
         """Remove all that is known of chunks; their action is being deleted."""
