@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -9,19 +10,29 @@ from typing import Any
 from app.context import AppContext
 from app.domain.actions import Action, Status
 from app.domain.dead_letters import DeadLetter, Kind, Origin, dead_chunk_outcome
+from app.domain.streams import ROWS_PER_CHUNK, first_row_of
+from app.kafka.inline_rows import InlineRows, read_chunk
 from app.kafka.messages import Chunk, ChunkResult, Message, Undecodable
 from app.kafka.retry_headers import RetryHeaders
+from app.services.arrivals import keep_refused
 from app.services.retention import expire_parts
+
+log = logging.getLogger(__name__)
 
 #: Longest message, and longest key, that is kept, bytes.
 MAX_PAYLOAD = 256 * 1024
 MAX_KEY = 1024
+#: Most letters of bytes that nobody could read: they belong to nobody, who could be told to stop.
+MAX_POISON = 1000
 
 
 async def store_dead_letter(event: Any, context: AppContext) -> None:
     """Keep a dead message; if it is a chunk, its rows are FAILED, and that is its result."""
     letter = _letter(event, Kind.MESSAGE)
     chunk = _chunk(event, letter.origin, context)
+    if isinstance(chunk, InlineRows):
+        await keep_refused(context, chunk, letter.error)
+        return
     action_id = _action_id(event.value)
     action = None if action_id is None else await context.store.actions.find(action_id)
     if action_id is not None and action is None and await context.store.erased_actions.knows(action_id):
@@ -61,21 +72,26 @@ async def store_dead_letter(event: Any, context: AppContext) -> None:
 
 
 async def keep_poison(event: Any, context: AppContext) -> None:
-    """Keep bytes that no agent could read."""
-    await context.store.dead_letters.put(_letter(event, Kind.POISON))
+    """Keep bytes that no agent could read, unless there are too many: anybody can send them."""
+    letter = _letter(event, Kind.POISON)
+    if not await context.store.dead_letters.put_if_few(letter, MAX_POISON):
+        log.warning("%s: not kept, there are %d letters of what cannot be read", letter.origin, MAX_POISON)
 
 
 def _is_of(chunk: Chunk, action: Action) -> bool:
     """Tell whether an action can have such a chunk: anybody can send one."""
+    if action.stream is not None:
+        fits = chunk.span.first_row == first_row_of(chunk.index) and chunk.span.rows <= ROWS_PER_CHUNK
+        return chunk.index < action.chunk_count and fits
     last_row = chunk.span.first_row + chunk.span.rows - 1
     return chunk.index < action.chunk_count and last_row <= action.total_count
 
 
-def _chunk(event: Any, origin: Origin, context: AppContext) -> Chunk | None:
+def _chunk(event: Any, origin: Origin, context: AppContext) -> Chunk | InlineRows | None:
     if origin.topic != context.topics.chunks.name:
         return None
     try:
-        return Chunk.decode(event.value)
+        return read_chunk(event)
     except Undecodable:
         return None
 

@@ -16,7 +16,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import stamina
 
@@ -35,6 +35,7 @@ from app.kafka.topics import Channel, TooLarge
 log = logging.getLogger(__name__)
 
 M = TypeVar("M", bound=Message)
+M_co = TypeVar("M_co", bound=Message, covariant=True)
 
 Handler = Callable[[M, AppContext], Awaitable[None]]
 EventHandler = Callable[[Any, AppContext], Awaitable[None]]
@@ -49,12 +50,19 @@ _STOP_LOOK = 0.2
 _MAX_REASON = 500
 
 
-def add_agent(app: Any, channel: Channel, message_type: type[M], handle: Handler[M], *, concurrency: int = 1) -> None:
-    """Consume a topic: decode each event as ``message_type`` and give it to ``handle``, guarded."""
+class Readable(Protocol[M_co]):
+    """A kind of message."""
+
+    def read(self, event: Any) -> M_co:
+        """Return the message of an event; what this raises says why there is none."""
+
+
+def add_agent(app: Any, channel: Channel, kind: Readable[M], handle: Handler[M], *, concurrency: int = 1) -> None:
+    """Consume a topic: read the message of each event and give it to ``handle``, guarded."""
 
     async def guarded(event: Any, context: AppContext) -> None:
         try:
-            message = message_type.decode(event.value)
+            message = kind.read(event)
         except Exception as error:
             reason = printable(str(error), _MAX_REASON)
             log.error("%s: cannot be read: %s", Origin.of(event), reason)

@@ -18,14 +18,26 @@ from app.domain.operations import find_operation
 from app.domain.outcome_entries import duplicate_of
 from app.domain.outcomes import ChunkOutcome, Counts, bit_set
 from app.domain.rows import CheckedChunk, check_chunk
+from app.kafka.inline_rows import InlineRows
 from app.kafka.messages import Chunk, ChunkResult
+from app.services.arrivals import take_rows
 from app.services.chunk_writing import write_rows
 
+#: Statuses of an action in which its chunks run.
+_RUNNING = frozenset({Status.OPEN, Status.PROCESSING})
 #: Statuses of an action in which no chunk of it is begun.
 _NOT_BEGUN = frozenset({Status.PAUSED, Status.CANCELLED})
 
 
-async def process(chunk: Chunk, context: AppContext) -> None:
+async def process(message: Chunk | InlineRows, context: AppContext) -> None:
+    """Run a chunk, or take the rows of one, which is then sent to be run."""
+    if isinstance(message, InlineRows):
+        await take_rows(context, message)
+    else:
+        await run(message, context)
+
+
+async def run(chunk: Chunk, context: AppContext) -> None:
     """Run a chunk, unless its outcome is known already, and tell the result.
 
     A chunk that nobody has begun is not begun while its action is paused, and not any more once it is cancelled. Of an
@@ -107,6 +119,6 @@ async def _owners(chunk: Chunk, context: AppContext, checked: CheckedChunk) -> d
     except ClaimsReleased:
         # A database that was killed may have lost the end of the action: then it goes on, with its claims.
         action = await context.store.actions.get(chunk.action_id)
-        if action is None or action.status != Status.PROCESSING or not await context.claims.reopen(chunk.action_id):
+        if action is None or action.status not in _RUNNING or not await context.claims.reopen(chunk.action_id):
             raise
         return await claim()

@@ -69,9 +69,16 @@ async def _recounted(result: ChunkResult, context: AppContext) -> Progress | Non
         return None
     summary = await summarize_ledger(context, result.action_id, action.chunk_count)
     # What was asked for is on its way, even where the ledger does not show it yet: asking again would send it twice.
-    known = context.progress.get(result.action_id)
-    fed = max(context.settings.feed_window, summary.progress.counted.bit_length(), known.fed if known else 0)
-    return summary.progress.advanced(fed).limited(action.failure_limit)
+    known, progress = context.progress.get(result.action_id), summary.progress.limited(action.failure_limit)
+    if action.stream is None:
+        fed = max(context.settings.feed_window, progress.counted.bit_length(), known.fed if known else 0)
+    elif result.refeed:
+        # Those that came while it was paused, a window at a time.
+        fed = next(iter(progress.missing(1)), progress.chunk_count) + context.settings.feed_window
+    else:
+        # Chunks that came over Kafka are on their way without having been asked for.
+        fed = progress.chunk_count
+    return (progress.unfinished() if action.takes_chunks else progress).advanced(fed)
 
 
 async def _feed_on(progress: Progress, action_id: str, context: AppContext) -> Progress:

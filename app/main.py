@@ -25,7 +25,8 @@ from agents.progress import count
 from agents.retrier import redeliver
 from app.context import AppContext
 from app.kafka.consumer import RepairedApp
-from app.kafka.messages import Chunk, ChunkResult, Feed
+from app.kafka.inline_rows import ChunkMessage
+from app.kafka.messages import ChunkResult, Feed
 from app.kafka.security import client_options
 from app.kafka.topics import Topics
 from app.kafka.worker import QuietWorker
@@ -182,7 +183,7 @@ def create_app(settings: Settings) -> BulkApp:
     topics = Topics(app, settings)
     app.settings, app.channels, app.progress_table = settings, topics, ProgressTable(app, settings)
     add_agent(app, topics.feed, Feed, feed)
-    add_agent(app, topics.chunks, Chunk, process, concurrency=settings.processor_concurrency)
+    add_agent(app, topics.chunks, ChunkMessage, process, concurrency=settings.processor_concurrency)
     add_agent(app, topics.results, ChunkResult, count)
     add_waiting_topics(
         app, {**dict.fromkeys(topics.retries, redeliver), topics.dead: store_dead_letter, topics.poison: keep_poison}

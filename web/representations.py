@@ -18,8 +18,11 @@ from app.domain.entities.kinds import Kind
 from app.domain.failure_groups import FailureGroup, FailureGroups
 from app.domain.outcomes import RowOutcome
 from app.domain.speed import Rate
+from app.domain.streams import ROWS_PER_CHUNK, Declared, Stream, place_of
 from app.domain.timestamps import iso_utc
 from app.services.record_history import HistoryEntry, HistoryPage
+from app.services.streams import Opened
+from web.openapi.models import OPENED
 
 #: Rows per second below which no time is told: rounded up from nothing, a rate would make a number that says nothing.
 _SLOWEST = 1e-3
@@ -44,9 +47,44 @@ def action_to_response(action: Action) -> dict[str, Any]:
         {"code": kind.code, "column": kind.column, "count": kind.count, "firstRow": kind.first_row}
         for kind in action.common_failures
     ]
+    shown["stream"] = None if action.stream is None else _stream_to_response(action, action.stream)
     shown["history"] = [_transition_to_response(transition) for transition in action.history]
     shown["error"] = action.error
     return shown
+
+
+def _total(action: Action) -> int | None:
+    """Return how many rows an action has; None while nobody knows."""
+    return None if action.takes_chunks else action.total_count
+
+
+def _chunks(action: Action) -> int | None:
+    return None if action.takes_chunks else action.chunk_count
+
+
+def _stream_to_response(action: Action, stream: Stream) -> dict[str, Any]:
+    declared = stream.declared or Declared()
+    return {
+        "receivedRows": action.total_count,
+        "receivedChunks": stream.arrived,
+        "refusedChunks": stream.refused,
+        "declaredRows": declared.rows,
+        "declaredChunks": declared.chunks,
+        "waitingSince": iso_utc(stream.waiting_since) if action.status == Status.OPEN else None,
+    }
+
+
+def opened_to_response(opened: Opened, topic: str, chunk_bytes: int) -> dict[str, Any]:
+    """Return what is told of an action that was just opened for rows that come over Kafka."""
+    return {
+        "actionId": opened.action.id,
+        "status": Status.OPEN,
+        "message": OPENED,
+        "streamToken": opened.token,
+        "topic": topic,
+        "chunkRows": ROWS_PER_CHUNK,
+        "chunkBytes": chunk_bytes,
+    }
 
 
 def _transition_to_response(transition: Transition) -> dict[str, Any]:
@@ -66,12 +104,12 @@ def action_to_list_item(action: Action) -> dict[str, Any]:
         "actionType": action.action_type,
         "entityType": action.entity_type,
         "status": action.status,
-        "totalCount": action.total_count,
+        "totalCount": _total(action),
         **_some(counts, _COUNTS),
         "createdAt": iso_utc(action.created_at),
         **_some(counts, _DETAIL_COUNTS),
         "unprocessedCount": action.unprocessed_count,
-        "chunkCount": action.chunk_count,
+        "chunkCount": _chunks(action),
         "scheduledAt": iso_utc(action.scheduled_at),
         "startedAt": iso_utc(action.started_at),
         "completedAt": iso_utc(action.completed_at),
@@ -131,23 +169,24 @@ def statistics_to_response(action: Action, recent: Rate | None, now: datetime) -
     mean; it is ``None`` while it cannot be told or the action is paused, and 0 once the action has ended.
     """
     counts = action.counts.to_document()
-    pending = action.total_count - action.counts.processed - action.unprocessed_count
+    total = _total(action)
+    pending = None if total is None else total - action.counts.processed - action.unprocessed_count
     mean = 0.0
     if action.started_at is not None:
         until = action.completed_at or now
         mean = action.counts.processed / max((until - action.started_at).total_seconds(), 0.001)
     rate = mean if recent is None else recent.at(now.timestamp())
     moving = rate > _SLOWEST and action.status != Status.PAUSED
-    eta = 0.0 if action.ended else pending / rate if moving else None
+    eta = 0.0 if action.ended else pending / rate if moving and pending is not None else None
     return {
         "actionId": action.id,
         "status": action.status,
-        "totalCount": action.total_count,
+        "totalCount": total,
         **_some(counts, _COUNTS),
         "pendingCount": pending,
         **_some(counts, _DETAIL_COUNTS),
         "unprocessedCount": action.unprocessed_count,
-        "chunkCount": action.chunk_count,
+        "chunkCount": _chunks(action),
         "rowsPerSecond": round(mean, 1),
         "etaSeconds": None if eta is None else round(eta, 1),
         "updatedAt": iso_utc(action.updated_at),
@@ -192,12 +231,15 @@ def dead_letter_to_response(letter: DeadLetter) -> dict[str, Any]:
     }
 
 
-def row_to_response(row: RowOutcome, original: int | None = None) -> dict[str, Any]:
+def row_to_response(row: RowOutcome, original: int | None = None, *, of_stream: bool = False) -> dict[str, Any]:
     """Return the outcome of a row as the API shows it: message, column and owner only where there are any.
 
-    ``original`` is, of a row of a retry, its number in the file of the action that it retries.
+    ``original`` is, of a row of a retry, its number in the file of the action that it retries; ``of_stream`` says that
+    it came over Kafka, so that it has a chunk and a place.
     """
     shown: dict[str, Any] = {"row": row.row, "status": row.status, "code": row.code}
+    if of_stream:
+        shown["chunk"], shown["place"] = place_of(row.row)
     if row.status != "SUCCESS":
         shown["message"] = row.message
     if row.column is not None:

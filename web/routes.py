@@ -11,6 +11,7 @@ from faust.web import Blueprint
 from web.openapi.operations import Operation
 from web.views.actions import ActionStatisticsView, ActionsView, ActionView
 from web.views.base import ApiView
+from web.views.closing import ActionCloseView
 from web.views.dead_letters import DeadLetterReplayView, DeadLettersView
 from web.views.documentation import DESCRIPTION, DescriptionView, DocsView, prepare
 from web.views.entities import EntitiesView, EntityTemplateView, EntityView
@@ -44,6 +45,7 @@ ROUTES: tuple[Route, ...] = (
     Route("/bulk-actions/{action_id}/records", ActionRecordsView),
     Route("/bulk-actions/{action_id}/results", ActionResultsView),
     Route("/bulk-actions/{action_id}/failures", ActionFailuresView),
+    Route("/bulk-actions/{action_id}/close", ActionCloseView),
     Route("/bulk-actions/{action_id}/cancel", ActionCancelView),
     Route("/bulk-actions/{action_id}/pause", ActionPauseView),
     Route("/bulk-actions/{action_id}/resume", ActionResumeView),

@@ -34,6 +34,13 @@ class TooManyActiveRows(Exception):
         )
 
 
+class TooManyRows(Exception):
+    """An action would have more rows than any may have."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"An action may have {limit:,} rows.")
+
+
 class FileAboveRowLimit(Exception):
     """A file alone has more rows than the actions of its account may have together."""
 

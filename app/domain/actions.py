@@ -18,11 +18,13 @@ from app.domain.csv.header import Columns
 from app.domain.failure_limits import CommonFailure, FailureLimit
 from app.domain.outcomes import Counts
 from app.domain.stalls import Reissue
+from app.domain.streams import EXPECTED_ROWS, Stream
 
 
 class Status(StrEnum):
     """Where an action is in its life."""
 
+    OPEN = "OPEN"
     SCHEDULED = "SCHEDULED"
     QUEUED = "QUEUED"
     PROCESSING = "PROCESSING"
@@ -34,10 +36,12 @@ class Status(StrEnum):
 
 #: Each status with those that may follow it.
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
+    # Its rows come over Kafka, and run as they come.
+    Status.OPEN: frozenset({Status.PROCESSING, Status.PAUSED, Status.FAILED, Status.CANCELLED}),
     Status.SCHEDULED: frozenset({Status.QUEUED, Status.CANCELLED}),
     Status.QUEUED: frozenset({Status.PROCESSING, Status.PAUSED, Status.FAILED, Status.CANCELLED}),
     Status.PROCESSING: frozenset({Status.PAUSED, Status.COMPLETED, Status.FAILED, Status.CANCELLED}),
-    Status.PAUSED: frozenset({Status.PROCESSING, Status.CANCELLED}),
+    Status.PAUSED: frozenset({Status.OPEN, Status.PROCESSING, Status.CANCELLED}),
     Status.COMPLETED: frozenset(),
     Status.FAILED: frozenset(),
     Status.CANCELLED: frozenset(),
@@ -196,10 +200,11 @@ class Action:
         scheduled_at: When it is to be queued; None: at once.
         started_at: When its first chunk was sent.
         completed_at: When it ended.
-        total_count: Rows.
-        chunk_count: Chunks of these rows.
+        total_count: Rows; of one that takes chunks, about how many have come.
+        chunk_count: Chunks of these rows; of one that takes chunks, the numbers that may be taken.
         counts: What became of the rows so far.
         file: Where the rows are.
+        stream: What is known of its chunks where they come over Kafka; None: it has a file.
         error: Why it could not be run.
         idempotency_key: The client's name for the request that made it, as it is stored.
         request_digest: What that request asked for.
@@ -238,6 +243,7 @@ class Action:
     chunk_count: int = 0
     counts: Counts = field(default_factory=Counts)
     file: StoredFile = field(default_factory=StoredFile)
+    stream: Stream | None = None
     error: str | None = None
     idempotency_key: str | None = None
     request_digest: str | None = None
@@ -287,6 +293,16 @@ class Action:
         return max(filter(None, (self.created_at, self.completed_at, self.updated_at)))
 
     @property
+    def takes_chunks(self) -> bool:
+        """Whether further chunks may come over Kafka, so that nobody knows how many rows it has."""
+        return self.stream is not None and not self.stream.sealed
+
+    @property
+    def expected_rows(self) -> int:
+        """How many rows it has, or probably has."""
+        return self.total_count if self.stream is None else EXPECTED_ROWS
+
+    @property
     def unprocessed_count(self) -> int:
         """How many rows never ran, and never will: the action has ended before their turn."""
         return self.total_count - self.counts.processed if self.ended else 0
@@ -318,6 +334,7 @@ class Action:
         }
         # Some of these have a sparse index, which must not have a document for which they say nothing.
         sparse = {
+            "stream": None if self.stream is None else self.stream.to_document(),
             "startedAt": self.started_at,
             "completedAt": self.completed_at,
             "error": self.error,
@@ -364,6 +381,7 @@ class Action:
             chunk_count=get("chunkCount", 0),
             counts=Counts.from_document(document),
             file=StoredFile.from_document(document),
+            stream=Stream.from_document(document["stream"]) if get("stream") else None,
             error=get("error"),
             idempotency_key=get("idempotencyKey"),
             request_digest=get("requestDigest"),

@@ -18,6 +18,8 @@ class Kind(StrEnum):
 
     #: A chunk of an action. It has one letter, under its ledger id, however often it dies.
     CHUNK = "CHUNK"
+    #: Rows that came over Kafka for an action, with its token, and were refused.
+    ROWS = "ROWS"
     #: Any other message of ours.
     MESSAGE = "MESSAGE"
     #: Bytes that no agent could read.
@@ -37,6 +39,7 @@ class Obstacle(StrEnum):
 
     NOT_REPLAYABLE = "This message cannot be sent again: it is no longer whole."
     ACTION_OVER = "The action of this chunk has failed or is gone, so that its rows cannot be run any more."
+    ROWS_REFUSED = "These rows were refused: they are to be sent again by whoever has sent them."
     CHUNK_UNREADABLE = "The rows of this chunk cannot be read any more."
 
 

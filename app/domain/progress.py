@@ -12,6 +12,7 @@ from typing import Any
 
 from app.domain.failure_limits import FailureLimit
 from app.domain.outcomes import Counts
+from app.domain.streams import MOST_CHUNKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,8 @@ class Progress:
     """The counted chunks of one action.
 
     ``counted`` has bit *i* set when chunk *i* is in ``counts``; ``fed`` is the first chunk not yet asked of
-    the feeder; ``failure_limit`` is how many rows may fail from now on (None: any).
+    the feeder; ``failure_limit`` is how many rows may fail from now on (None: any). While it is ``open`` nobody knows
+    how many chunks there will be: ``chunk_count`` is how many are known.
     """
 
     chunk_count: int
@@ -27,6 +29,7 @@ class Progress:
     counted: int = 0
     counts: Counts = Counts()  # noqa: RUF009 - frozen
     failure_limit: FailureLimit | None = None
+    open: bool = False
 
     @property
     def counted_chunks(self) -> int:
@@ -36,7 +39,7 @@ class Progress:
     @property
     def complete(self) -> bool:
         """Whether every chunk has been counted."""
-        return self.counted_chunks == self.chunk_count
+        return not self.open and self.counted_chunks == self.chunk_count
 
     @property
     def exceeded(self) -> FailureLimit | None:
@@ -50,8 +53,12 @@ class Progress:
 
     def count(self, index: int, counts: Counts) -> Progress:
         """Count the result of a chunk; one that has been counted, or that the action has not, changes nothing."""
-        if not 0 <= index < self.chunk_count or self.has(index):
+        if not 0 <= index < (MOST_CHUNKS if self.open else self.chunk_count) or self.has(index):
             return self
+        if index >= self.chunk_count:
+            # Where nothing was left to be asked of the feeder nothing is now: what comes by itself is not asked for.
+            known = replace(self, chunk_count=index + 1)
+            return (known.advanced(index + 1) if self.fed >= self.chunk_count else known).count(index, counts)
         return replace(self, counted=self.counted | 1 << index, counts=self.counts + counts)
 
     def fold(self, results: Iterable[tuple[int, Counts]]) -> Progress:
@@ -96,6 +103,10 @@ class Progress:
         """Return the state after chunks below ``fed`` have been asked of the feeder."""
         return replace(self, fed=min(max(fed, self.fed), self.chunk_count))
 
+    def unfinished(self) -> Progress:
+        """Return the state of an action of which further chunks may come by themselves."""
+        return replace(self, open=True)
+
     def limited(self, limit: FailureLimit | None) -> Progress:
         """Return the state with another limit."""
         return replace(self, failure_limit=limit)
@@ -108,6 +119,8 @@ class Progress:
             "counted": f"{self.counted:x}",
             "counts": self.counts.to_document(),
         }
+        if self.open:
+            value["open"] = True
         return value if self.failure_limit is None else {**value, "maxFailures": self.failure_limit.text}
 
     @classmethod
@@ -119,4 +132,5 @@ class Progress:
             int(value["counted"], 16),
             Counts.from_document(value["counts"]),
             FailureLimit.parse(value["maxFailures"]) if "maxFailures" in value else None,
+            value.get("open", False),
         )

@@ -1,13 +1,14 @@
-"""The keys under which an upload is stored: below the id of its action, its file and the index of its spans.
+"""The keys under which rows are stored: below the id of their action, its file and the index of its spans.
 
-A retry has beside them which rows of its original its rows are.
+A retry has beside them which rows of its original its rows are. Of an action whose rows come over Kafka each chunk is
+an object: its key says what is in it, so that no content ever takes the place of another.
 """
 
 from __future__ import annotations
 
 import re
 
-_UPLOAD_KEY = re.compile(r"[0-9a-f]{24}/(upload\.csv|spans|rows)")
+_UPLOAD_KEY = re.compile(r"[0-9a-f]{24}/(upload\.csv|spans|rows|chunks/[0-9]{1,6}-[0-9a-f]{32})")
 
 
 def file_key(action_id: str) -> str:
@@ -25,8 +26,13 @@ def rows_key(action_id: str) -> str:
     return f"{action_id}/rows"
 
 
+def chunk_key(action_id: str, number: int, sha256: str) -> str:
+    """Return the key of a chunk that came over Kafka, with a content of this digest."""
+    return f"{action_id}/chunks/{number}-{sha256[:32]}"
+
+
 def keys_of(action_id: str) -> tuple[str, ...]:
-    """Return all keys that an action may have."""
+    """Return all keys that an action may have, beside those of its chunks."""
     return file_key(action_id), spans_key(action_id), rows_key(action_id)
 
 

@@ -5,7 +5,7 @@ Every message is JSON in camelCase. Reading one that does not fit raises :class:
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 from uuid import uuid4
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -36,6 +36,11 @@ class Message(BaseModel):
         return self.model_dump_json(by_alias=True, exclude_none=True).encode()
 
     @classmethod
+    def read(cls, event: Any) -> Self:
+        """Read the message of an event; raises as :meth:`decode`."""
+        return cls.decode(event.value)
+
+    @classmethod
     def decode(cls, value: bytes | None) -> Self:
         """Read a message.
 
@@ -47,9 +52,14 @@ class Message(BaseModel):
         try:
             return cls.model_validate_json(value)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise Undecodable(f"{where or 'message'}: {first['msg']}") from None
+            raise Undecodable(first_fault(error)) from None
+
+
+def first_fault(error: ValidationError) -> str:
+    """Return what is wrong with a message, first."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where or 'message'}: {first['msg']}"
 
 
 #: What no chunk of ours exceeds, whatever the settings: a forged one must not fill the memory of its reader.
@@ -151,7 +161,7 @@ class ChunkResult(Message):
     """
 
     index: int | None = Field(None, ge=0)
-    chunk_count: int = Field(ge=1)
+    chunk_count: int = Field(ge=0)
     counts: dict[str, int] = {}
     refeed: bool = False
 

@@ -21,6 +21,10 @@ RATE_LIMITER_FAILURES = Counter(
 ACCOUNT_LIMITED = Counter("bulk_account_limit_refusals", "Uploads refused by a limit of their account", ["limit"])
 REPLAYS = Counter("bulk_idempotent_replays", "Uploads answered with the action that their Idempotency-Key had made")
 
+STREAM_CHUNKS = Counter(
+    "bulk_stream_chunks", "Chunks with rows that came over Kafka, by what became of them", ["outcome"]
+)
+
 # A figure that is there with 0 can be watched before it first moves.
 for _class in ("uploads", "reads"):
     RATE_LIMITED.labels(_class)

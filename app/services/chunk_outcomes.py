@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 from app.adapters.mongo import Ledger
-from app.domain.csv.spans import Span, SpanIndex
+from app.domain.chunk_index import ChunkIndex
+from app.domain.csv.spans import Span
 from app.domain.outcomes import ChunkOutcome
 from app.kafka.messages import chunk_id
 
@@ -23,7 +24,7 @@ class RecordedChunk(NamedTuple):
     outcome: ChunkOutcome | None
 
 
-async def recorded_chunks(ledger: Ledger, action_id: str, index: SpanIndex) -> AsyncIterator[RecordedChunk]:
+async def recorded_chunks(ledger: Ledger, action_id: str, index: ChunkIndex) -> AsyncIterator[RecordedChunk]:
     """Yield every chunk of an action."""
     for first in range(0, len(index), _PER_READ):
         names = {number: chunk_id(action_id, number) for number in range(first, min(first + _PER_READ, len(index)))}

@@ -17,7 +17,6 @@ from app.adapters.redis.claims import ClaimsReleased, ClaimState
 from app.adapters.storage import ObjectMissing
 from app.context import AppContext
 from app.domain.actions import Action
-from app.domain.csv.spans import SpanIndex
 from app.domain.dead_letters import Obstacle
 from app.domain.operations.plan import ChunkPlan
 from app.domain.outcomes import FAILED_AT_RECORD, ChunkOutcome
@@ -46,8 +45,8 @@ async def store_dead_owners(context: AppContext, action: Action, dead_chunks: Se
     if not wanted:
         return
     try:
-        rows = StoredRows(context.storage, action)
-        index = SpanIndex.from_bytes(await context.storage.read(action.file.spans_key))
+        rows = StoredRows(context.store, context.storage, action)
+        index = await rows.index()
     except (ObjectMissing, ValueError) as error:
         log.error("action %s: its dead chunks cannot be replayed: %r", action_id, error)
         for name in wanted:
@@ -81,8 +80,8 @@ async def rebuild_claims(context: AppContext, action: Action) -> None:
         app.adapters.storage.ObjectMissing, ValueError: the file of the action cannot be read.
     """
     action_id = action.id
-    rows = StoredRows(context.storage, action)
-    index = SpanIndex.from_bytes(await context.storage.read(action.file.spans_key))
+    rows = StoredRows(context.store, context.storage, action)
+    index = await rows.index()
     log.warning("action %s: its claims are gone, rebuilding them", action_id)
     generation = await context.claims.begin_rebuild(action_id)
     summary = await summarize_ledger(context, action_id, action.chunk_count)
@@ -98,6 +97,9 @@ async def rebuild_claims(context: AppContext, action: Action) -> None:
         named.update(owner for owner in owners if bisect_right(starts, owner) - 1 in unfinished)
     for number in sorted(unfinished):
         name = chunk_id(action_id, number)
+        if not index.span(number).rows:
+            # It has not come yet.
+            continue
         # Whoever runs it from now on must not believe that nobody has written a part of it.
         if not await context.store.ledger.reserve(name) or number in summary.dead_chunks:
             span = index.span(number)
@@ -108,7 +110,7 @@ async def rebuild_claims(context: AppContext, action: Action) -> None:
 
 
 async def _claim(context: AppContext, action: Action, checked: CheckedChunk, *, state: ClaimState) -> dict[int, int]:
-    return await context.claims.claim(action.id, action.total_count, checked.rows, checked.claims, state=state)
+    return await context.claims.claim(action.id, action.expected_rows, checked.rows, checked.claims, state=state)
 
 
 def _unfinished(summary: LedgerSummary) -> set[int]:

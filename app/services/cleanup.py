@@ -15,6 +15,7 @@ from app.services.claim_recovery import rebuild_claims, store_dead_owners
 from app.services.completion import recount, summarize_ledger
 from app.services.erasure import IN_HAND, erase
 from app.services.retention import expire_parts
+from app.services.sealing import settle_ended
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,9 @@ async def clean_up_action(context: AppContext, action: Action) -> None:
     if not action.ended:
         await _restore_claims(context, action)
         return
+    if action.stream is not None and action.aborted:
+        # Chunks may have come since, or whoever has ended it may not have counted them.
+        action = await settle_ended(context.store, action)
     if action.status == Status.CANCELLED and not await _settled(context, action):
         return
     if action.deleting:
@@ -104,7 +108,7 @@ async def _begun(context: AppContext, action: Action) -> dict[int, Opening]:
 
 async def _restore_claims(context: AppContext, action: Action) -> None:
     """Rebuild the claims of an action that is under way without them, and let it go on."""
-    if action.status == Status.PROCESSING and await context.claims.are_gone(action.id):
+    if action.status in (Status.OPEN, Status.PROCESSING) and await context.claims.are_gone(action.id):
         await rebuild_claims(context, action)
         progress = (await summarize_ledger(context, action.id, action.chunk_count)).progress
         missing = progress.missing(context.settings.feed_window)

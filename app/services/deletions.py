@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from app.adapters.mongo import Store
 from app.adapters.storage import ObjectMissing, Storage
 from app.domain.actions import Action
-from app.domain.csv.spans import Span, SpanIndex
+from app.domain.csv.spans import Span
 from app.domain.operations import BULK_DELETE, Decision
 from app.domain.operations.plan import ChunkPlan
 from app.domain.outcomes import ChunkOutcome
@@ -42,8 +42,8 @@ async def deleted_by_others(store: Store, storage: Storage, action: Action, reco
 async def _deleted_by(store: Store, storage: Storage, action: Action) -> AsyncIterator[set[str]]:
     """Return the records that an action has deleted, chunk by chunk; none where its file is not stored any more."""
     try:
-        rows = StoredRows(storage, action)
-        index = SpanIndex.from_bytes(await storage.read(action.file.spans_key))
+        rows = StoredRows(store, storage, action)
+        index = await rows.index()
         async for _, name, span, outcome in recorded_chunks(store.ledger, action.id, index):
             if deleted := await _deleted_rows(store, name, outcome, span):
                 checked = await rows.read(span)

@@ -62,7 +62,7 @@ async def erase(context: AppContext, action: Action) -> None:
     erased = ErasedAction(action.id, action.account_id, action.chunk_count)
     await _remove_parts(context, erased)
     # The progress table forgets it.
-    await context.topics.results.send(ChunkResult(action_id=action.id, chunk_count=max(1, action.chunk_count)))
+    await context.topics.results.send(ChunkResult(action_id=action.id, chunk_count=action.chunk_count))
     sweep_at = now + timedelta(seconds=IN_HAND * context.settings.stall_timeout)
     await store.erased_actions.add(erased, sweep_at, now + REMEMBERED)
     await store.actions.remove(action.id)
@@ -78,6 +78,7 @@ async def sweep_erased(context: AppContext, erased: ErasedAction) -> None:
 async def _remove_parts(context: AppContext, erased: ErasedAction) -> None:
     await context.store.dead_letters.remove_all(erased.id)
     await context.store.ledger.remove([chunk_id(erased.id, index) for index in range(erased.chunk_count)])
+    await context.store.stream_chunks.remove_all(erased.id)
     await context.claims.release(erased.id)
     await context.snapshots.drop(erased.id)
     await _remove_objects(context, erased.id)

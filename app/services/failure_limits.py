@@ -57,7 +57,7 @@ async def _failures(context: AppContext, action: Action, index: int, outcome: Ch
     """Return the failures of a chunk, with the columns that are wrong where its file tells."""
     failures = [entry for entry in outcome.exceptions if entry.status == "FAILED"]
     try:
-        return await StoredRows(context.storage, action).explain(index, failures)
+        return await StoredRows(context.store, context.storage, action).explain(index, failures)
     except (ObjectMissing, ValueError) as error:
         log.warning("action %s: its failures cannot be looked up: %r", action.id, error)
         return failures

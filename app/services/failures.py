@@ -30,7 +30,7 @@ async def group_failures(context: AppContext, action: Action) -> FailureGroups:
     """
     groups = FailureGroups()
     try:
-        rows = StoredRows(context.storage, action)
+        rows = StoredRows(context.store, context.storage, action)
         async with aclosing(ahead(read_chunks(context, action, rows, {"FAILED"}))) as pieces:
             async for piece in pieces:
                 await asyncio.to_thread(_add, groups, rows, piece)

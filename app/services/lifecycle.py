@@ -18,6 +18,7 @@ from app.kafka.messages import ChunkResult
 from app.observability.logs import event
 from app.services.completion import end_action, summarize_ledger
 from app.services.scheduling import ANNOUNCE_TIMEOUT
+from app.services.streams import seal_if_complete
 from app.services.transitions import moved_or_refused
 
 log = logging.getLogger(__name__)
@@ -74,6 +75,8 @@ async def _go_on(context: AppContext, action: Action) -> None:
         await context.store.actions.schedule_cleanup(action.id, datetime.now(UTC))
         return
     await _recount(context, action, refeed=True)
+    # What came meanwhile may have been the last.
+    await seal_if_complete(context, action)
 
 
 async def _recount(context: AppContext, action: Action, *, refeed: bool = False) -> None:

@@ -12,6 +12,7 @@ from app.domain.account_limits import (
     StorageFull,
     TooManyActive,
     TooManyActiveRows,
+    TooManyRows,
 )
 from app.domain.actions import Action
 from app.domain.idempotency import KeyReused
@@ -61,6 +62,23 @@ async def reserve_quota(context: AppContext, action: Action, insertion: Insertio
             await _count(context, action.account_id, action.file.size, action.total_count, limits)
             standing = await _insert(context, action, insertion)
     return _same(standing, action)
+
+
+async def check_chunk_room(context: AppContext, action: Action, size: int, rows: int) -> None:
+    """Return when an action may have one more chunk, of so many bytes and rows.
+
+    Raises:
+        TooManyRows, TooManyActiveRows, StorageFull: it, or its account, would have too much.
+        app.domain.faults.PassingFault: the database is away.
+    """
+    settings, actions = context.settings, context.store.actions
+    if action.total_count + rows > settings.max_rows:
+        raise TooManyRows(settings.max_rows)
+    limits = settings.limits_of(action.account_id)
+    if limits.active_rows and (active := await actions.active_rows(action.account_id)) + rows > limits.active_rows:
+        raise TooManyActiveRows(limits.active_rows, active)
+    if limits.stored_bytes and (stored := await actions.stored_bytes(action.account_id)) + size > limits.stored_bytes:
+        raise StorageFull(limits.stored_bytes, stored)
 
 
 async def _insert(context: AppContext, action: Action, insertion: Insertion) -> Action:

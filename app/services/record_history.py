@@ -166,7 +166,7 @@ class _Search:
         if whole is None or outcome is None:
             return
         try:
-            rows = await StoredRows(self._context.storage, whole).about(index, self._key)
+            rows = await StoredRows(self._context.store, self._context.storage, whole).about(index, self._key)
         except (ObjectMissing, ValueError):
             self._page.unreadable.append(action.id)
             self._done = action.id

@@ -26,6 +26,8 @@ NO_OUTCOME = f"The chunk was sent {_MAX_SENDS} times and had no outcome."
 
 async def find_obstacle(context: AppContext, letter: DeadLetter) -> Obstacle | None:
     """Return why a letter cannot be replayed; None when it can."""
+    if letter.kind == Kind.ROWS:
+        return Obstacle.ROWS_REFUSED
     if context.topics.named(letter.origin.topic) is None or not letter.complete:
         return Obstacle.NOT_REPLAYABLE
     if letter.kind != Kind.CHUNK:

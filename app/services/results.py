@@ -69,7 +69,7 @@ async def results(
     """
     begin = form.begin()
     try:
-        rows = StoredRows(context.storage, action)
+        rows = StoredRows(context.store, context.storage, action)
         async with aclosing(ahead(read_chunks(context, action, rows, statuses))) as pieces:
             async for piece in pieces:
                 yield begin + await asyncio.to_thread(_written, rows, form, piece, statuses or STATUSES)

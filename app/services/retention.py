@@ -44,6 +44,8 @@ async def expire_parts(context: AppContext, action: Action, chunks: Iterable[int
     indexes = range(action.chunk_count) if chunks is None else chunks
     await store.ledger.expire([chunk_id(action.id, index) for index in indexes], at)
     await store.dead_letters.expire(action.id, at)
+    if action.stream is not None:
+        await store.stream_chunks.expire(action.id, at)
 
 
 async def delete_expired(context: AppContext, now: datetime) -> None:

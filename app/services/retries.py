@@ -185,8 +185,7 @@ async def _build(context: AppContext, upload: Upload, original: Action) -> _Buil
     )
     async with upload.writer() as writer, storage.writer(upload.rows_key) as rows:
         sink, mapped = _Sink(writer, scanner), bytearray()
-        [first] = await StoredRows(storage, original).spans(0, 1)
-        await sink.write(await storage.read(file.storage_key, 0, first.start))
+        await sink.write(await StoredRows(context.store, storage, original).header())
         async with aclosing(_failed(context, original)) as failed:
             async for numbers, lines in failed:
                 await sink.write(lines)
@@ -204,7 +203,7 @@ async def _failed(context: AppContext, original: Action) -> AsyncGenerator[tuple
     Raises:
         ObjectMissing, RowsUnreadable: the file is not there any more, or not what it was.
     """
-    rows = StoredRows(context.storage, original)
+    rows = StoredRows(context.store, context.storage, original)
     async with aclosing(ahead(read_chunks(context, original, rows, {"FAILED"}))) as pieces:
         async for piece in pieces:
             for chunk in piece:

@@ -68,7 +68,7 @@ def _all(outcome: ChunkOutcome, after: int) -> Iterator[RowOutcome]:
 async def _explained(context: AppContext, action: Action, index: int, entries: list[RowOutcome]) -> list[RowOutcome]:
     """Fill in message and column of failures, which follow from the file."""
     try:
-        return await StoredRows(context.storage, action).explain(index, entries)
+        return await StoredRows(context.store, context.storage, action).explain(index, entries)
     except (ObjectMissing, ValueError):
         return [_without_file(entry) for entry in entries]
 

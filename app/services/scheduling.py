@@ -18,7 +18,7 @@ from app.kafka.messages import ChunkResult, Feed, chunk_id
 from app.kafka.topics import SEND_TIMEOUT
 from app.observability.dependencies import unavailable
 from app.observability.logs import event
-from app.services.completion import complete_if_done, end_action
+from app.services.completion import LedgerSummary, complete_if_done, end_action
 from app.services.transitions import moved_or_refused
 
 log = logging.getLogger(__name__)
@@ -117,11 +117,23 @@ async def review_stalled(context: AppContext) -> None:
 
 
 async def _review(context: AppContext, action: Action) -> None:
-    settings, actions, results = context.settings, context.store.actions, context.topics.results
     summary = await complete_if_done(context, action.id, action.chunk_count)
+    if not summary.progress.complete:
+        missing = summary.progress.missing(context.settings.feed_window)
+        await send_missing(context, action, summary, missing)
+
+
+async def send_missing(context: AppContext, action: Action, summary: LedgerSummary, missing: Sequence[int]) -> None:
+    """Send those of the missing chunks of an action again that seem to be lost, unless it has stalled too often.
+
+    Args:
+        context: The platform.
+        action: The action, which has had no result for a while.
+        summary: What its ledger says.
+        missing: Chunks without a result, in order, of as many as may be in flight.
+    """
+    settings, actions, results = context.settings, context.store.actions, context.topics.results
     progress = summary.progress
-    if progress.complete:
-        return
     if await context.claims.are_gone(action.id):
         # It had ended, and the database has lost that; or its claims were too old.
         log.warning("action %s is under way without its claims", action.id)
@@ -129,7 +141,7 @@ async def _review(context: AppContext, action: Action) -> None:
         return
     now, stall_timeout = datetime.now(UTC), timedelta(seconds=settings.stall_timeout)
     moving = await actions.any_progress_since(now - stall_timeout)
-    found = await _missing_chunks(context, action, progress, now, moving=moving)
+    found = await _missing_chunks(context, action, missing, now, moving=moving)
     done, stalls = progress.counted_chunks, _stalls(action, progress, found, moving=moving)
     # The progress table forgets what it has counted: what comes late is counted from the ledger, or in the action.
     recount = ChunkResult(action_id=action.id, chunk_count=action.chunk_count)
@@ -155,10 +167,9 @@ async def _review(context: AppContext, action: Action) -> None:
 
 
 async def _missing_chunks(
-    context: AppContext, action: Action, progress: Progress, now: datetime, *, moving: bool
+    context: AppContext, action: Action, missing: Sequence[int], now: datetime, *, moving: bool
 ) -> StallReview:
-    """Decide which missing chunks, of as many as may be in flight, are to be sent again."""
-    missing = progress.missing(context.settings.feed_window)
+    """Decide which missing chunks are to be sent again."""
     names = {chunk_id(action.id, index): index for index in missing}
     openings = await context.store.ledger.openings(list(names))
     return review(

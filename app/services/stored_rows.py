@@ -1,41 +1,68 @@
-"""The rows of an action as its stored file has them: parsed and validated once more, chunk by chunk."""
+"""The rows of an action, parsed and validated once more: those of its file, or of the chunks that came over Kafka."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from app.adapters.storage import Storage
+from app.adapters.mongo import Store
+from app.adapters.storage import ObjectMissing, Storage
+from app.domain import upload_keys
 from app.domain.actions import Action
+from app.domain.chunk_index import ChunkIndex
 from app.domain.csv.defusing import restore
 from app.domain.csv.spans import Span, SpanIndex
 from app.domain.csv.text import RawRecords, decoded, raw_records
 from app.domain.entities import Entity, find_entity
+from app.domain.inline_rows import header_of
 from app.domain.operations import find_operation
 from app.domain.outcomes import RowOutcome
 from app.domain.packed_exceptions import derivable
 from app.domain.result_files import record_ids
 from app.domain.rows import CheckedChunk, RowsUnreadable, check_chunk, check_records
+from app.domain.streams import StreamIndex, stored_range
 
 
 class StoredRows:
-    """The file of an action.
+    """The rows of an action.
 
     Raises:
         RowsUnreadable: there is no such entity or action type any more, or the header does not fit it.
     """
 
-    def __init__(self, storage: Storage, action: Action) -> None:
+    def __init__(self, store: Store, storage: Storage, action: Action) -> None:
         entity, operation = find_entity(action.entity_type), find_operation(action.action_type)
         if entity is None or operation is None:
             raise RowsUnreadable(f"there is no {action.action_type} of {action.entity_type}")
         self.operation = operation
         #: What the rows have of it.
         self.entity: Entity = action.file.columns.part_of(entity, operation)
-        self._storage, self._file = storage, action.file
+        self._store, self._storage, self._file, self._action = store, storage, action.file, action
+        #: Of an action whose rows came over Kafka, where its chunks are, as far as that was asked for.
+        self._keys: dict[int, str] = {}
         columns = action.file.columns
         #: Where a column stands that a message calls so.
         self._places = dict(zip(columns.labels(self.entity), columns.positions(self.entity), strict=True))
+
+    async def index(self) -> ChunkIndex:
+        """Read where all chunks are; raises as :meth:`spans`."""
+        if self._action.stream is not None:
+            return await self._stream_index(range(self._action.chunk_count))
+        try:
+            return SpanIndex.from_bytes(await self._storage.read(self._file.spans_key))
+        except ObjectMissing:
+            raise
+        except ValueError as error:
+            raise RowsUnreadable(str(error)) from None
+
+    async def _stream_index(self, numbers: Iterable[int]) -> StreamIndex:
+        chunks = await self._store.stream_chunks.some(self._action.id, numbers)
+        self._keys |= {
+            number: upload_keys.chunk_key(self._action.id, number, chunk.sha256)
+            for number, chunk in chunks.items()
+            if not chunk.vacant
+        }
+        return StreamIndex(chunks, self._action.chunk_count)
 
     async def spans(self, first: int, count: int) -> list[Span]:
         """Read where ``count`` chunks from ``first`` on stand in the file.
@@ -45,6 +72,8 @@ class StoredRows:
             app.adapters.storage.ObjectMissing: nothing is stored of it.
             OSError: the storage cannot be reached.
         """
+        if self._action.stream is not None:
+            return (await self._stream_index(range(first, first + count))).spans(first, count)
         begin, end = SpanIndex.window_range(first, count)
         data = await self._storage.read(self._file.spans_key, begin, end)
         if len(data) != end - begin:
@@ -65,10 +94,21 @@ class StoredRows:
             app.adapters.storage.ObjectMissing: there is no file.
             OSError: the storage cannot be reached.
         """
-        data = await self._storage.read(self._file.storage_key, start, end)
+        key, first, last = self._file.storage_key, start, end
+        if self._action.stream is not None:
+            number, first, last = stored_range(start, end)
+            key = self._keys.get(number, "")
+        data = await self._storage.read(key, first, last) if key else b""
         if len(data) != end - start:
-            raise RowsUnreadable(f"the stored file ends before byte {end}")
+            raise RowsUnreadable(f"the stored file ends before byte {last}")
         return data
+
+    async def header(self) -> bytes:
+        """Return the header record, with everything else that stands before the first row; raises as :meth:`data`."""
+        if self._action.stream is not None:
+            return header_of(self._file.columns)
+        [first] = await self.spans(0, 1)
+        return await self.data(0, first.start)
 
     def check(self, data: bytes, first_row: int) -> CheckedChunk:
         """Parse and validate the rows of a chunk."""

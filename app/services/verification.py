@@ -13,16 +13,18 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from app.adapters.mongo import Store
 from app.adapters.storage import ObjectMissing, Storage
 from app.domain.actions import Action, Status
-from app.domain.csv.spans import Span, SpanIndex
+from app.domain.chunk_index import ChunkIndex
+from app.domain.csv.spans import Span
 from app.domain.dead_letters import State
 from app.domain.entities import find_entity
 from app.domain.id_filter import IdFilter
 from app.domain.outcomes import CHANGES, DEAD_LETTER, FAILED_AT_RECORD, ChunkOutcome, Counts
 from app.domain.row_map import byte_range, unpack
 from app.domain.rows import CheckedChunk
-from app.domain.upload_keys import rows_key
+from app.domain.upload_keys import chunk_key, rows_key
 from app.services.chunk_outcomes import recorded_chunks
 from app.services.record_comparison import RecordComparison, rows_last_written
+from app.services.sealing import known_chunks
 from app.services.stored_rows import StoredRows
 
 #: A row that failed only at its record has claimed its record before, and keeps it.
@@ -51,12 +53,14 @@ async def verify(
     async for difference in _verify_letters(store, action):
         yield difference
     try:
-        async for difference in _verify_file(storage, action):
+        verified = _verify_file(storage, action) if action.stream is None else _verify_chunks(store, storage, action)
+        async for difference in verified:
             yield difference
-        index = SpanIndex.from_bytes(await storage.read(action.file.spans_key))
+        rows = StoredRows(store, storage, action)
+        index = await rows.index()
         if index.row_count != action.total_count:
-            yield f"the file has {index.row_count} rows, totalCount is {action.total_count}"
-        rows = StoredRows(storage, action)
+            what = "the file has" if action.stream is None else "its chunks have"
+            yield f"{what} {index.row_count} rows, totalCount is {action.total_count}"
         records = RecordComparison(store, storage, action, rows.entity)
         if action.retry_of is not None:
             async for difference in _verify_row_map(storage, action):
@@ -103,11 +107,18 @@ async def _verify_row_map(storage: Storage, action: Action) -> AsyncIterator[str
         yield f"the original rows of {count} rows are known, of {action.total_count}"
 
 
+async def _verify_chunks(store: Store, storage: Storage, action: Action) -> AsyncIterator[str]:
+    for number, chunk in (await known_chunks(store, action)).items():
+        data = b"" if chunk.vacant else await storage.read(chunk_key(action.id, number, chunk.sha256))
+        if not chunk.vacant and (len(data), hashlib.sha256(data).hexdigest()) != (chunk.size, chunk.sha256):
+            yield f"the stored chunk {number} is not the one that came"
+
+
 class _Recount:
     """One action, counted again chunk by chunk."""
 
     def __init__(
-        self, store: Store, rows: StoredRows, records: RecordComparison, action: Action, index: SpanIndex
+        self, store: Store, rows: StoredRows, records: RecordComparison, action: Action, index: ChunkIndex
     ) -> None:
         self._store, self._rows, self._records, self._action, self._index = store, rows, records, action, index
         self._total = Counts()
@@ -127,7 +138,7 @@ class _Recount:
                     yield difference
             elif action.status == Status.COMPLETED:
                 yield f"chunk {name} has no outcome"
-            elif action.status == Status.CANCELLED:
+            elif action.status == Status.CANCELLED and span.rows:
                 async for difference in self._never_ran(span):
                     yield difference
             progress(span.rows)
@@ -170,7 +181,7 @@ class _Recount:
     async def _owners(self) -> AsyncIterator[str]:
         """Each duplicate shares a key value with the row that it names, and that row owns its record."""
         starts = [span.first_row for span in self._index.spans(0, len(self._index))]
-        wanted = {owner for owner, _ in self._duplicates.values() if 1 <= owner <= self._index.row_count}
+        wanted = {owner for owner, _ in self._duplicates.values() if 1 <= owner <= self._index.last_row}
         owned: dict[int, frozenset[str]] = {}
         for chunk in sorted({bisect_right(starts, owner) - 1 for owner in wanted}):
             values = self._key_values(await self._rows.read(self._index.span(chunk)))

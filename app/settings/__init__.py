@@ -384,6 +384,11 @@ class Settings(BaseSettings):
     stall_timeout: Seconds = Field(
         20.0, description="seconds without a result after which the missing chunks are sent again"
     )
+    stream_timeout: Seconds = Field(
+        3600.0,
+        description="seconds without a chunk after which an action whose rows come over Kafka is FAILED "
+        "if they are not all there",
+    )
     action_max_stalls: int = Field(
         30, ge=1, description="stalls in a row, without a single new result, after which an action is FAILED"
     )

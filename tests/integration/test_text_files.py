@@ -38,7 +38,7 @@ def file_of(delimiter: str = ",", end: str = "\n", codec: str = "utf-8") -> byte
 async def rows_of(bench: Bench, action: Action) -> list[Any]:
     """What the chunks of a stored file are read as."""
     index = SpanIndex.from_bytes(await bench.storage.read(action.file.spans_key))
-    rows = StoredRows(bench.storage, action)
+    rows = StoredRows(bench.store, bench.storage, action)
     return [await rows.read(span) for span in index.spans(0, len(index))]
 
 

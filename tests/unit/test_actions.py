@@ -28,7 +28,7 @@ ACTION_ID = "0123456789abcdef01234567"
 
 def test_statuses_are_as_documented() -> None:
     """The statuses are the documented ones."""
-    assert set(Status) == {"SCHEDULED", "QUEUED", "PROCESSING", "PAUSED", "COMPLETED", "FAILED", "CANCELLED"}
+    assert set(Status) == {"OPEN", "SCHEDULED", "QUEUED", "PROCESSING", "PAUSED", "COMPLETED", "FAILED", "CANCELLED"}
     assert set(TRANSITIONS) == set(Status)
 
 

@@ -234,6 +234,7 @@ def test_row_model_is_complete() -> None:
     created = RowOutcome(1, "SUCCESS", "CREATED", "")
     rows = [row_to_response(row) for row in (created, failed, skipped)]
     rows.append(row_to_response(failed, 7))
+    rows.append(row_to_response(failed, of_stream=True))
     assert rows[0] == {"row": 1, "status": "SUCCESS", "code": "CREATED"}
     for row in rows:
         models.Row.model_validate(row)

@@ -183,4 +183,4 @@ def test_list_leaves_out_columns() -> None:
     shown = action(columns=["id"], fields=["id"])
     left = action_to_response(shown).keys() - action_to_list_item(shown).keys()
     understood = {"delimiter", "delimiterSource", "encoding", "encodingSource", "encodingConfidence"}
-    assert left == {"mapping", "ignoredColumns", "commonFailures", "history"} | understood
+    assert left == {"mapping", "ignoredColumns", "commonFailures", "stream", "history"} | understood

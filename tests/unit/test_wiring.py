@@ -44,6 +44,7 @@ ROUTES = {
     ("GET", "/bulk-actions/{action_id}/records"),
     ("GET", "/bulk-actions/{action_id}/results"),
     ("GET", "/bulk-actions/{action_id}/failures"),
+    ("POST", "/bulk-actions/{action_id}/close"),
     ("POST", "/bulk-actions/{action_id}/cancel"),
     ("POST", "/bulk-actions/{action_id}/pause"),
     ("POST", "/bulk-actions/{action_id}/resume"),

@@ -28,6 +28,7 @@ from app.domain.faults import Dependency
 from app.domain.idempotency import check_key
 from app.domain.nearest import suggestion
 from app.domain.schedules import check_schedule, parse_schedule
+from app.domain.streams import MOST_CHUNKS, AlreadyClosed, Declared
 from web import headers
 from web.errors.problem import Problem
 from web.openapi.models import Away, NotAllowed, Retried, TooManyRequests
@@ -181,6 +182,8 @@ TRANSITION_NOT_ALLOWED = Problem(
     extra={"status": "status"},
     body=NotAllowed,
 )
+NOT_A_STREAM = Problem(409, "NOT_A_STREAM", "This action has a file: only one whose rows come over Kafka is closed.")
+ALREADY_CLOSED = Problem(409, "ALREADY_CLOSED", _REASON, {"reason": AlreadyClosed(Declared(rows=1000, chunks=2))})
 NOTHING_TO_RETRY = Problem(
     409, "NOTHING_TO_RETRY", "No row of this action has failed, or none that a retry has not done since."
 )
@@ -220,6 +223,19 @@ BODY_TOO_SLOW = Problem(
 
 INVALID_REASON = Problem(
     400, "INVALID_REASON", "reason must be text of at most {limit} characters.", {"limit": 500}, where="reason"
+)
+
+INVALID_DECLARATION = Problem(
+    400,
+    "INVALID_DECLARATION",
+    "Send how many rows or chunks the action has, or both: whole numbers, at most {rows:,} and {chunks:,}.",
+    {"rows": 2**32 - 1, "chunks": MOST_CHUNKS},
+)
+INVALID_SOURCE = Problem(
+    400,
+    "INVALID_SOURCE",
+    'source must be "stream": a file is sent as a form (multipart/form-data).',
+    where="source",
 )
 
 # The fields and headers of an upload

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from importlib.metadata import version
+from types import UnionType
 from typing import Any, Protocol, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter
@@ -48,8 +49,9 @@ _ABOUT = """\
 Companies change hundreds of thousands of records at once: they upload a CSV, now or for a set time, and are told what
 became of every row.
 
-Upload a file with `POST /bulk-actions`, look at `GET /bulk-actions/{action_id}` until its `status` is `COMPLETED` or
-`FAILED`, and read what became of each row at `GET /bulk-actions/{action_id}/records`.
+Upload a file with `POST /bulk-actions`, or open an action there and send its rows over Kafka. Look at
+`GET /bulk-actions/{action_id}` until its `status` is `COMPLETED` or `FAILED`, and read what became of each row at
+`GET /bulk-actions/{action_id}/records`.
 """
 
 #: The parameters of paths, by name.
@@ -195,10 +197,11 @@ def _operation(path: str, operation: Operation, schemas: _Schemas) -> Json:
             {"$ref": "#/components/parameters/RequestId"},
         ],
     }
-    if operation.form is not None:
-        described["requestBody"] = _upload(operation.form, schemas)
-    elif operation.body is not None:
-        described["requestBody"] = _json_body(operation.body, schemas)
+    bodies = [] if operation.form is None else [_upload(operation.form, schemas)]
+    bodies += [] if operation.body is None else [_json_body(operation.body, schemas)]
+    if bodies:
+        content = {media: schema for body in bodies for media, schema in body["content"].items()}
+        described["requestBody"] = {"required": all(body["required"] for body in bodies), "content": content}
     described["responses"] = _responses(operation, schemas)
     return described
 
@@ -328,7 +331,8 @@ def _header(header: Header) -> Json:
 
 
 def _example(body: Any) -> Any:
-    """Return the example of a model, or all of them for a list of it."""
+    """Return the example of a model, or all of them for a list of it; of several models, that of the first."""
+    body = get_args(body)[0] if isinstance(body, UnionType) else body
     model = get_args(body)[0] if get_origin(body) is list else body
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         return None

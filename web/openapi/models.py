@@ -135,6 +135,34 @@ class Accepted(_Understood):
     ignored_columns: list[str] = Field(description=_IGNORED)
 
 
+#: What is told of an action that was just opened.
+OPENED = "Success! Your bulk action is open for rows."
+
+
+class OpenedStream(BaseModel):
+    """An action that was opened for rows that come over Kafka."""
+
+    model_config = _model(
+        {
+            "actionId": _ID,
+            "status": "OPEN",
+            "message": OPENED,
+            "streamToken": "3q2-7wEXAMPLEk1Zb0f2m9sVgqvU7dKXo4yT5cWn8hA",
+            "topic": "bulk-action",
+            "chunkRows": 10_000,
+            "chunkBytes": 2_097_152,
+        }
+    )
+
+    action_id: ActionId
+    status: Literal["OPEN"]
+    message: str
+    stream_token: str = Field(description="For the header `stream-token` of each message; it is not told again.")
+    topic: str = Field(description="The Kafka topic that takes the rows.")
+    chunk_rows: Count = Field(description="Most rows of a message.")
+    chunk_bytes: Count = Field(description="Most bytes of its rows, as CSV.")
+
+
 _COUNTS = {"totalCount": 4, "processedCount": 4, "successCount": 2, "failureCount": 1, "skippedCount": 1}
 _DETAILS = {
     "duplicateCount": 1,
@@ -148,7 +176,9 @@ _DETAILS = {
 
 
 class _Counted(BaseModel):
-    total_count: Count = Field(description="Rows of the file.")
+    total_count: Count | None = Field(
+        description="Rows of the file. Null: they come over Kafka, and may not all be there."
+    )
     processed_count: Count = Field(description="Rows with an outcome: success + failure + skipped.")
     success_count: Count
     failure_count: Count
@@ -159,7 +189,7 @@ class _Counted(BaseModel):
     unchanged_count: Count
     deleted_count: Count
     unprocessed_count: Count = Field(description="Rows that never ran, because the action ended before their turn.")
-    chunk_count: Count = Field(description="Parts in which the file is worked on.")
+    chunk_count: Count | None = Field(description="Parts in which they are worked on; null as `totalCount`.")
 
 
 #: An action in a list.
@@ -243,6 +273,28 @@ class ListedAction(_Counted):
     error: str | None = Field(description="Why the action is FAILED.")
 
 
+class StreamState(BaseModel):
+    """What is known of rows that come over Kafka."""
+
+    model_config = _model(
+        {
+            "receivedRows": 12_000,
+            "receivedChunks": 12,
+            "refusedChunks": 0,
+            "declaredRows": 20_000,
+            "declaredChunks": None,
+            "waitingSince": "2026-11-23T23:55:49.597Z",
+        }
+    )
+
+    received_rows: Count = Field(description="Rows that have come, exactly once the action takes no more.")
+    received_chunks: Count
+    refused_chunks: Count = Field(description="Messages with the right token that were refused: see the dead letters.")
+    declared_rows: Count | None = Field(description="How many rows it was closed with.")
+    declared_chunks: Count | None = Field(description="How many chunks it was closed with.")
+    waiting_since: datetime | None = Field(description="Since when it waits for more; null: it does not.")
+
+
 class Action(_Understood, ListedAction):
     """A bulk action."""
 
@@ -253,6 +305,7 @@ class Action(_Understood, ListedAction):
             "mapping": None,
             "ignoredColumns": [],
             "commonFailures": [],
+            "stream": None,
             "history": [
                 {"status": "QUEUED", "at": "2026-11-23T23:55:49.253Z", "by": "key 1f0c8a2e", "reason": None},
                 {"status": "PROCESSING", "at": "2026-11-23T23:55:49.367Z", "by": "platform", "reason": None},
@@ -263,6 +316,7 @@ class Action(_Understood, ListedAction):
 
     mapping: dict[str, str | None] | None = Field(description="What the columns of the file were said to be.")
     ignored_columns: list[str] | None = Field(description=_IGNORED)
+    stream: StreamState | None = Field(description="What has come over Kafka; null: its rows are in a file.")
     common_failures: list[CommonFailure] = Field(
         description="What was wrong most often when it was paused for `maxFailures`, in the chunks with most failures."
     )
@@ -295,7 +349,7 @@ class Statistics(_Counted):
 
     action_id: ActionId
     status: Status
-    pending_count: Count = Field(description="Rows whose turn is yet to come.")
+    pending_count: Count | None = Field(description="Rows whose turn is yet to come; null as `totalCount`.")
     rows_per_second: float = Field(ge=0, description="The mean since the start.")
     eta_seconds: float | None = Field(
         description="By the speed of the last seconds; null while it cannot be told, and while the action is paused; "
@@ -342,7 +396,13 @@ class Row(BaseModel):
         },
     )
 
-    row: int = Field(ge=1, description="Its number in the file, from 1; the header is not a row.")
+    row: int = Field(
+        ge=1,
+        description="Its number in the file, from 1; the header is not a row. Of rows that came over Kafka those of "
+        "chunk n begin behind 10,000 n.",
+    )
+    chunk: int | Absent = Field(default=None, ge=0, description="Of a row that came over Kafka: its chunk.")
+    place: int | Absent = Field(default=None, ge=1, description="Of a row that came over Kafka: its place in that.")
     status: RowStatus
     code: str
     message: str | Absent = Field(default=None, description="Why it did not succeed.")
@@ -557,7 +617,7 @@ class DeadLetter(BaseModel):
     )
 
     id: str
-    kind: Literal["CHUNK", "MESSAGE", "POISON"]
+    kind: Literal["CHUNK", "ROWS", "MESSAGE", "POISON"]
     status: Literal["DEAD", "REPLAYED", "DONE"]
     action_id: str | None
     index: int | None

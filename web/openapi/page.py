@@ -125,8 +125,10 @@ def _parameters(document: Json, operation: Json) -> str:
 def _form(operation: Json) -> str:
     if "requestBody" not in operation:
         return ""
-    [(media_type, content)] = operation["requestBody"]["content"].items()
-    return f"<h4>Body: <code>{escape(media_type)}</code></h4>{_fields(content['schema'])}"
+    return "".join(
+        f"<h4>Body: <code>{escape(media_type)}</code></h4>{_fields(content['schema'])}"
+        for media_type, content in operation["requestBody"]["content"].items()
+    )
 
 
 def _fields(schema: Json) -> str:

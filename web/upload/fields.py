@@ -41,21 +41,23 @@ _DELIMITERS["\\t"] = "\t"
 #: What a form says that leaves it to us to find out, as does a field that is not there.
 _AUTO = "auto"
 
-_MAX_FAILURES = r"^([0-9]{1,9}|[0-9]{1,2}(\.[0-9]{1,4})?%|)$"
+MAX_FAILURES = r"^([0-9]{1,9}|[0-9]{1,2}(\.[0-9]{1,4})?%|)$"
 
 #: Without these nothing can be done, so they are looked for first.
 _REQUIRED = ("actionType", "entityType")
 
 
-def _read_operation(text: str) -> Operation:
-    operation = find_operation(text)
+def read_operation(text: object) -> Operation:
+    """Read the name of an action type. Raises ``ApiError``."""
+    operation = find_operation(text) if isinstance(text, str) else None
     if operation is None:
         raise ACTION_TYPE_UNSUPPORTED()
     return operation
 
 
-def _read_entity(text: str) -> Entity:
-    entity = find_entity(text)
+def read_entity(text: object) -> Entity:
+    """Read the name of an entity. Raises ``ApiError``."""
+    entity = find_entity(text) if isinstance(text, str) else None
     if entity is None:
         raise ENTITY_TYPE_UNSUPPORTED()
     return entity
@@ -65,8 +67,9 @@ def _read_schedule(text: str) -> datetime | None:
     return parse_schedule(text) if text else None
 
 
-def _read_max_failures(text: str) -> FailureLimit | None:
-    return FailureLimit.parse(text) if text else None
+def read_max_failures(sent: object) -> FailureLimit | None:
+    """Read a limit; in JSON it may be a number. Raises ``ValueError``."""
+    return None if sent in (None, "") else FailureLimit.parse(str(sent))
 
 
 def _read_delimiter(text: str) -> str | None:
@@ -99,7 +102,7 @@ def _read_empty_cells(text: str) -> EmptyCells | None:
         raise INVALID_EMPTY_CELLS() from None
 
 
-def _one_of(*values: str) -> Any:
+def one_of(*values: str) -> Any:
     """Return the type of a text that is one of these, for the description."""
     return Annotated[str, Field(json_schema_extra={"enum": list(values)})]
 
@@ -109,7 +112,7 @@ class UploadForm(Form):
 
     operation: Annotated[
         Operation,
-        reads(_read_operation, schema=_one_of(*sorted(OPERATIONS))),
+        reads(read_operation, schema=one_of(*sorted(OPERATIONS))),
         Field(
             alias="actionType",
             description="What is to be done with each row: "
@@ -119,7 +122,7 @@ class UploadForm(Form):
     ]
     entity: Annotated[
         Entity,
-        reads(_read_entity, schema=_one_of(*ENTITIES)),
+        reads(read_entity, schema=one_of(*ENTITIES)),
         Field(alias="entityType", description="What a row is, in upper or lower case."),
     ]
     scheduled_at: Annotated[
@@ -129,7 +132,7 @@ class UploadForm(Form):
     ] = None
     max_failures: Annotated[
         FailureLimit | None,
-        reads(_read_max_failures, INVALID_MAX_FAILURES, Annotated[str, Field(pattern=_MAX_FAILURES)]),
+        reads(read_max_failures, INVALID_MAX_FAILURES, Annotated[str, Field(pattern=MAX_FAILURES)]),
         Field(
             description="How many rows may fail before the action is paused: a number, or a share such as `5%` of the "
             f"rows that have run, from the {MIN_ROWS:,}th on. Empty: any."
@@ -137,7 +140,7 @@ class UploadForm(Form):
     ] = None
     delimiter: Annotated[
         str | None,
-        reads(_read_delimiter, schema=_one_of(_AUTO, *DELIMITER_NAMES, *DELIMITER_NAMES.values())),
+        reads(_read_delimiter, schema=one_of(_AUTO, *DELIMITER_NAMES, *DELIMITER_NAMES.values())),
         Field(
             description="What stands between two fields of the file, itself or by name; `auto`, or without this field: "
             "what header and first rows show. A first line `sep=;` in the file has the last word."
@@ -145,7 +148,7 @@ class UploadForm(Form):
     ] = None
     encoding: Annotated[
         str | None,
-        reads(_read_encoding, schema=_one_of(_AUTO, *ENCODING_NAMES)),
+        reads(_read_encoding, schema=one_of(_AUTO, *ENCODING_NAMES)),
         Field(
             description="What the file is written in, by this or another usual name; `auto`, or without this field: "
             "what its bytes show. A byte-order mark in the file has the last word."
@@ -162,7 +165,7 @@ class UploadForm(Form):
 
     empty_cells: Annotated[
         EmptyCells | None,
-        reads(_read_empty_cells, schema=_one_of(*EmptyCells)),
+        reads(_read_empty_cells, schema=one_of(*EmptyCells)),
         Field(
             description="What an empty cell means, with `BULK_PATCH`: `skip`, as without this field, leaves the record "
             "as it is; `clear` removes its value; `reject` fails the row. `#N/A` in a cell always clears."

@@ -23,6 +23,7 @@ from app.domain.timestamps import iso_utc
 from app.observability.logs import event
 from app.services import erasure
 from app.services.scheduling import reschedule
+from app.services.streams import open_stream
 from web import headers as names
 from web.body import BODY_PROBLEMS, JsonBody
 from web.conditional import CONDITIONAL, UNCHANGED, conditional_json
@@ -31,6 +32,7 @@ from web.errors.catalogue import (
     INVALID_CURSOR,
     INVALID_LIMIT,
     INVALID_SCHEDULE,
+    INVALID_SOURCE,
     INVALID_STATUS,
     NOTHING_TO_CHANGE,
     REPEATED_IDEMPOTENCY_KEY,
@@ -39,19 +41,22 @@ from web.errors.catalogue import (
 )
 from web.errors.problem import ApiError
 from web.inputs import Query, reads
-from web.openapi.models import Accepted, Action, Deleted, ListedAction, Statistics
-from web.openapi.operations import Answer, Header, operation
+from web.openapi.models import Accepted, Action, Deleted, ListedAction, OpenedStream, Statistics
+from web.openapi.operations import JSON, Answer, Header, operation
 from web.paging import DEFAULT_LIMIT, NEXT_PAGE, Cursor, Limit, cut, reads_status
 from web.representations import (
     accepted_to_response,
     action_to_list_item,
     action_to_response,
+    opened_to_response,
     statistics_to_response,
 )
 from web.request_state import REQUEST_ID
 from web.upload.fields import UploadForm
 from web.upload.handler import PROBLEMS, receive
-from web.upload.idempotency import UploadHeaders, read_key_of_query
+from web.upload.idempotency import UploadHeaders, read_key, read_key_of_query
+from web.upload.limits import limit_errors
+from web.upload.opening import OpenStream
 from web.views.base import ApiView, json_response
 from web.views.lifecycle import CHANGED, refusals
 
@@ -121,15 +126,30 @@ class ActionsView(ApiView):
 
     @operation(
         "createBulkAction",
-        {201: Answer("The file is taken, and its rows are counted.", Accepted, headers=TAKEN, links=NEXT)},
+        {
+            201: Answer(
+                "The file is taken, and its rows are counted; or the action is open for rows that come over Kafka.",
+                Accepted | OpenedStream,
+                headers=TAKEN,
+                links=NEXT,
+            )
+        },
         *PROBLEMS,
+        INVALID_SOURCE,
+        *BODY_PROBLEMS,
         role=Role.OPERATOR,
         form=UploadForm,
+        body=OpenStream,
         headers=UploadHeaders,
-        details="The fields of the form may come in any order. Nothing of a refused upload is left behind.",
+        details="The fields of the form may come in any order. Nothing of a refused upload is left behind.\n\n"
+        "A JSON body opens an action (`OPEN`) whose rows come over Kafka, and which is closed with "
+        "`POST /bulk-actions/{action_id}/close`. The same `Idempotency-Key` gives the same action, with another token: "
+        "the one before is not valid any more.",
     )
     async def post(self, request: web.Request) -> web.Response:
-        """Take an upload, and queue or schedule it."""
+        """Take an upload, and queue or schedule it; or open an action for rows that come over Kafka."""
+        if request.content_type == JSON:
+            return await self._open(request)
         action, replayed = await receive(request, self.context, self.principal(request))
         log.info(
             event(
@@ -146,6 +166,26 @@ class ActionsView(ApiView):
         if replayed:
             headers[names.IDEMPOTENCY_REPLAYED] = "true"
         return json_response(accepted_to_response(action), 201, headers)
+
+    async def _open(self, request: web.Request) -> web.Response:
+        principal = self.principal(request)
+        key = read_key(request, principal.account_id)
+        asked = await OpenStream.receive(request)
+        with limit_errors():
+            opened = await open_stream(self.context, principal, asked.order(key))
+        action, settings = opened.action, self.context.settings
+        log.info(
+            event(
+                "stream opened again" if opened.replayed else "stream opened",
+                action=action.id,
+                account=action.account_id,
+                request=request[REQUEST_ID],
+            )
+        )
+        headers = {"Location": f"/bulk-actions/{action.id}"}
+        if opened.replayed:
+            headers[names.IDEMPOTENCY_REPLAYED] = "true"
+        return json_response(opened_to_response(opened, settings.kafka_topic, settings.chunk_bytes), 201, headers)
 
     @operation(
         "listBulkActions",

@@ -68,4 +68,6 @@ class ActionRecordsView(ApiView):
         )
         headers = next_page(request, following) if following else None
         originals = await original_rows(self.context, action, rows)
-        return json_response([row_to_response(row, originals.get(row.row)) for row in rows], headers=headers)
+        of_stream = action.stream is not None
+        shown = [row_to_response(row, originals.get(row.row), of_stream=of_stream) for row in rows]
+        return json_response(shown, headers=headers)

@@ -23,9 +23,20 @@ from app.adapters.mongo.faults import MONGO
 from app.adapters.mongo.ledger import Ledger
 from app.adapters.mongo.records import Records
 from app.adapters.mongo.storage_register import StorageRegister
-from app.adapters.mongo.writes import insert_or_replace
+from app.adapters.mongo.stream_chunks import StreamChunks
+from app.adapters.mongo.writes import insert_or_replace, journaled
 
-__all__ = ["AccountLocks", "Actions", "ApiKeys", "DeadLetters", "Ledger", "Records", "StorageRegister", "Store"]
+__all__ = [
+    "AccountLocks",
+    "Actions",
+    "ApiKeys",
+    "DeadLetters",
+    "Ledger",
+    "Records",
+    "StorageRegister",
+    "Store",
+    "StreamChunks",
+]
 
 #: Seconds to wait for an answer, where nothing else depends on it.
 OPERATION_TIMEOUT = 16.0
@@ -64,6 +75,8 @@ class Store:
         self.actions = Actions(database["bulk_operations"])
         self.account_locks = AccountLocks(database["admissions"])
         self.ledger = Ledger(database["chunk_outcomes"], database["chunk_openings"])
+        # Journaled: Kafka forgets a chunk that has arrived.
+        self.stream_chunks = StreamChunks(journaled(database["stream_chunks"]))
         self.records = Records(database, max_time=operation_timeout * _SERVER_SHARE, most_commands=most_commands)
         self.dead_letters = DeadLetters(database["dead_letters"])
         self.erased_actions = ErasedActions(database["erased_actions"])
@@ -76,6 +89,7 @@ class Store:
         """Create the indexes; harmless when they exist."""
         await self.actions.create_indexes()
         await self.ledger.create_indexes()
+        await self.stream_chunks.create_indexes()
         await self.dead_letters.create_indexes()
         await self.erased_actions.create_indexes()
 

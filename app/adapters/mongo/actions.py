@@ -21,6 +21,7 @@ from app.domain.faults import Dependency, PassingFault
 from app.domain.idempotency import KEY_LIFETIME, lives_for_ever
 from app.domain.outcomes import CHANGES, Counts
 from app.domain.stalls import Reissue
+from app.domain.streams import Declared, Numbering
 from app.domain.timestamps import iso_utc
 
 Document = dict[str, Any]
@@ -30,6 +31,10 @@ _IN_LISTS = {"columns": 0, "fields": 0, "ignoredColumns": 0, "history": 0, "comm
 
 #: Matches what is not being deleted.
 _THERE: Mapping[str, Any] = MappingProxyType({"deletingAt": None})
+#: Statuses in which chunks have results.
+_UNDER_WAY = [Status.OPEN, Status.PROCESSING, Status.PAUSED]
+#: An action that takes chunks over Kafka.
+_TAKES_CHUNKS = {"status": {"$in": [Status.OPEN, Status.PAUSED]}, "stream.sealed": False}
 _NO_CONDITION: Mapping[str, Any] = MappingProxyType({})
 _NEWEST_FIRST = [("createdAt", DESCENDING), ("_id", DESCENDING)]
 _LAST_STARTED_FIRST = [("startedAt", DESCENDING), ("_id", DESCENDING)]
@@ -280,14 +285,17 @@ class Actions:
         }
         update = _update(changes, Transition(status=Status.PAUSED, at=now, reason=reason))
         once = {"failureLimitReached": {"$ne": True}}
-        return await self._move(action_id, [Status.PROCESSING], update, self._collection, once)
+        return await self._move(action_id, [Status.OPEN, Status.PROCESSING], update, self._collection, once)
 
     async def resume(self, action: Action, *, by: str, reason: str | None) -> Action | None:
         """Let a paused action go on; returns as :meth:`transition`."""
+        # Its chunks are waited for anew.
+        waiting = {"stream.waitingSince": datetime.now(UTC)} if action.stream is not None else {}
         return await self.transition(
             action.id,
-            Status.PROCESSING,
+            Status.OPEN if action.takes_chunks else Status.PROCESSING,
             source=Status.PAUSED,
+            **waiting,
             by=by,
             reason=reason,
             # It may have been paused before it began.
@@ -298,6 +306,88 @@ class Actions:
             stalledAt=None,
             reissues=None,
         )
+
+    async def take_number(self, action_id: str, number: int | None) -> Action | None:
+        """Note that an action is about to get a chunk of a number, or of the next one (None).
+
+        Returns:
+            The action then, whose ``chunk_count`` is above the number and, where it was the next one, one above it.
+            None when it takes no more chunks, or numbers them in the other way.
+        """
+        other = Numbering.ARRIVAL if number is not None else Numbering.INDEX
+        own = Numbering.INDEX if number is not None else Numbering.ARRIVAL
+        return _action(
+            await self._journaled.find_one_and_update(
+                {"_id": action_id, **_TAKES_CHUNKS, "stream.numbering": {"$ne": other}},
+                {
+                    "$set": {"stream.numbering": own},
+                    **({"$inc": {"chunkCount": 1}} if number is None else {"$max": {"chunkCount": number + 1}}),
+                },
+                return_document=ReturnDocument.AFTER,
+            )
+        )
+
+    async def note_chunk(self, action_id: str, rows: int, size: int) -> Action | None:
+        """Count a chunk that has arrived; return the action then, None when it takes no more of them.
+
+        The sums are about right, because nobody knows of a chunk that was counted by whom died then; exact ones follow
+        when the action is sealed.
+        """
+        now = datetime.now(UTC)
+        return _action(
+            await self._collection.find_one_and_update(
+                {"_id": action_id, **_TAKES_CHUNKS},
+                {
+                    "$inc": {"totalCount": rows, "fileSize": size, "stream.arrived": 1},
+                    "$set": {"stream.waitingSince": now, "updatedAt": now},
+                },
+                return_document=ReturnDocument.AFTER,
+            )
+        )
+
+    async def declare(self, action_id: str, declared: Declared) -> Action | None:
+        """Note how many rows or chunks an action has, unless that is known; return the action then, None if it is."""
+        now = datetime.now(UTC)
+        said = {"rows": declared.rows, "chunks": declared.chunks}
+        return _action(
+            await self._journaled.find_one_and_update(
+                {"_id": action_id, **_TAKES_CHUNKS, "stream.declared": {"$exists": False}},
+                {"$set": {"stream.declared": said, "stream.waitingSince": now, "updatedAt": now}},
+                return_document=ReturnDocument.AFTER,
+            )
+        )
+
+    async def seal(self, action_id: str, chunk_count: int, rows: int, size: int) -> Action | None:
+        """Let an action take no more chunks, all of which are there; returns as :meth:`transition`.
+
+        None as well when another number has been taken meanwhile.
+        """
+        now = datetime.now(UTC)
+        changes = {"status": Status.PROCESSING, "updatedAt": now, **_sealed(rows, size)}
+        update = _update(changes, Transition(status=Status.PROCESSING, at=now, reason="all of its chunks are there"))
+        unchanged = {"chunkCount": chunk_count, "stream.sealed": False}
+        return await self._move(action_id, [Status.OPEN], update, self._collection, unchanged)
+
+    async def seal_ended(self, action_id: str, rows: int, size: int) -> None:
+        """Note what had arrived of an action that ended while it took chunks."""
+        await self._collection.update_one(
+            {"_id": action_id, "status": {"$in": sorted(ENDED)}},
+            {"$set": {**_sealed(rows, size), "updatedAt": datetime.now(UTC)}},
+        )
+
+    async def count_refused(self, action_id: str) -> int:
+        """Count a chunk that was refused; return how many that are."""
+        found = await self._collection.find_one_and_update(
+            {"_id": action_id},
+            {"$inc": {"stream.refused": 1}},
+            projection={"stream.refused": 1},
+            return_document=ReturnDocument.AFTER,
+        )
+        return 0 if found is None else int(found["stream"]["refused"])
+
+    async def change_token(self, action_id: str, token_digest: str) -> None:
+        """Let the chunks of an action have another token from now on."""
+        await self._journaled.update_one({"_id": action_id}, {"$set": {"stream.tokenDigest": token_digest}})
 
     async def status(self, action_id: str) -> Status | None:
         """Return the status of an action; None when there is no such action."""
@@ -342,7 +432,7 @@ class Actions:
         """Write new counters of an action that has not ended."""
         now = datetime.now(UTC)
         await self._collection.update_one(
-            {"_id": action_id, "status": {"$in": [Status.PROCESSING, Status.PAUSED]}},
+            {"_id": action_id, "status": {"$in": _UNDER_WAY}},
             {"$set": {**counts.to_document(), "updatedAt": now, "progressAt": now}},
         )
 
@@ -530,6 +620,10 @@ class Actions:
         """Return actions for which a condition holds; the changes, after which it does not, give each to one caller."""
         found = await _read(self._collection.find(condition).limit(limit))
         return [action for action in found if await claim_one(self._collection, action.id, condition, changes)]
+
+
+def _sealed(rows: int, size: int) -> Document:
+    return {"totalCount": rows, "fileSize": size, "stream.sealed": True}
 
 
 async def _nobody(_: str) -> None:

@@ -30,6 +30,7 @@ class DeadLetters:
                 IndexModel([("actionId", 1), ("at", -1)]),
                 IndexModel("lookAt", sparse=True),
                 expiry_index(),
+                IndexModel("kind"),
             ]
         )
         # Replays that were begun by a version that did not look at them again.
@@ -49,6 +50,13 @@ class DeadLetters:
             standing = await self.get(letter.id)
             if standing is None or letter.message is None or standing.message != letter.message:
                 await insert_or_replace(self._collection, document)
+
+    async def put_if_few(self, letter: DeadLetter, most: int) -> bool:
+        """Store a letter as :meth:`put`, unless there are so many of its kind; tell whether it is stored."""
+        if await self._collection.count_documents({"kind": letter.kind}, limit=most) >= most:
+            return False
+        await self.put(letter)
+        return True
 
     async def get(self, letter_id: str) -> DeadLetter | None:
         """Return a letter."""

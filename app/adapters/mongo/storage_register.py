@@ -50,7 +50,8 @@ class StorageRegister:
 
     async def known_keys(self) -> Sequence[str]:
         """Return the keys of the files of the newest actions; one that is being deleted may have lost its file."""
-        newest = self._actions.find({"deletingAt": None}, {"storageKey": 1}).sort("_id", -1).limit(_KNOWN_KEYS)
+        with_file = {"deletingAt": None, "stream": None}
+        newest = self._actions.find(with_file, {"storageKey": 1}).sort("_id", -1).limit(_KNOWN_KEYS)
         return [action["storageKey"] async for action in newest]
 
     async def knows_any(self, keys: Sequence[str]) -> bool:

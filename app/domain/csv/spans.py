@@ -127,6 +127,11 @@ class SpanIndex:
         """The number of data rows in the file."""
         return int(self.ENTRY.unpack_from(self._data, len(self._data) - self.ENTRY.size)[1]) - 1
 
+    @property
+    def last_row(self) -> int:
+        """The number of the last row."""
+        return self.row_count
+
     def span(self, i: int) -> Span:
         """Return chunk ``i``. Raises ``IndexError`` when there is no such chunk."""
         if not 0 <= i < len(self):

@@ -29,6 +29,7 @@ RESERVED_COLLECTIONS: Final = frozenset(
         "erased_deletions",
         "installation",
         "probes",
+        "stream_chunks",
     }
 )
 

@@ -1,0 +1,48 @@
+"""Actions that take chunks and of which nothing was heard for a while: what they wait for, and for how long."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from app.context import AppContext
+from app.domain.actions import Action, Status
+from app.observability.dependencies import unavailable
+from app.services.completion import summarize_ledger
+from app.services.scheduling import send_missing
+from app.services.sealing import arrived_of, known_chunks
+from app.services.streams import fail_stream, seal_if_complete
+
+#: Actions looked at in one turn.
+_PER_TURN = 100
+
+
+async def review_streams(context: AppContext) -> None:
+    """Go on with open actions that nothing has changed for a while.
+
+    One of which all chunks are there is sealed; chunks that have come and have no result are sent again; one that waits
+    for others in vain is FAILED after STREAM_TIMEOUT, with what is missing.
+    """
+    settings = context.settings
+    before = datetime.now(UTC) - timedelta(seconds=min(settings.stall_timeout, settings.stream_timeout))
+    idle = await context.store.actions.claim_unchanged(Status.OPEN, before, _PER_TURN)
+    # While something is away nothing can come, and that is not the fault of who sends it.
+    if idle and not await unavailable(context):
+        for action in idle:
+            await _review(context, action)
+
+
+async def _review(context: AppContext, action: Action) -> None:
+    await seal_if_complete(context, action)
+    current = await context.store.actions.get(action.id)
+    if current is None or current.stream is None or current.status != Status.OPEN:
+        return
+    chunks = await known_chunks(context.store, current)
+    summary = await summarize_ledger(context, current.id, current.chunk_count)
+    there = (number for number, chunk in sorted(chunks.items()) if not chunk.vacant)
+    missing = [number for number in there if not summary.progress.has(number)]
+    if missing:
+        await send_missing(context, current, summary, missing[: context.settings.feed_window])
+        return
+    timeout = context.settings.stream_timeout
+    if datetime.now(UTC) - current.stream.waiting_since >= timedelta(seconds=timeout):
+        await fail_stream(context, current, arrived_of(current, chunks).lacking(current.stream.declared, timeout))
