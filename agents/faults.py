@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from app.domain.faults import PassingFault, PermanentFault
-
-__all__ = ["PermanentFault", "is_transient", "means_away"]
+from app.domain.faults import PassingFault
 
 #: Faults of something we depend on, which is expected to come back. The storage and the event loop have no others.
 TRANSIENT = (PassingFault, TimeoutError, OSError)

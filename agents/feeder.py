@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from agents.faults import PermanentFault
 from app.context import AppContext
 from app.domain.actions import Status
+from app.domain.faults import PermanentFault
 from app.kafka.messages import Feed
 from app.observability.logs import event
 from app.services.issuing import chunks_of

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from agents.faults import PermanentFault
 from app.adapters.redis.claims import ClaimsReleased
 from app.context import AppContext
 from app.domain.actions import Status
 from app.domain.csv.header import Columns
 from app.domain.entities import find_entity
+from app.domain.faults import PermanentFault
 from app.domain.operations import find_operation
 from app.domain.outcome_entries import duplicate_of
 from app.domain.outcomes import ChunkOutcome, Counts, bit_set

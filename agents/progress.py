@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from agents.faults import PermanentFault
 from app.context import AppContext
+from app.domain.faults import PermanentFault
 from app.domain.progress import Progress
 from app.kafka.messages import ChunkResult, Feed, chunk_id
 from app.services.completion import complete_if_done, recount, summarize_ledger

@@ -10,8 +10,8 @@ import asyncio
 import time
 from typing import Any
 
-from agents.faults import PermanentFault
 from app.context import AppContext
+from app.domain.faults import PermanentFault
 from app.kafka.retry_headers import RetryHeaders
 from app.observability.dependencies import unavailable
 

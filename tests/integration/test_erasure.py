@@ -11,13 +11,13 @@ import pytest
 from agents.cleanup import clean_up
 from agents.dead_letters import store_dead_letter
 from agents.dispatcher import dispatch
-from agents.faults import PermanentFault
 from agents.feeder import feed
 from agents.processor import process
 from agents.progress import count
 from app.adapters.storage import ObjectMissing
 from app.context import AppContext
 from app.domain.actions import ENDED, Status, TransitionRefused
+from app.domain.faults import PermanentFault
 from app.domain.outcomes import Counts
 from app.kafka.messages import ChunkResult, Feed
 from app.services.completion import end_action, summarize_ledger

@@ -13,11 +13,11 @@ import pytest
 from pymongo.errors import AutoReconnect
 
 from agents.dead_letters import store_dead_letter
-from agents.faults import PermanentFault
 from agents.processor import process
 from app.adapters.redis.claims import ClaimsReleased
 from app.adapters.storage import ObjectMissing
 from app.domain.actions import Status
+from app.domain.faults import PermanentFault
 from app.domain.outcomes import WRITE_REFUSED, Counts
 from app.kafka.messages import Chunk, Feed
 from app.services.claim_recovery import store_dead_owners

@@ -23,12 +23,13 @@ from app.adapters.storage import open_storage
 from app.context import AppContext
 from app.domain.actions import Action, Status, new_action_id
 from app.domain.cells import EmptyCells
-from app.domain.csv.spans import SpanIndex, SpanScanner
+from app.domain.csv.spans import SpanScanner
 from app.domain.outcomes import ChunkOutcome, Counts
-from app.kafka.messages import ByteRange, Chunk, Source, chunk_id
+from app.kafka.messages import Chunk, chunk_id
 from app.kafka.retry_headers import RetryHeaders
 from app.observability.dependencies import Dependencies
 from app.services.completion import complete_if_done
+from app.services.issuing import chunks_of
 from app.settings import Settings
 from tests.support.clocks import LONG_AGO
 from tests.support.factories import make_action
@@ -149,35 +150,11 @@ class Bench:
             }
         )
         await self.store.actions.add(action)
-        return await self.job_of(action, started_at=started_at or now)
+        return await self.job_of(action)
 
-    async def job_of(self, action: Action, *, started_at: datetime | None = None) -> Job:
+    async def job_of(self, action: Action) -> Job:
         """The chunks of a stored action as the feeder would send them."""
-        file = action.file
-        source = Source(
-            account_id="default",
-            entity_type=action.entity_type,
-            action_type=action.action_type,
-            storage_key=file.storage_key,
-            columns=file.columns.names,
-            fields=file.columns.fields,
-            delimiter=file.delimiter,
-            empty_cells=file.empty_cells,
-            row_count=action.total_count,
-            chunk_count=action.chunk_count,
-            started_at=started_at or action.created_at,
-        )
-        index = SpanIndex.from_bytes(await self.storage.read(file.spans_key))
-        chunks = [
-            Chunk(
-                action_id=action.id,
-                index=place,
-                span=ByteRange(start=span.start, end=span.end, first_row=span.first_row, rows=span.rows),
-                source=source,
-            )
-            for place, span in enumerate(index.spans(0, len(index)))
-        ]
-        return Job(action.id, chunks)
+        return Job(action.id, await chunks_of(self.context, action, range(action.chunk_count)))
 
     async def start(self, action: Action) -> Job:
         """Let an action that was uploaded be PROCESSING, and return its chunks."""

@@ -12,10 +12,9 @@ import pytest
 import stamina
 
 from agents import guard
-from agents.faults import PermanentFault
 from agents.guard import add_agent, add_loop, add_timer, add_waiting_topics
 from app.domain.dead_letters import DeadLetter, Origin
-from app.domain.faults import Dependency, PassingFault
+from app.domain.faults import Dependency, PassingFault, PermanentFault
 from app.domain.public_faults import public_text
 from app.kafka.messages import ByteRange, Chunk, ChunkResult, Feed, Source
 from app.kafka.retry_headers import RetryHeaders

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from agents import retrier
-from agents.faults import PermanentFault
 from agents.retrier import redeliver
 from app.domain.dead_letters import Origin
+from app.domain.faults import PermanentFault
 from app.kafka.retry_headers import RetryHeaders
 from app.kafka.topic_reader import Event
 from tests.support.fakes import FakeDependencies, RecordingTopics, Sent, event
