@@ -19,6 +19,7 @@ from app.domain.cells import EmptyCells
 from app.domain.csv.header import Columns
 from app.domain.csv.spans import SpanScanner
 from app.domain.entities import ENTITIES
+from app.domain.id_filter import IdFilter
 from app.domain.operations import BULK_PATCH
 from app.domain.rows import CheckedChunk, check_chunk
 from benchmarks.bed import Bed
@@ -184,6 +185,7 @@ def _encoded(checked: CheckedChunk, *, whole: bool = True) -> EncodedRecords:
 
 def _statements() -> dict[tuple[str, str], float]:
     contacts, deals, patches = _check(CHUNKS["clean"]), _check_deals(), _check_patches()
+    keys = _encoded(contacts).keys
     builders = {
         "new records": lambda: _encoded(contacts).inserts(),
         "changes": lambda: _encoded(contacts).changes(),
@@ -191,6 +193,7 @@ def _statements() -> dict[tuple[str, str], float]:
         "new opportunities, typed fields": lambda: _encoded(deals).inserts(),
         "changes of patches, gaps": lambda: _encoded(patches, whole=False).changes(),
         "deletions": lambda: _encoded(contacts).deletions(),
+        "filter of the changed ids": lambda: IdFilter.of(keys),
     }
     return {("build statements", what): CHUNK_ROWS / _median_seconds(build, 300) for what, build in builders.items()}
 

@@ -296,7 +296,7 @@ def _tag_to_response(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _change_to_response(entry: HistoryEntry) -> dict[str, Any]:
     action = entry.action
-    return {
+    shown = {
         "actionId": action.id,
         "actionType": action.action_type,
         "actionStatus": action.status,
@@ -308,6 +308,11 @@ def _change_to_response(entry: HistoryEntry) -> dict[str, Any]:
         "by": action.created_by,
         "reason": action.history[-1].reason if action.history else None,
     }
+    if action.retry_of is not None:
+        shown["retryOf"] = action.retry_of
+    if entry.original is not None:
+        shown["originalRow"] = entry.original
+    return shown
 
 
 def failures_to_response(action: Action, groups: FailureGroups, limit: int) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from app.domain.actions import Action
 from app.domain.entities import Entity
 from app.domain.outcomes import CHANGES
 from app.kafka.messages import chunk_id
+from app.services.retries import original_rows
 from app.services.stored_rows import StoredRows
 
 #: Ledger entries whose filters are read in one query: 300 KB with chunks of 2,000 rows.
@@ -39,12 +40,21 @@ class Place(NamedTuple):
 
 
 class HistoryEntry(NamedTuple):
-    """What a row has done to the record: one of ``CHANGES``, by its number, and when its chunk was finished."""
+    """What a row has done to the record.
+
+    Attributes:
+        action: Its action.
+        row: Its number.
+        change: One of ``CHANGES``.
+        at: When its chunk was finished.
+        original: Of a row of a retry, its number in the file of the action that is retried, where that is known.
+    """
 
     action: Action
     row: int
     change: str
     at: datetime
+    original: int | None = None
 
 
 @dataclass(slots=True)
@@ -174,7 +184,8 @@ class _Search:
         for row in rows:
             change = outcome.code(row)
             if change in CHANGES and not any(entry.row == row for entry in outcome.exceptions):
-                self._page.entries.append(HistoryEntry(whole, row, change, changes.at))
+                originals = await original_rows(self._context, whole, [row])
+                self._page.entries.append(HistoryEntry(whole, row, change, changes.at, originals.get(row)))
                 self._done = action.id
 
 

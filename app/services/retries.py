@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,7 +24,6 @@ from app.domain.actions import Action, Status, Transition, TransitionRefused
 from app.domain.csv.spans import Scan, SpanScanner
 from app.domain.dead_letters import State
 from app.domain.idempotency import KeyReused, retry_digest, retry_key
-from app.domain.outcomes import RowOutcome
 from app.domain.rows import RowsUnreadable
 from app.services.ahead import ahead
 from app.services.results import ReadChunk, read_chunks, records_of
@@ -96,12 +95,12 @@ async def retry(context: AppContext, action: Action, principal: Principal, key: 
     return submitted
 
 
-async def original_rows(context: AppContext, action: Action, rows: list[RowOutcome]) -> dict[int, int]:
+async def original_rows(context: AppContext, action: Action, rows: Iterable[int]) -> dict[int, int]:
     """Return for rows of a retry (ascending) their numbers in the file of the action that it retries."""
     found: dict[int, int] = {}
     if action.retry_of is None:
         return found
-    for first, last in row_map.runs(row.row for row in rows):
+    for first, last in row_map.runs(rows):
         try:
             data = await context.storage.read(upload_keys.rows_key(action.id), *row_map.byte_range(first, last))
         except ObjectMissing:

@@ -12,11 +12,13 @@ from app.context import AppContext
 from app.domain.access import Principal, Role
 from app.domain.account_limits import TooManyActive
 from app.domain.actions import Action, Status, TransitionRefused
+from app.domain.entities import ENTITIES
 from app.domain.faults import PassingFault
 from app.domain.rows import RowsUnreadable
 from app.domain.upload_keys import keys_of
 from app.services.erasure import delete
 from app.services.lifecycle import cancel
+from app.services.record_history import page_of_history
 from app.services.retries import AlreadyRetried, NothingToRetry, NotSettled, original_rows, retry
 from app.services.row_pages import page_of_rows
 from app.services.upload import Submitted
@@ -98,9 +100,11 @@ async def test_a_retry_has_what_failed(bench: Bench, context: AppContext, chunk_
     finished = await run(bench, context, made)
     assert (finished.counts.failure, finished.counts.processed) == (4, 4)
     rows, _ = await page_of_rows(context, finished, status=None, chunk=0, after=0, limit=10)
-    assert await original_rows(context, finished, rows) == dict(zip([1, 2, 3, 4], FAILED, strict=True))
-    assert await original_rows(context, finished, rows[2:3]) == {3: 6}
-    assert await original_rows(context, original, rows) == {}
+    assert await original_rows(context, finished, [row.row for row in rows]) == dict(
+        zip([1, 2, 3, 4], FAILED, strict=True)
+    )
+    assert await original_rows(context, finished, [3]) == {3: 6}
+    assert await original_rows(context, original, [row.row for row in rows]) == {}
     assert [row.code for row in rows] == [
         "INVALID_EMAIL",
         "INVALID_STATUS",
@@ -177,7 +181,16 @@ async def test_failures_of_a_retry_are_retried(bench: Bench, context: AppContext
     assert (second.retry_of, second.total_count) == (first.id, 3)
     finished = await run(bench, context, second)
     rows, _ = await page_of_rows(context, finished, status=None, chunk=0, after=0, limit=10)
-    assert await original_rows(context, finished, rows) == {1: 2, 2: 3, 3: 4}
+    assert await original_rows(context, finished, [row.row for row in rows]) == {1: 2, 2: 3, 3: 4}
+
+
+async def test_histories_name_original_rows(bench: Bench, context: AppContext) -> None:
+    """What a row of a retry has done to a record is told with the number of the row in the first file."""
+    first, _ = await retried(bench, context, await ended(bench, context))
+    await mend(bench, first)
+    await deliver(bench, context)
+    page = await page_of_history(context, "default", ENTITIES["Contact"], "b", begin=None, limit=10)
+    assert [(e.action.id, e.row, e.change, e.original) for e in page.entries] == [(first.id, 1, "CREATED", 2)]
 
 
 async def test_success_leaves_nothing_to_retry(bench: Bench, context: AppContext) -> None:

@@ -526,6 +526,8 @@ class RecordChange(BaseModel):
     at: datetime = Field(description="When the chunk of the row was finished.")
     by: str | None = Field(description="Whose credential made the action.")
     reason: str | None = Field(description="Why the action has its status, where that does not go without saying.")
+    retry_of: ActionId | Absent = Field(default=None, description="The action that this one retries.")
+    original_row: int | Absent = Field(default=None, description="The number of the row in that action's file.")
 
 
 class Searched(BaseModel):

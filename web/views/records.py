@@ -67,7 +67,7 @@ class ActionRecordsView(ApiView):
             self.context, action, status=asked.status, chunk=chunk, after=after, limit=asked.limit
         )
         headers = next_page(request, following) if following else None
-        originals = await original_rows(self.context, action, rows)
+        originals = await original_rows(self.context, action, (row.row for row in rows))
         of_stream = action.stream is not None
         shown = [row_to_response(row, originals.get(row.row), of_stream=of_stream) for row in rows]
         return json_response(shown, headers=headers)
