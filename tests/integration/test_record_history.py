@@ -162,6 +162,14 @@ async def test_a_missing_file_is_told(bench: Bench) -> None:
     assert (await page(bench, "nobody")).unreadable == []
 
 
+async def test_deleted_actions_tell_nothing(bench: Bench) -> None:
+    """From the beginning of its deletion on an action is in no history."""
+    first, second = [await run(bench, row("a", name)) for name in ("A", "B")]
+    assert await bench.store.actions.begin_deletion(second, "default")
+    assert await history(bench, "a") == [(first, 1, "CREATED")]
+    assert (await page(bench, "a")).unreadable == []
+
+
 async def test_running_actions_count(bench: Bench) -> None:
     """Of an action under way the chunks that are finished, although its counters do not say so yet."""
     job = await bench.submit(row("a"), row("b"), chunk_rows=1)
