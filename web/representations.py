@@ -312,6 +312,8 @@ def _change_to_response(entry: HistoryEntry) -> dict[str, Any]:
         shown["retryOf"] = action.retry_of
     if entry.original is not None:
         shown["originalRow"] = entry.original
+    if action.stream is not None:
+        shown["chunk"], shown["place"] = place_of(entry.row)
     return shown
 
 

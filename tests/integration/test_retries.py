@@ -317,7 +317,7 @@ async def test_retry_outlives_its_original(bench: Bench, context: AppContext) ->
     finished = await run(bench, context, made)
     rows, _ = await page_of_rows(context, finished, status=None, chunk=0, after=0, limit=10)
     assert finished.retry_of == job.action_id
-    assert list((await original_rows(context, finished, rows)).values()) == FAILED
+    assert list((await original_rows(context, finished, [row.row for row in rows])).values()) == FAILED
 
 
 async def test_deleted_retry_makes_room(bench: Bench, context: AppContext) -> None:

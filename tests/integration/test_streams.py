@@ -16,6 +16,7 @@ from agents.processor import process
 from app.context import AppContext
 from app.domain.actions import Status, TransitionRefused
 from app.domain.dead_letters import Kind, Obstacle
+from app.domain.entities import ENTITIES
 from app.domain.idempotency import KeyReused
 from app.domain.streams import AlreadyClosed, Declared, NotAStream
 from app.kafka.inline_rows import read_chunk
@@ -24,6 +25,7 @@ from app.observability.metrics import STREAM_CHUNKS
 from app.services.arrivals import Refusal
 from app.services.erasure import delete
 from app.services.lifecycle import cancel, pause, resume
+from app.services.record_history import page_of_history
 from app.services.replays import find_obstacle
 from app.services.results import csv_results, results
 from app.services.retries import retry
@@ -35,6 +37,7 @@ from tests.support.clocks import LONG_AGO
 from tests.support.fakes import MemoryProgress, event
 from tests.support.leftovers import leftovers
 from tests.support.streams import PRINCIPAL, Producer, contact, current, deliver_all, message_of, opened_stream
+from web.representations import record_to_response
 
 
 @pytest.fixture
@@ -141,6 +144,19 @@ async def test_nothing_is_a_number_too(bench: Bench, context: AppContext, produc
     await close(bench, context, producer, rows=0)
     await assert_complete(bench, producer, rows=0)
     await bench.clean_up(context)
+
+
+async def test_histories_name_chunk_and_place(bench: Bench, context: AppContext, producer: Producer) -> None:
+    """What a row has done to a record is told while the action is open, by the chunk and the place of the row."""
+    await producer.send([contact(1)], 0)
+    await producer.send([contact(2), contact(3)], 7)
+    await deliver_all(bench, context)
+    contacts = ENTITIES["Contact"]
+    page = await page_of_history(context, "default", contacts, "c3", begin=None, limit=10)
+    [entry] = record_to_response(contacts, "c3", None, page)["history"]
+    assert (entry["actionId"], entry["chunk"], entry["place"]) == (producer.action_id, 7, 2)
+    assert (entry["code"], entry["actionStatus"]) == ("CREATED", Status.OPEN)
+    assert page.unreadable == []
 
 
 async def test_bad_rows_fail_alone(bench: Bench, context: AppContext, producer: Producer) -> None:

@@ -375,7 +375,12 @@ class ServerSentEvent(BaseModel):
     retry: int | None = Field(None, description="Milliseconds after which to come again.")
 
 
-class Row(BaseModel):
+class _Numbered(BaseModel):
+    chunk: int | Absent = Field(default=None, ge=0, description="Of a row that came over Kafka: its chunk.")
+    place: int | Absent = Field(default=None, ge=1, description="Of a row that came over Kafka: its place in that.")
+
+
+class Row(_Numbered):
     """What became of a row."""
 
     model_config = _model(
@@ -401,8 +406,6 @@ class Row(BaseModel):
         description="Its number in the file, from 1; the header is not a row. Of rows that came over Kafka those of "
         "chunk n begin behind 10,000 n.",
     )
-    chunk: int | Absent = Field(default=None, ge=0, description="Of a row that came over Kafka: its chunk.")
-    place: int | Absent = Field(default=None, ge=1, description="Of a row that came over Kafka: its place in that.")
     status: RowStatus
     code: str
     message: str | Absent = Field(default=None, description="Why it did not succeed.")
@@ -511,7 +514,7 @@ class AuditTag(BaseModel):
     fields: list[str] | Absent = Field(default=None, description="The fields that were written; absent: all.")
 
 
-class RecordChange(BaseModel):
+class RecordChange(_Numbered):
     """What a row has done to a record."""
 
     model_config = _model()
