@@ -14,6 +14,7 @@ from app.domain.streams import ROWS_PER_CHUNK, first_row_of
 from app.kafka.inline_rows import InlineRows, read_chunk
 from app.kafka.messages import Chunk, ChunkResult, Message, Undecodable
 from app.kafka.retry_headers import RetryHeaders
+from app.observability.metrics import DEAD_LETTERS, count_rows
 from app.services.arrivals import keep_refused
 from app.services.retention import expire_parts
 
@@ -41,9 +42,9 @@ async def store_dead_letter(event: Any, context: AppContext) -> None:
     if chunk is None:
         # Nobody but who has the action sees the letter.
         account_id = None if action is None else action.account_id
-        await context.store.dead_letters.put(replace(letter, action_id=action_id, account_id=account_id))
+        await _put(replace(letter, action_id=action_id, account_id=account_id), context)
         return
-    await context.store.dead_letters.put(
+    await _put(
         replace(
             letter,
             id=chunk.id,
@@ -53,7 +54,8 @@ async def store_dead_letter(event: Any, context: AppContext) -> None:
             index=chunk.index,
             first_row=chunk.span.first_row,
             row_count=chunk.span.rows,
-        )
+        ),
+        context,
     )
     if action is None or not _is_of(chunk, action):
         return
@@ -64,7 +66,9 @@ async def store_dead_letter(event: Any, context: AppContext) -> None:
     # A delivery of the same chunk that went well in the meantime has the last word.
     entry = await context.store.ledger.close_as_dead(chunk.id, outcome)
     await expire_parts(context, action, [chunk.index])
-    if not entry.dead:
+    if entry.dead:
+        count_rows(action.entity_type, outcome.counts)
+    else:
         await context.store.dead_letters.mark_done(chunk.id)
     await context.topics.results.send(
         ChunkResult.of(chunk.action_id, chunk.index, chunk.source.chunk_count, entry.counts)
@@ -74,8 +78,15 @@ async def store_dead_letter(event: Any, context: AppContext) -> None:
 async def keep_poison(event: Any, context: AppContext) -> None:
     """Keep bytes that no agent could read, unless there are too many: anybody can send them."""
     letter = _letter(event, Kind.POISON)
-    if not await context.store.dead_letters.put_if_few(letter, MAX_POISON):
+    if await context.store.dead_letters.put_if_few(letter, MAX_POISON):
+        DEAD_LETTERS.labels(letter.kind).inc()
+    else:
         log.warning("%s: not kept, there are %d letters of what cannot be read", letter.origin, MAX_POISON)
+
+
+async def _put(letter: DeadLetter, context: AppContext) -> None:
+    await context.store.dead_letters.put(letter)
+    DEAD_LETTERS.labels(letter.kind).inc()
 
 
 def _is_of(chunk: Chunk, action: Action) -> bool:

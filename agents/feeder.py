@@ -6,10 +6,11 @@ import logging
 from collections.abc import Sequence
 
 from app.context import AppContext
-from app.domain.actions import Status
+from app.domain.actions import Action, Status
 from app.domain.faults import PermanentFault
 from app.kafka.messages import Feed
 from app.observability.logs import event
+from app.observability.metrics import DISPATCH_DELAY
 from app.services.issuing import chunks_of
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ async def feed(message: Feed, context: AppContext) -> None:
         moved = await context.store.actions.start(action_id, message.announcement)
         if moved:
             log.info(event("action started", action=action_id, account=moved.account_id, rows=moved.total_count))
+            _observe_delay(moved)
         action = moved or await context.store.actions.get(action_id) or action
     if not (action.status == Status.CANCELLED if message.begun else action.status in _FED):
         return
@@ -42,3 +44,9 @@ async def feed(message: Feed, context: AppContext) -> None:
     else:
         wanted = sorted(set(message.indexes))
     await context.topics.chunks.send_all(await chunks_of(context, action, wanted, replay=message.begun))
+
+
+def _observe_delay(action: Action) -> None:
+    began = action.started_at or action.created_at
+    # Another clock may have said when it was due.
+    DISPATCH_DELAY.observe(max(0.0, (began - action.due_at).total_seconds()))

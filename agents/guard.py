@@ -31,6 +31,7 @@ from app.kafka.retry_headers import RetryHeaders
 from app.kafka.security import client_options
 from app.kafka.topic_reader import Event, Handle, TopicReader
 from app.kafka.topics import Channel, TooLarge
+from app.observability.metrics import RETRIES
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,8 @@ _SEND_PAUSE = 1.0
 _WHILE_ALL_ANSWER = 1.0
 #: How often a reader looks whether the worker is to stop, seconds.
 _STOP_LOOK = 0.2
+#: The tier, in the metrics, of what is tried again where it is.
+ON_THE_SPOT = "on_the_spot"
 #: Longest reason that is told of a message that cannot be read, characters.
 _MAX_REASON = 500
 
@@ -72,13 +75,14 @@ def add_agent(app: Any, channel: Channel, kind: Readable[M], handle: Handler[M],
         try:
             await _with_retries(handle, message, context)
         except Exception as error:
-            await _after_failure(event, message, context, error, began)
+            await _after_failure(event, handle.__name__, message, context, error, began)
 
     async def consume(stream: Any) -> None:
         events: AsyncIterator[Any] = stream.events()
         async for event in events:
             await guarded(event, app.context)
 
+    RETRIES.labels(handle.__name__, ON_THE_SPOT)
     app.agent(channel.topic, name=handle.__name__, concurrency=concurrency)(consume)
 
 
@@ -168,7 +172,7 @@ async def _with_retries(handle: Handler[M], message: M, context: AppContext) -> 
     answers, the fault is this message's, and its place belongs to others.
     """
     dependencies, longest = context.dependencies, context.settings.retry_inline_seconds
-    began = dependencies.now()
+    began, tries = dependencies.now(), 0
     while True:
         turn = dependencies.now()
         try:
@@ -180,6 +184,9 @@ async def _with_retries(handle: Handler[M], message: M, context: AppContext) -> 
                 wait_max=0.5,
             ):
                 with attempt:
+                    tries += 1
+                    if tries > 1:
+                        RETRIES.labels(handle.__name__, ON_THE_SPOT).inc()
                     await handle(message, context)
             return
         except Exception as error:
@@ -189,7 +196,9 @@ async def _with_retries(handle: Handler[M], message: M, context: AppContext) -> 
                 raise
 
 
-async def _after_failure(event: Any, message: Message, context: AppContext, error: Exception, began: float) -> None:
+async def _after_failure(
+    event: Any, agent: str, message: Message, context: AppContext, error: Exception, began: float
+) -> None:
     """Hand a message to a retry topic, or to the dead letters when that cannot help any more."""
     passes = is_transient(error)
     counted = not passes or (not means_away(error) and await context.dependencies.all_answered(began))
@@ -204,6 +213,7 @@ async def _after_failure(event: Any, message: Message, context: AppContext, erro
         due = datetime.now(UTC).timestamp() + context.settings.retry_delays[tier]
         log.warning("%s: later, at %s: %r", Origin.of(event), retries[tier].name, error)
         await _forward(message, context, retries[tier], retry_headers.due_at(due))
+        RETRIES.labels(agent, str(tier + 1)).inc()
         return
     log.error("%s: to the dead letters: %r", Origin.of(event), error)
     await _forward(message, context, context.topics.dead, retry_headers)

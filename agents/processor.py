@@ -20,6 +20,8 @@ from app.domain.outcomes import ChunkOutcome, Counts, bit_set
 from app.domain.rows import CheckedChunk, check_chunk
 from app.kafka.inline_rows import InlineRows
 from app.kafka.messages import Chunk, ChunkResult
+from app.observability.chunk_timer import ChunkTimer
+from app.observability.metrics import CHUNKS_IN_HAND, count_rows
 from app.services.arrivals import take_rows
 from app.services.chunk_writing import write_rows
 
@@ -43,18 +45,24 @@ async def run(chunk: Chunk, context: AppContext) -> None:
     A chunk that nobody has begun is not begun while its action is paused, and not any more once it is cancelled. Of an
     action that was deleted nothing is run.
     """
+    with CHUNKS_IN_HAND.track_inprogress(), ChunkTimer() as timer:
+        await _run_timed(chunk, context, timer)
+
+
+async def _run_timed(chunk: Chunk, context: AppContext, timer: ChunkTimer) -> None:
     status = await context.store.actions.status(chunk.action_id)
     if status in _NOT_BEGUN and not chunk.replay:
         return
     if status is None and await context.store.erased_actions.knows(chunk.action_id):
         return
     ledger, chunk_count = context.store.ledger, chunk.source.chunk_count
-    first_time = await ledger.open(chunk.id)
-    entry = None if first_time else await ledger.entry(chunk.id)
+    with timer.stage("ledger"):
+        first_time = await ledger.open(chunk.id)
+        entry = None if first_time else await ledger.entry(chunk.id)
     was_dead = False
     if entry is None or (entry.dead and chunk.replay):
         try:
-            outcome = await _run(chunk, context, first_time=first_time)
+            outcome = await _run(chunk, context, timer, first_time=first_time)
         except ClaimsReleased:
             # The action has ended since. Another delivery has finished this chunk, or nobody shall any more.
             entry = await ledger.entry(chunk.id)
@@ -65,7 +73,9 @@ async def run(chunk: Chunk, context: AppContext) -> None:
             if entry.dead and chunk.replay:
                 raise PermanentFault("which of its rows are duplicates is not known any more") from None
         else:
-            entry, was_dead = await ledger.close(chunk.id, outcome)
+            with timer.stage("ledger"):
+                entry, was_dead = await ledger.close(chunk.id, outcome)
+            count_rows(chunk.source.entity_type, outcome.counts)
     if was_dead:
         # Its rows have been counted as failed: count the whole action again.
         await context.topics.results.send(ChunkResult(action_id=chunk.action_id, chunk_count=chunk_count))
@@ -73,22 +83,25 @@ async def run(chunk: Chunk, context: AppContext) -> None:
     await context.topics.results.send(ChunkResult.of(chunk.action_id, chunk.index, chunk_count, entry.counts))
 
 
-async def _run(chunk: Chunk, context: AppContext, *, first_time: bool) -> ChunkOutcome:
+async def _run(chunk: Chunk, context: AppContext, timer: ChunkTimer, *, first_time: bool) -> ChunkOutcome:
     entity, operation = find_entity(chunk.source.entity_type), find_operation(chunk.source.action_type)
     if entity is None or operation is None:
         raise PermanentFault(f"no {chunk.source.action_type} of {chunk.source.entity_type}")
     span = chunk.span
-    data = await context.storage.read(chunk.source.storage_key, span.start, span.end)
+    with timer.stage("read"):
+        data = await context.storage.read(chunk.source.storage_key, span.start, span.end)
     if len(data) != span.end - span.start:
         raise PermanentFault(f"the stored file ends before byte {span.end}")
     columns = Columns(chunk.source.columns, chunk.source.fields)
     rows_have = columns.part_of(entity, operation)
     source = chunk.source
-    checked = check_chunk(rows_have, columns, data, source.delimiter, span.first_row, source.empty_cells)
-    owners = await _owners(chunk, context, checked)
+    with timer.stage("parse"):
+        checked = check_chunk(rows_have, columns, data, source.delimiter, span.first_row, source.empty_cells)
+    with timer.stage("claim"):
+        owners = await _owners(chunk, context, checked)
     duplicates = [duplicate_of(checked.rows[position], owner) for position, owner in owners.items()]
     owned = checked.without(owners) if owners else checked
-    written = await write_rows(context, chunk, operation, owned, checked.row_count, first_time=first_time)
+    written = await write_rows(context, chunk, operation, owned, checked.row_count, timer, first_time=first_time)
     exceptions = sorted([*checked.failures, *duplicates, *written.failures])
     created, updated, unchanged, deleted = map(
         len, (written.created, written.updated, written.unchanged, written.deleted)

@@ -6,6 +6,7 @@ from app.context import AppContext
 from app.domain.faults import PermanentFault
 from app.domain.progress import Progress
 from app.kafka.messages import ChunkResult, Feed, chunk_id
+from app.observability.metrics import WINDOW_USE
 from app.services.completion import complete_if_done, recount, summarize_ledger
 from app.services.failure_limits import pause_for_failures
 from app.services.replays import finish_replays
@@ -24,6 +25,7 @@ async def count(result: ChunkResult, context: AppContext) -> None:
                 table.drop(action_id)
             return
     if result.index is not None:
+        WINDOW_USE.observe((progress.fed - progress.counted_chunks) / context.settings.feed_window)
         progress = progress.count(result.index, result.read_counts())
     if progress.complete:
         # What the action says of itself: a message may say anything.

@@ -28,9 +28,12 @@ from app.kafka.consumer import RepairedApp
 from app.kafka.inline_rows import ChunkMessage
 from app.kafka.messages import ChunkResult, Feed
 from app.kafka.security import client_options
+from app.kafka.sensor import KafkaSensor
 from app.kafka.topics import Topics
 from app.kafka.worker import QuietWorker
+from app.observability.event_loop import measure_event_loop
 from app.runtime import REFUSALS, is_loopback, port_is_free, prepare
+from app.services.observation import INTERVAL, observe
 from app.services.sweeping import OrphanSweeper, sweep_interval
 from app.settings import Settings
 from tables.progress import ProgressTable
@@ -193,6 +196,9 @@ def create_app(settings: Settings) -> BulkApp:
     if settings.orphan_age:
         add_timer(app, sweep_interval(settings.orphan_age), OrphanSweeper().sweep_orphans, on_leader=True)
     add_loop(app, settings.snapshot_interval, _report)
+    add_loop(app, INTERVAL, observe)
+    add_loop(app, 0, measure_event_loop)
+    app.sensors.add(KafkaSensor())
     routes.add_to(app)
     # aiohttp waits this long for requests that are under way.
     app.web.handler_shutdown_timeout = settings.shutdown_timeout / 2

@@ -199,6 +199,7 @@ class Action:
         updated_at: When anything of it was last changed.
         scheduled_at: When it is to be queued; None: at once.
         started_at: When its first chunk was sent.
+        progress_at: When it last had new results, or ended; None: never yet.
         completed_at: When it ended.
         total_count: Rows; of one that takes chunks, about how many have come.
         chunk_count: Chunks of these rows; of one that takes chunks, the numbers that may be taken.
@@ -238,6 +239,7 @@ class Action:
     updated_at: datetime | None = None
     scheduled_at: datetime | None = None
     started_at: datetime | None = None
+    progress_at: datetime | None = None
     completed_at: datetime | None = None
     total_count: int = 0
     chunk_count: int = 0
@@ -303,6 +305,23 @@ class Action:
         return self.total_count if self.stream is None else EXPECTED_ROWS
 
     @property
+    def due_at(self) -> datetime:
+        """When it should have begun, or should begin."""
+        queued = next((change for change in reversed(self.history) if change.status == Status.QUEUED), None)
+        if queued is not None and (queued.by != PLATFORM or self.scheduled_at is None):
+            # Somebody has asked for it then, whatever it was scheduled for.
+            return queued.at
+        return self.scheduled_at or self.created_at
+
+    @property
+    def waiting_since(self) -> datetime:
+        """Since when it has made no progress: no results under way, or no beginning before that."""
+        if self.started_at is None:
+            return self.due_at
+        moved = self.history[-1].at if self.history else None
+        return max(filter(None, (self.started_at, self.progress_at, moved)))
+
+    @property
     def unprocessed_count(self) -> int:
         """How many rows never ran, and never will: the action has ended before their turn."""
         return self.total_count - self.counts.processed if self.ended else 0
@@ -336,6 +355,7 @@ class Action:
         sparse = {
             "stream": None if self.stream is None else self.stream.to_document(),
             "startedAt": self.started_at,
+            "progressAt": self.progress_at,
             "completedAt": self.completed_at,
             "error": self.error,
             "idempotencyKey": self.idempotency_key,
@@ -376,6 +396,7 @@ class Action:
             updated_at=get("updatedAt"),
             scheduled_at=get("scheduledAt"),
             started_at=get("startedAt"),
+            progress_at=get("progressAt"),
             completed_at=get("completedAt"),
             total_count=get("totalCount", 0),
             chunk_count=get("chunkCount", 0),

@@ -44,6 +44,10 @@ import faust
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 
+from app.kafka import positions
+from app.observability.metrics import CONSUMER_LAG
+from app.observability.read_gauge import Reading
+
 log = logging.getLogger(__name__)
 
 
@@ -98,15 +102,13 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             return False
         return True
 
+    def lag(self, tp: Any, done: int | None) -> int | None:
+        """Return how many messages of a partition are not done, as far as the client knows."""
+        return positions.lag(self._consumer, driver.ensure_aiokafka_TP(tp), done)
+
 
 def _position(consumer: Any, tp: Any) -> int | None:
-    """Return where the client reads next in a partition, None when that is not known."""
-    subscription = consumer._subscription.subscription
-    assignment = subscription.assignment if subscription is not None else None
-    if assignment is None or driver.ensure_aiokafka_TP(tp) not in assignment.tps:
-        return None
-    state = assignment.state_value(driver.ensure_aiokafka_TP(tp))
-    return int(state.position) if state is not None and state.has_valid_position else None
+    return positions.position(consumer, driver.ensure_aiokafka_TP(tp))
 
 
 class RepairedConsumer(driver.Consumer):  # type: ignore[misc]
@@ -120,6 +122,22 @@ class RepairedConsumer(driver.Consumer):  # type: ignore[misc]
 
     def _new_consumer_thread(self) -> _ConsumerThread:
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def on_start(self) -> None:
+        """Show from now on how far behind it is."""
+        await super().on_start()
+        self.add_context(CONSUMER_LAG.read_from(self.lag))
+
+    def lag(self) -> list[Reading]:
+        """Return of each partition how many messages are not committed, where that is known; asks nobody."""
+        found: list[Reading] = []
+        for tp in self.assignment():
+            if self._is_changelog_tp(tp):
+                continue
+            done = self._committed_offset.get(tp) or self._first_delivered.get(tp)
+            if (behind := self._thread.lag(tp, done)) is not None:
+                found.append(((tp.topic, str(tp.partition)), behind))
+        return found
 
     async def perform_seek(self) -> None:
         """Go back to the committed offsets, in a new epoch."""

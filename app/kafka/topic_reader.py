@@ -19,7 +19,9 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from app.domain.tasks import end_tasks
-from app.kafka import lenient_records
+from app.kafka import lenient_records, positions
+from app.observability.metrics import CONSUMER_LAG
+from app.observability.read_gauge import Reading
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +99,8 @@ class TopicReader:
         self._session_timeout = session_timeout
         self._tasks: dict[TopicPartition, asyncio.Task[None]] = {}
         self._done: dict[TopicPartition, int] = {}
+        #: Of each partition that has records in hand the offset of the first that is not done.
+        self._next: dict[TopicPartition, int] = {}
 
     async def run(self) -> None:
         """Read until this is cancelled; what was handled by then is committed."""
@@ -121,6 +125,14 @@ class TopicReader:
         consumer.subscribe(list(self._handlers), listener=_Listener(self, consumer))
         try:
             await consumer.start()
+            await self._read_from(consumer)
+        finally:
+            await self._give_up(consumer, list(self._tasks))
+            with contextlib.suppress(Exception):
+                await consumer.stop()
+
+    async def _read_from(self, consumer: AIOKafkaConsumer) -> None:
+        with CONSUMER_LAG.read_from(lambda: self._lag(consumer)):
             while True:
                 free = consumer.assignment() - self._tasks.keys()
                 if not free:
@@ -129,15 +141,23 @@ class TopicReader:
                 found = await consumer.getmany(*free, timeout_ms=int(_POLL * 1000), max_records=_BATCH)
                 for partition, records in found.items():
                     self._begin(consumer, partition, records)
-        finally:
-            await self._give_up(consumer, list(self._tasks))
-            with contextlib.suppress(Exception):
-                await consumer.stop()
+
+    def _lag(self, consumer: AIOKafkaConsumer) -> list[Reading]:
+        """Return of each partition how many messages are not done, where that is known; asks nobody."""
+        return [
+            ((one.topic, str(one.partition)), behind)
+            for one in consumer.assignment()
+            if (behind := positions.lag(consumer, one, self._next.get(one))) is not None
+        ]
 
     def _begin(self, consumer: AIOKafkaConsumer, partition: TopicPartition, records: list[Any]) -> None:
         task = asyncio.create_task(self._work(consumer, partition, records))
-        self._tasks[partition] = task
-        task.add_done_callback(lambda _: self._tasks.pop(partition, None))
+        self._tasks[partition], self._next[partition] = task, records[0].offset
+        task.add_done_callback(lambda _: self._forget(partition))
+
+    def _forget(self, partition: TopicPartition) -> None:
+        self._tasks.pop(partition, None)
+        self._next.pop(partition, None)
 
     async def _work(self, consumer: AIOKafkaConsumer, partition: TopicPartition, records: list[Any]) -> None:
         for record in records:
@@ -150,7 +170,7 @@ class TopicReader:
                     await asyncio.wait({handling})
             finally:
                 await end_tasks([handling])
-            self._done[partition] = record.offset + 1
+            self._done[partition] = self._next[partition] = record.offset + 1
         await self._commit(consumer, [partition])
 
     async def _handle(self, event: Event) -> None:

@@ -13,6 +13,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
+from app.observability.metrics import DEPENDENCY_SECONDS, DEPENDENCY_UP
+
 log = logging.getLogger(__name__)
 
 #: Longest wait for one of them, seconds.
@@ -65,7 +67,7 @@ class Dependencies:
 
     async def _ask(self) -> None:
         self._asked_at = self._clock()
-        reasons = await asyncio.gather(*(_reason(probe) for probe in self._probes.values()))
+        reasons = await asyncio.gather(*(_reason(name, probe) for name, probe in self._probes.items()))
         before, self._away = self._away, []
         for name, reason in zip(self._probes, reasons, strict=True):
             if reason is None:
@@ -91,7 +93,15 @@ async def unavailable(context: HasDependencies) -> list[str]:
     return await context.dependencies.unavailable()
 
 
-async def _reason(probe: Probe) -> str | None:
+async def _reason(name: str, probe: Probe) -> str | None:
+    label = name.removeprefix("the ").lower()
+    with DEPENDENCY_SECONDS.labels(label).time():
+        reason = await _asked(probe)
+    DEPENDENCY_UP.labels(label).set(reason is None)
+    return reason
+
+
+async def _asked(probe: Probe) -> str | None:
     try:
         async with asyncio.timeout(_TIMEOUT):
             await probe()

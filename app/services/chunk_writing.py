@@ -33,6 +33,7 @@ from app.domain.outcome_entries import RowOutcome, failed_at_record, refused_by_
 from app.domain.outcomes import CHANGES
 from app.domain.rows import CheckedChunk
 from app.kafka.messages import Chunk
+from app.observability.chunk_timer import ChunkTimer
 
 #: How often a row is decided again because somebody else has made or deleted its record meanwhile.
 _MOST_ROUNDS: Final = 5
@@ -60,7 +61,14 @@ class WrittenRows:
 
 
 async def write_rows(
-    context: AppContext, chunk: Chunk, operation: Operation, owned: CheckedChunk, row_count: int, *, first_time: bool
+    context: AppContext,
+    chunk: Chunk,
+    operation: Operation,
+    owned: CheckedChunk,
+    row_count: int,
+    timer: ChunkTimer,
+    *,
+    first_time: bool,
 ) -> WrittenRows:
     """Do with the rows of a chunk what its action is for.
 
@@ -70,6 +78,7 @@ async def write_rows(
         operation: what its action is for.
         owned: its valid rows that own their record.
         row_count: how many rows it has in all.
+        timer: told how long it takes to compare and to write, and what the ledger takes of it.
         first_time: whether nobody has opened it before.
 
     Raises:
@@ -77,16 +86,20 @@ async def write_rows(
     """
     # In the order of their ids: where a command is a transaction, two in opposite order would wait for each other.
     rows = owned.sorted_by(owned.entity.key)
-    return await _ChunkWriter(context, chunk, operation, rows).run(row_count, first_time=first_time)
+    return await _ChunkWriter(context, chunk, operation, rows, timer).run(row_count, first_time=first_time)
 
 
 class _ChunkWriter:
     """One run of a chunk. Rows are named by their position among those that are to be written."""
 
-    def __init__(self, context: AppContext, chunk: Chunk, operation: Operation, owned: CheckedChunk) -> None:
+    def __init__(
+        self, context: AppContext, chunk: Chunk, operation: Operation, owned: CheckedChunk, timer: ChunkTimer
+    ) -> None:
         self._context, self._chunk, self._operation, self._owned = context, chunk, operation, owned
+        self._timer = timer
         self._records, self._collection = context.store.records, owned.entity.collection
-        self._encoded = _layout(chunk, operation, owned).encode(owned.rows, owned.columns)
+        with timer.stage("compare"):
+            self._encoded = _layout(chunk, operation, owned).encode(owned.rows, owned.columns)
         #: For each row its Decision, its Write and its Result.
         self._decisions: Any = np.zeros(len(owned.rows), np.uint8)
         self._writes: Any = self._decisions.copy()
@@ -104,7 +117,8 @@ class _ChunkWriter:
             await self._step(everything)
         pending: Sequence[int] = everything
         for _ in range(_MOST_ROUNDS):
-            pending = await self._write(pending)
+            with self._timer.stage("write"):
+                pending = await self._write(pending)
             if not pending:
                 break
             await self._step(pending)
@@ -116,17 +130,21 @@ class _ChunkWriter:
     async def _plan(self, row_count: int, *, first_time: bool) -> bool:
         """Decide all rows. True when the decisions were made just now and nobody else has made any."""
         ledger, chunk, rows = self._context.store.ledger, self._chunk, self._owned.rows
-        packed = None if first_time else await ledger.plan(chunk.id)
-        fresh = False
+        packed, fresh = None, False
+        if not first_time:
+            with self._timer.stage("ledger"):
+                packed = await ledger.plan(chunk.id)
         if packed is None:
-            if first_time:
-                presence = await self._records.compare(self._collection, self._encoded)
-                decisions = decide(self._operation, presence)
-            else:
-                stored = await self._stored(range(len(rows)))
-                decisions = [late_decision(self._operation, record) for record in stored]
-            own = ChunkPlan.of(row_count, chunk.span.first_row, rows, decisions).pack()
-            packed, fresh = await ledger.record_plan(chunk.id, own)
+            with self._timer.stage("compare"):
+                if first_time:
+                    presence = await self._records.compare(self._collection, self._encoded)
+                    decisions = decide(self._operation, presence)
+                else:
+                    stored = await self._stored(range(len(rows)))
+                    decisions = [late_decision(self._operation, record) for record in stored]
+                own = ChunkPlan.of(row_count, chunk.span.first_row, rows, decisions).pack()
+            with self._timer.stage("ledger"):
+                packed, fresh = await ledger.record_plan(chunk.id, own)
             fresh = fresh and first_time
         plan = ChunkPlan.unpack(packed)
         self._decisions = plan.of_rows(rows, chunk.span.first_row)
@@ -135,7 +153,9 @@ class _ChunkWriter:
     async def _step(self, positions: Sequence[int]) -> None:
         """Find out what is still to be written of some rows, by what is there now."""
         kept: dict[int, frozenset[str]] = {}
-        for position, stored in zip(positions, await self._stored(positions), strict=True):
+        with self._timer.stage("compare"):
+            found = await self._stored(positions)
+        for position, stored in zip(positions, found, strict=True):
             decision = self._decisions[position]
             self._writes[position], self._results[position] = next_step(self._operation, decision, stored)
             if stored is not None and stored.left_alone:

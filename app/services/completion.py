@@ -12,6 +12,7 @@ from app.domain.progress import Progress
 from app.domain.retention import retained_until
 from app.kafka.messages import chunk_id
 from app.observability.logs import event
+from app.observability.metrics import ACTIONS_ENDED, entity_label
 from app.services.sealing import settle_ended
 
 log = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ async def end_action(
         if moved.takes_chunks:
             moved = await settle_ended(context.store, moved)
         log.log(logging.ERROR if status == Status.FAILED else logging.INFO, _ended(moved))
+        ACTIONS_ENDED.labels(status, entity_label(moved.entity_type)).inc()
     elif (current := await context.store.actions.get(action_id)) is None or not current.ended:
         # It is paused: its rows are to claim later.
         return None

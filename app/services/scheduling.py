@@ -18,6 +18,7 @@ from app.kafka.messages import ChunkResult, Feed, chunk_id
 from app.kafka.topics import SEND_TIMEOUT
 from app.observability.dependencies import unavailable
 from app.observability.logs import event
+from app.observability.metrics import REISSUES
 from app.services.completion import LedgerSummary, complete_if_done, end_action
 from app.services.transitions import moved_or_refused
 
@@ -162,6 +163,7 @@ async def send_missing(context: AppContext, action: Action, summary: LedgerSumma
             len(found.send),
         )
         await context.topics.feed.send(Feed(action_id=action.id, indexes=tuple(found.send)))
+        REISSUES.inc(len(found.send))
     await results.send(recount)
     await actions.record_stall(action.id, stalls, done, found.reissues)
 

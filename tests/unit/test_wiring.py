@@ -138,7 +138,8 @@ def test_the_timers_are_exactly_these(app: BulkApp, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(BulkApp, "timer", record)
     again = create_app(app.settings)
     assert made == TIMERS
-    assert len(again._app_tasks) == len(TIMERS) + 2, "beside the timers: the reporter's loop, the waiting topics"
+    others = ("the reporter", "the waiting topics", "what is looked at for the metrics", "the event loop")
+    assert len(again._app_tasks) == len(TIMERS) + len(others)
 
 
 def test_routes(app: BulkApp) -> None:

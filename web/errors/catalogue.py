@@ -7,7 +7,7 @@ what it says of such a request.
 from __future__ import annotations
 
 from codecs import BOM_UTF32_LE
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -429,3 +429,9 @@ CATALOGUE: Mapping[str, Problem] = {
     **{name: value for name, value in globals().items() if isinstance(value, Problem)},
     **{obstacle.name: problem for obstacle, problem in OBSTACLES.items()},
 }
+
+#: Those with which a limit refuses a request: of its size, of its account, or of what this worker does at once.
+LIMITS: Sequence[Problem] = (
+    *(problem for problem in CATALOGUE.values() if problem.status in (413, 429, 507)),
+    *(TOO_MANY_UPLOADS, TOO_MANY_DOWNLOADS, TOO_MANY_LOOKUPS, TOO_MANY_STREAMS),
+)

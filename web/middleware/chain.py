@@ -9,6 +9,7 @@ from aiohttp.typedefs import Middleware
 from app.context import AppContext
 from web.middleware.access import access_control
 from web.middleware.errors import errors_to_json
+from web.middleware.limit_metrics import limit_metrics
 from web.middleware.origins import origin_control
 from web.middleware.parameters import no_parameters
 from web.middleware.rate_limits import rate_limits
@@ -24,8 +25,9 @@ def middlewares(context: Callable[[], AppContext]) -> list[Middleware]:
         request_ids,
         request_metrics,
         errors_to_json,
-        # Sees each refusal while it is an exception, with its code.
+        # These see each refusal while it is an exception, with its code.
         refusal_log,
+        limit_metrics,
         # What costs nothing to decide comes first; nothing is counted for an account that is not proved.
         origin_control(context),
         access_control(context),

@@ -12,6 +12,7 @@ from typing import cast
 
 from aiohttp import MultipartReader, StreamReader
 
+from app.observability.metrics import UPLOAD_BYTES
 from app.settings import Settings
 from web.errors.catalogue import FORM_TOO_LARGE, UPLOAD_IDLE, UPLOAD_OVERDUE, UPLOAD_TOO_SLOW
 
@@ -68,6 +69,7 @@ class UploadStream:
         return self._content.at_eof()
 
     def _counted(self, data: bytes) -> bytes:
+        UPLOAD_BYTES.inc(len(data))
         self._envelope += len(data)
         if self._envelope > _MAX_ENVELOPE:
             raise FORM_TOO_LARGE(limit=_MAX_ENVELOPE)

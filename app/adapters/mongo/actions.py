@@ -26,8 +26,10 @@ from app.domain.timestamps import iso_utc
 
 Document = dict[str, Any]
 
+#: Leaves out the header of the file, which may have hundreds of columns.
+_WITHOUT_COLUMNS = {"columns": 0, "fields": 0, "ignoredColumns": 0}
 #: What a list leaves to the single action.
-_IN_LISTS = {"columns": 0, "fields": 0, "ignoredColumns": 0, "history": 0, "commonFailures": 0}
+_IN_LISTS = {**_WITHOUT_COLUMNS, "history": 0, "commonFailures": 0}
 
 #: Matches what is not being deleted.
 _THERE: Mapping[str, Any] = MappingProxyType({"deletingAt": None})
@@ -187,6 +189,14 @@ class Actions:
         """Return actions of an account that have changed since a time, the first to change first."""
         condition = {"accountId": account_id, "updatedAt": {"$gt": since}, **_THERE}
         return await _read(self._collection.find(condition, _IN_LISTS).sort([("updatedAt", ASCENDING)]).limit(limit))
+
+    async def waiting(self, now: datetime, limit: int) -> list[Action]:
+        """Return actions under way, and those that should be by now, without their columns, the first made first."""
+        due = {"status": Status.SCHEDULED, "scheduledAt": {"$lte": now}}
+        wanted = {"$or": [{"status": {"$in": [Status.QUEUED, Status.PROCESSING]}}, due]}
+        return await _read(
+            self._collection.find(wanted, _WITHOUT_COLUMNS).sort([("createdAt", ASCENDING)]).limit(limit)
+        )
 
     async def some(self, action_ids: Sequence[str]) -> list[Action]:
         """Return those of the actions that there are, as in a list."""

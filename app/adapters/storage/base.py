@@ -88,6 +88,13 @@ class Storage(Protocol):
             OSError: it cannot.
         """
 
+    async def free_bytes(self) -> int | None:
+        """Return how much room there is; None: it has no end that anybody knows of.
+
+        Raises:
+            OSError: the storage cannot be reached.
+        """
+
     async def close(self) -> None:
         """Release what the storage holds open."""
 

@@ -143,6 +143,11 @@ class IdentifiedStorage:
         await self._verify()
         await self._storage.check()
 
+    async def free_bytes(self) -> int | None:
+        """Return how much room there is; see :class:`~app.adapters.storage.base.Storage`."""
+        await self._verify()
+        return await self._storage.free_bytes()
+
     async def close(self) -> None:
         """Release what the storage holds open."""
         await self._storage.close()

@@ -73,6 +73,10 @@ class LocalStorage:
         """Return when the directory can be listed and written."""
         await asyncio.to_thread(_check, self._parts)
 
+    async def free_bytes(self) -> int | None:
+        """Return the room on the disk that is left to us."""
+        return await asyncio.to_thread(lambda: _free(os.statvfs(self._directory)))
+
     async def create(self) -> None:
         """Make the directory."""
         await asyncio.to_thread(self._directory.mkdir, parents=True, exist_ok=True)
@@ -99,10 +103,8 @@ class _GrowingFile:
 
     def _append(self, block: bytes) -> None:
         with _full_disks():
-            if self._reserve:
-                disk = os.fstatvfs(self._file.fileno())
-                if disk.f_bavail * disk.f_frsize - len(block) < self._reserve:
-                    raise OutOfSpace(f"less than {self._reserve} bytes would be free on the disk of the storage")
+            if self._reserve and _free(os.fstatvfs(self._file.fileno())) - len(block) < self._reserve:
+                raise OutOfSpace(f"less than {self._reserve} bytes would be free on the disk of the storage")
             self._file.write(block)
 
     def publish(self) -> None:
@@ -136,6 +138,10 @@ def _full_disks() -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OutOfSpace(str(error)) from error
         raise
+
+
+def _free(disk: os.statvfs_result) -> int:
+    return disk.f_bavail * disk.f_frsize
 
 
 def _make_below(root: Path, directory: Path) -> None:

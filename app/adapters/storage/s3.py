@@ -157,6 +157,10 @@ class S3Storage:
             client = await self._client()
             await client.head_bucket(Bucket=self._bucket)
 
+    async def free_bytes(self) -> int | None:
+        """Return None: a bucket does not tell how much room it has."""
+        return None
+
     async def create(self) -> None:
         """Nothing is to be made: the bucket must exist, and a prefix needs no making."""
 
