@@ -14,7 +14,7 @@ from app.domain.streams import ROWS_PER_CHUNK, first_row_of
 from app.kafka.inline_rows import InlineRows, read_chunk
 from app.kafka.messages import Chunk, ChunkResult, Message, Undecodable
 from app.kafka.retry_headers import RetryHeaders
-from app.observability.metrics import DEAD_LETTERS, count_rows
+from app.observability.metrics import count_rows
 from app.services.arrivals import keep_refused
 from app.services.retention import expire_parts
 
@@ -42,9 +42,9 @@ async def store_dead_letter(event: Any, context: AppContext) -> None:
     if chunk is None:
         # Nobody but who has the action sees the letter.
         account_id = None if action is None else action.account_id
-        await _put(replace(letter, action_id=action_id, account_id=account_id), context)
+        await context.store.dead_letters.put(replace(letter, action_id=action_id, account_id=account_id))
         return
-    await _put(
+    await context.store.dead_letters.put(
         replace(
             letter,
             id=chunk.id,
@@ -54,8 +54,7 @@ async def store_dead_letter(event: Any, context: AppContext) -> None:
             index=chunk.index,
             first_row=chunk.span.first_row,
             row_count=chunk.span.rows,
-        ),
-        context,
+        )
     )
     if action is None or not _is_of(chunk, action):
         return
@@ -78,15 +77,8 @@ async def store_dead_letter(event: Any, context: AppContext) -> None:
 async def keep_poison(event: Any, context: AppContext) -> None:
     """Keep bytes that no agent could read, unless there are too many: anybody can send them."""
     letter = _letter(event, Kind.POISON)
-    if await context.store.dead_letters.put_if_few(letter, MAX_POISON):
-        DEAD_LETTERS.labels(letter.kind).inc()
-    else:
+    if not await context.store.dead_letters.put_if_few(letter, MAX_POISON):
         log.warning("%s: not kept, there are %d letters of what cannot be read", letter.origin, MAX_POISON)
-
-
-async def _put(letter: DeadLetter, context: AppContext) -> None:
-    await context.store.dead_letters.put(letter)
-    DEAD_LETTERS.labels(letter.kind).inc()
 
 
 def _is_of(chunk: Chunk, action: Action) -> bool:

@@ -107,6 +107,10 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         return positions.lag(self._consumer, driver.ensure_aiokafka_TP(tp), done)
 
 
+#: The end of the name of the topic whose only partition makes a worker the leader.
+_LEADER = "-__assignor-__leader"
+
+
 def _position(consumer: Any, tp: Any) -> int | None:
     return positions.position(consumer, driver.ensure_aiokafka_TP(tp))
 
@@ -132,7 +136,8 @@ class RepairedConsumer(driver.Consumer):  # type: ignore[misc]
         """Return of each partition how many messages are not committed, where that is known; asks nobody."""
         found: list[Reading] = []
         for tp in self.assignment():
-            if self._is_changelog_tp(tp):
+            # Of these nobody reads messages as they come.
+            if self._is_changelog_tp(tp) or tp.topic.endswith(_LEADER):
                 continue
             done = self._committed_offset.get(tp) or self._first_delivered.get(tp)
             if (behind := self._thread.lag(tp, done)) is not None:

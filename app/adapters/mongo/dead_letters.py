@@ -13,6 +13,7 @@ from app.adapters.mongo.faults import MONGO
 from app.adapters.mongo.queries import expiry_index, older_than
 from app.adapters.mongo.writes import claim_one, insert_or_replace
 from app.domain.dead_letters import DeadLetter, Kind, Obstacle, State
+from app.observability.metrics import DEAD_LETTERS
 
 
 @MONGO.at_border
@@ -48,8 +49,10 @@ class DeadLetters:
             await self._collection.insert_one(document)
         except DuplicateKeyError:
             standing = await self.get(letter.id)
-            if standing is None or letter.message is None or standing.message != letter.message:
-                await insert_or_replace(self._collection, document)
+            if standing is not None and letter.message is not None and standing.message == letter.message:
+                return
+            await insert_or_replace(self._collection, document)
+        DEAD_LETTERS.labels(letter.kind).inc()
 
     async def put_if_few(self, letter: DeadLetter, most: int) -> bool:
         """Store a letter as :meth:`put`, unless there are so many of its kind; tell whether it is stored."""
