@@ -20,6 +20,7 @@ from app.kafka.messages import ByteRange, Chunk, ChunkResult, Feed, Source
 from app.kafka.retry_headers import RetryHeaders
 from app.kafka.topic_reader import Event
 from app.kafka.topics import TooLarge
+from app.observability.metrics import RETRIES
 from tests.support.fakes import FakeDependencies, RecordingTopics, event, read_again
 
 DELAYS = (15.0, 30.0, 60.0)
@@ -214,6 +215,18 @@ async def test_dead_letters_hide_the_fault(app: App, kind: type[Exception]) -> N
                 assert b"internal:" not in sent.headers["error-message"]
                 message = read_again(sent, topic="bulk.feed")
             channel.sent.clear()
+
+
+async def test_retries_are_counted(app: App) -> None:
+    """Each further try counts, by its agent and by where the message has waited for it."""
+    tiers = ("on_the_spot", "1", "2")
+    counters = [RETRIES.labels("handle", tier)._value for tier in tiers]
+    before = [counter.get() for counter in counters]
+    add_agent(app, app.topics.feed, Feed, handler(TimeoutError()))
+    await app.run(feed_event())
+    [sent] = app.topics.retries[0].sent
+    await app.run(read_again(sent, topic="bulk.feed"))
+    assert [counter.get() - old for counter, old in zip(counters, before, strict=True)] == [2 * 2, 1, 1]
 
 
 async def test_retried_message_is_done(app: App) -> None:
