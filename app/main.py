@@ -198,7 +198,7 @@ def create_app(settings: Settings) -> BulkApp:
     add_loop(app, settings.snapshot_interval, _report)
     add_loop(app, INTERVAL, observe)
     add_loop(app, 0, measure_event_loop)
-    app.sensors.add(KafkaSensor())
+    app.sensors.add(KafkaSensor(channel.name for channel in (topics.feed, topics.chunks, topics.results)))
     routes.add_to(app)
     # aiohttp waits this long for requests that are under way.
     app.web.handler_shutdown_timeout = settings.shutdown_timeout / 2

@@ -1,4 +1,4 @@
-"""The real services that the platform needs, run natively: Kafka, MongoDB's protocol, Redis; S3, a gateway.
+"""The real services that the platform needs, run natively: Kafka, MongoDB's protocol, Redis; S3, a gateway, Prometheus.
 
 On the command line: `python -m stack up -- COMMAND`. In tests and benchmarks: `Stack`.
 """
@@ -7,12 +7,13 @@ from stack.errors import AddressTaken, Cancelled, StackError
 from stack.instance import Instance
 from stack.launcher import Stack, fetch_all
 from stack.model import Options
-from stack.services import GATEWAY, KAFKA, MONGO, REDIS, S3
+from stack.services import GATEWAY, KAFKA, MONGO, PROMETHEUS, REDIS, S3
 
 __all__ = [
     "GATEWAY",
     "KAFKA",
     "MONGO",
+    "PROMETHEUS",
     "REDIS",
     "S3",
     "AddressTaken",

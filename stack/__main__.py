@@ -104,7 +104,7 @@ def cluster(
         stack = Stack(
             directory,
             [*services.split(","), GATEWAY],
-            options=Options(gateway_workers=tuple(ports)),
+            options=Options(workers=tuple(ports)),
             report=_report,
             cancellation=cancellation,
         )

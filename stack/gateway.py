@@ -26,7 +26,7 @@ def prepare(place: Place) -> None:
         shutil.copyfile(RULES / name, directory / name)
     shutil.copyfile(options.gateway_limits or RULES / "limits.conf", directory / "limits.conf")
     (directory / "workers.conf").write_text(
-        "".join(f"server {place.host}:{port} max_fails=1 fail_timeout=5s;\n" for port in options.gateway_workers)
+        "".join(f"server {place.host}:{port} max_fails=1 fail_timeout=5s;\n" for port in options.workers)
     )
     temporary = directory / "temporary"
     temporary.mkdir(exist_ok=True)

@@ -20,12 +20,14 @@ class Options:
     mongo_heap: str = "1g"
     mongo_in_memory: bool = False
     """Faster, and empty after every start. Without effect where a real mongod is used."""
-    gateway_workers: tuple[int, ...] = (3000,)
-    """Ports of the workers that the gateway sends requests to."""
+    workers: tuple[int, ...] = (3000,)
+    """Ports of the workers, to which the gateway sends requests and whose figures Prometheus collects."""
     gateway_limits: Path | None = None
     """Instead of deploy/nginx/limits.conf."""
     gateway_tls: Path | None = None
     """A directory with certificate.pem and key.pem, to be served at a second port."""
+    scrape_seconds: int = 15
+    """How often Prometheus asks."""
 
 
 @dataclass(frozen=True)

@@ -151,6 +151,13 @@ def gateway(address: Address, timeout: float) -> None:
         raise NotReady("its answer is not that of the gateway")
 
 
+def prometheus(address: Address, timeout: float) -> None:
+    """Ask whether it is ready, which it says in words of its own."""
+    status, answer = _get(address, "/-/ready", timeout)
+    if status != 200 or not answer.startswith(b"Prometheus"):
+        raise NotReady("its answer is not that of Prometheus")
+
+
 def _get(address: Address, path: str, timeout: float) -> tuple[int, bytes]:
     """Send a GET; return the status and the beginning of the body."""
     secure = urlsplit(address.uri).scheme == "https"

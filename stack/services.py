@@ -7,7 +7,7 @@ import shutil
 import uuid
 from collections.abc import Iterable
 
-from stack import gateway, probes
+from stack import gateway, probes, prometheus
 from stack.downloads import HERE, POM, Download, go, maven, maven_and_compile
 from stack.errors import StackError
 from stack.model import Place, Program, Service
@@ -226,7 +226,18 @@ GATEWAY = Service(
 )
 
 
-SERVICES: dict[str, Service] = {service.name: service for service in (KAFKA, MONGO, REDIS, S3, GATEWAY)}
+# What collects the figures of the workers
+
+PROMETHEUS = Service(
+    name="prometheus",
+    variable="PROMETHEUS_URI",
+    default="http://127.0.0.1:9090",
+    probe=probes.prometheus,
+    programs=(Program(tools=(prometheus.PROGRAM,), prepare=prometheus.prepare, command=prometheus.command),),
+)
+
+
+SERVICES: dict[str, Service] = {service.name: service for service in (KAFKA, MONGO, REDIS, S3, GATEWAY, PROMETHEUS)}
 #: Those that the platform cannot do without.
 NEEDED = ("kafka", "mongo", "redis")
 

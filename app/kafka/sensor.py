@@ -6,6 +6,7 @@ the partitions of other workers; its interface is the same.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from time import monotonic
 from typing import Any
 
@@ -21,7 +22,16 @@ from app.observability.metrics import (
 
 
 class KafkaSensor(faust.Sensor):  # type: ignore[misc]
-    """Counts what happens between this worker and the broker."""
+    """Counts what happens between this worker and the broker.
+
+    Args:
+        topics: The topics whose messages go to agents.
+    """
+
+    def __init__(self, topics: Iterable[str]) -> None:
+        super().__init__()
+        for topic in topics:
+            BUFFER_FULL.labels(topic)
 
     def on_send_initiated(self, producer: Any, topic: str, message: Any, keysize: int, valsize: int) -> float:
         """Remember when a message was given to the producer."""

@@ -60,7 +60,7 @@ def cluster(nginx: None, services: Stack, tmp_path_factory: pytest.TempPathFacto
     ports = [free_port() for _ in range(3)]
     # Tests ask more often than people.
     limits = limits_with(tmp_path_factory.mktemp("limits") / "limits.conf", {"rate=100r/s": "rate=100000r/s"})
-    options = Options(gateway_workers=(*ports,), gateway_limits=limits)
+    options = Options(workers=(*ports,), gateway_limits=limits)
     workers = [Worker({**environment, "PORT": str(port)}, tmp_path_factory.mktemp("worker")) for port in ports]
     with Stack(tmp_path_factory.mktemp("gateway"), [GATEWAY], "free", options=options) as stack:
         gateway = stack[GATEWAY]
@@ -97,7 +97,7 @@ def open_gateway(nginx: None, tmp_path: Path) -> Iterator[OpenGateway]:
         directory = tmp_path / f"gateway{len(stacks)}"
         directory.mkdir()
         limits = limits_with(directory / "limits.conf", instead or {})
-        options = Options(gateway_workers=ports, gateway_limits=limits, gateway_tls=tls)
+        options = Options(workers=ports, gateway_limits=limits, gateway_tls=tls)
         stacks.append(Stack(directory, [GATEWAY], "free", options=options))
         stacks[-1].start()
         return stacks[-1][GATEWAY]

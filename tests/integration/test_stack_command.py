@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from stack import Stack
+from stack.services import SERVICES
 from tests.support.paths import ROOT
 from tests.support.waiting import wait_for
 
@@ -177,4 +178,5 @@ def test_misspelt_service_is_one_line(launch: Launch) -> None:
     """A misspelt service is one clear line."""
     launcher = launch("--services", "reddis")
     assert launcher.ends() == 1
-    assert launcher.output == "error: there is no service 'reddis'; there are: kafka, mongo, redis, s3, gateway\n"
+    services = ", ".join(SERVICES)
+    assert launcher.output == f"error: there is no service 'reddis'; there are: {services}\n"

@@ -143,6 +143,12 @@ async def test_rewrite_replaces_the_object(place: Place) -> None:
 # What is not there
 
 
+async def test_room_is_told(storage: Storage) -> None:
+    """A disk tells how much room it has; a bucket has no end that anybody knows of."""
+    free = await storage.free_bytes()
+    assert free is None or free > 0
+
+
 async def test_missing_object_is_permanent(storage: Storage) -> None:
     """An object that is not there is missing for good, and not a passing fault."""
     assert not issubclass(ObjectMissing, OSError)

@@ -172,7 +172,7 @@ async def test_event_loop_lag_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_sensor_counts_what_kafka_does() -> None:
-    sensor, nothing = KafkaSensor(), cast(Any, None)
+    sensor, nothing = KafkaSensor([]), cast(Any, None)
     names = ["bulk_kafka_send_seconds_count", "bulk_kafka_send_failures_total", "bulk_kafka_commit_seconds_count"]
     before = [value(name) for name in names]
     sensor.on_send_completed(nothing, sensor.on_send_initiated(nothing, "t", nothing, 1, 1), nothing)

@@ -7,13 +7,15 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 
-from stack import GATEWAY, KAFKA, MONGO, REDIS, S3, Instance, Options, Stack, StackError
+from stack import GATEWAY, KAFKA, MONGO, PROMETHEUS, REDIS, S3, Instance, Options, Stack, StackError
 from stack.addresses import parse
 from stack.doctor import examine
 from stack.errors import Cancellation, NotReady
 from stack.gateway import RULES
 from stack.model import Place, Program, Service
+from stack.prometheus import RULES as ALERTS
 from stack.services import GO, SERVICES, select
 from stack.tools import Tool
 
@@ -62,7 +64,7 @@ def test_kafka_is_one_node(tmp_path: Path) -> None:
 def test_gateway_configuration(tmp_path: Path) -> None:
     """The gateway has the rules of deploy and the workers of this place."""
     GATEWAY.program().prepare(
-        Place(tmp_path, None, 20_000, {"tls": 20_002}, Options(gateway_workers=(3001, 3002)), Cancellation())
+        Place(tmp_path, None, 20_000, {"tls": 20_002}, Options(workers=(3001, 3002)), Cancellation())
     )
     for name in ("nginx.conf", "answer.conf", "limits.conf"):
         assert (tmp_path / name).read_text() == (RULES / name).read_text()
@@ -70,6 +72,16 @@ def test_gateway_configuration(tmp_path: Path) -> None:
     assert [line.split()[1] for line in servers] == ["127.0.0.1:3001", "127.0.0.1:3002"]
     listens = (tmp_path / "listen.conf").read_text().splitlines()
     assert [line for line in listens if "listen" in line.split()] == ["listen 127.0.0.1:20000;"]
+
+
+def test_prometheus_configuration(tmp_path: Path) -> None:
+    """Prometheus has the rules of deploy and the workers of this place, and asks as often as it is told."""
+    PROMETHEUS.program().prepare(place(tmp_path, workers=(3001, 3002), scrape_seconds=1))
+    assert (tmp_path / "alerts.yml").read_text() == (ALERTS / "alerts.yml").read_text()
+    assert yaml.safe_load((tmp_path / "workers.yml").read_text()) == [{"targets": ["127.0.0.1:3001", "127.0.0.1:3002"]}]
+    configuration = yaml.safe_load((tmp_path / "prometheus.yml").read_text())
+    assert configuration["global"] == {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    assert configuration["scrape_configs"][0]["file_sd_configs"] == [{"files": ["workers.yml"]}]
 
 
 def test_gateway_key_is_private(tmp_path: Path) -> None:
