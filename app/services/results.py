@@ -83,7 +83,11 @@ async def results(
 async def read_chunks(
     context: AppContext, action: Action, rows: StoredRows, statuses: Collection[RowStatus] | None
 ) -> AsyncGenerator[list[ReadChunk], None]:
-    """Return the finished chunks that have rows of any of these statuses, in order, some at a time."""
+    """Return the finished chunks that have rows of any of these statuses, in order, some at a time.
+
+    Raises:
+        ObjectMissing, RowsUnreadable: the file is not there any more, or not what it was; or the action is not.
+    """
     async for batch in batches_with(context, action, statuses):
         if not batch:
             continue
@@ -91,6 +95,9 @@ async def read_chunks(
         spans = await rows.spans(first, last - first + 1)
         async for piece in _pieces(rows, [(spans[index - first], outcome) for index, outcome in batch]):
             yield piece
+    if await context.store.actions.get(action.id) is None:
+        # What its ledger did not have any more would be taken for chunks that have not run.
+        raise RowsUnreadable("it was deleted meanwhile")
 
 
 async def _pieces(rows: StoredRows, chunks: Sequence[tuple[Span, ChunkOutcome]]) -> AsyncIterator[list[ReadChunk]]:

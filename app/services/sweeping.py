@@ -3,8 +3,8 @@
 An upload stores its file, then the index of its spans, and last its action. What lies in the storage without an action
 is an upload under way, or one that will never be complete. The two are told apart by age alone: an upload is refused
 when it has not arrived within ``UPLOAD_TIMEOUT``, and an orphan is at least ``ORPHAN_AGE`` old, which the settings keep
-at twice that or more. An action, once there, stays; and the sweeper asks for it after it has seen the objects. So two
-sweepers at once do no harm.
+at twice that or more. An action, once there, stays until it is deleted, and then its objects are nobody's; the sweeper
+asks for it after it has seen the objects. So two sweepers at once do no harm.
 
 Only keys that an upload can have are ever deleted, and unfinished uploads of such keys: what somebody else keeps in the
 same place stays.

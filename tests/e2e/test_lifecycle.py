@@ -196,9 +196,9 @@ def test_an_action_is_deleted(worker: Worker, shared_environment: dict[str, str]
     for _ in range(2):
         answer = worker.client.delete(path)
         assert (answer.status_code, answer.json()) == (202, {"actionId": action_id})
-        for gone in (path, f"{path}/stats", f"{path}/records", f"{path}/events"):
+        for gone in (path, *(f"{path}/{part}" for part in ("stats", "records", "results", "failures", "events"))):
             assert error_of(worker.client.get(gone))[:2] == (404, "ACTION_NOT_FOUND")
-    for step in ("cancel", "pause", "resume"):
+    for step in ("cancel", "pause", "resume", "retry"):
         assert error_of(steer(worker, action_id, step))[:2] == (404, "ACTION_NOT_FOUND")
     assert action_id not in worker.client.get("/bulk-actions").text
     assert worker.client.get("/bulk-actions", params={"idempotencyKey": "deleted1"}).json() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,13 +17,18 @@ from agents.processor import process
 from agents.progress import count
 from app.adapters.storage import ObjectMissing
 from app.context import AppContext
+from app.domain.access import Principal, Role
 from app.domain.actions import ENDED, Status, TransitionRefused
 from app.domain.faults import PermanentFault
 from app.domain.outcomes import Counts
+from app.domain.rows import RowsUnreadable
 from app.kafka.messages import ChunkResult, Feed
 from app.services.completion import end_action, summarize_ledger
 from app.services.erasure import NoSuchAction, delete
+from app.services.failures import group_failures
 from app.services.replays import find_obstacle
+from app.services.results import csv_results, results
+from app.services.retries import retry
 from app.services.verification import verify
 from tests.support.bench import Bench, Job
 from tests.support.clocks import LONG_AGO
@@ -344,6 +350,40 @@ async def test_its_letter_is_not_replayed(bench: Bench) -> None:
     assert letter is not None
     await delete(bench.context, "default", job.action_id)
     assert await find_obstacle(bench.context, letter) is not None
+
+
+# Readers
+
+
+@pytest.mark.parametrize("read", ["results", "failures", "retry"])
+async def test_no_part_is_taken_for_all(bench: Bench, monkeypatch: pytest.MonkeyPatch, read: str) -> None:
+    """Whoever reads the rows of an action that is deleted meanwhile is told so, and not given what is left of it."""
+    context = bench.platform_with(progress=MemoryProgress())
+    job = await bench.finish(await bench.submit(*(f"{n},N,no address,active" for n in range(12)), chunk_rows=1))
+    action = await bench.store.actions.get(job.action_id)
+    assert action is not None
+
+    original = bench.storage.read
+
+    async def deleting(key: str, start: int = 0, end: int | None = None) -> bytes:
+        """What was read of the first rows is theirs; of all behind them nothing is left."""
+        data = await original(key, start, end)
+        if key == action.file.storage_key and start and await bench.store.actions.find(action.id) is not None:
+            await erased(bench, context, job)
+        return data
+
+    monkeypatch.setattr(bench.storage, "read", deleting)
+    with pytest.raises(RowsUnreadable):
+        if read == "results":
+            async with aclosing(results(context, action, csv_results(action), None)) as pieces:
+                async for _ in pieces:
+                    pass
+        elif read == "failures":
+            await group_failures(context, action)
+        else:
+            await retry(context, action, Principal("default", Role.OPERATOR, "key 1"), None)
+    assert await bench.store.actions.page("default", 10) == []
+    assert await bench.storage.objects() == []
 
 
 # The verification of others

@@ -68,6 +68,8 @@ class ActionRecordsView(ApiView):
         )
         headers = next_page(request, following) if following else None
         originals = await original_rows(self.context, action, (row.row for row in rows))
+        # What was missing of one that was deleted meanwhile is not to look as if it had not run.
+        await self.action(request, action_id)
         of_stream = action.stream is not None
         shown = [row_to_response(row, originals.get(row.row), of_stream=of_stream) for row in rows]
         return json_response(shown, headers=headers)
