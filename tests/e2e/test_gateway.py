@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 import pytest
@@ -114,6 +114,19 @@ def on_disk(gateway: Instance) -> list[str]:
     return [str(file) for file in temporary.rglob("*") if file.is_file()] + [
         file for file in opened if str(temporary) in file
     ]
+
+
+@pytest.mark.parametrize("key", ["a/b", "//", "../x", "a%2Fb", "{id} ?#", "ключ"])
+def test_odd_ids_pass(cluster: Cluster, key: str) -> None:
+    """A part of a path reaches the worker as it was sent, whatever it would mean to a file system; it is not logged."""
+    row = f"id,name,email,status\n{key},Odd,{key.encode().hex()}@example.com,active\n"
+    cluster.through.wait_ended(cluster.through.submit(row.encode()))
+    answer = cluster.through.client.get(f"/records/Contact/{quote(key, safe='').replace('.', '%2E')}")
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["record"]["id"] == key
+    assert len(answer.json()["history"]) == 1
+    line = rf'"GET /records/Contact/- HTTP/1.1" 200 .* {answer.headers["X-Request-ID"]}\n'
+    wait_for(lambda: re.search(line, cluster.gateway.log.read_text()), "its line in the log, without the id")
 
 
 def test_container_configuration_is_valid(nginx: None, tmp_path: Path) -> None:
