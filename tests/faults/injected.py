@@ -27,6 +27,7 @@ from app.adapters.mongo.erased_actions import ErasedActions
 from app.adapters.mongo.erased_deletions import ErasedDeletions
 from app.adapters.mongo.ledger import Ledger
 from app.adapters.mongo.records import Records
+from app.adapters.mongo.stream_chunks import StreamChunks
 from app.adapters.redis.claims import Claims
 from app.adapters.storage import local
 from app.kafka import consumer
@@ -53,6 +54,12 @@ KILL_POINTS: dict[str, tuple[Any, str, str]] = {
     "recounted": (Actions, "correct_counts", "after"),
     "ended": (Actions, "end", "after"),
     "retrying": (Actions, "link_retry", "before"),
+    "numbered": (Actions, "take_number", "after"),
+    "stored": (StreamChunks, "add", "before"),
+    "arrived": (StreamChunks, "add", "after"),
+    "summed": (Actions, "note_chunk", "after"),
+    "sealing": (Actions, "seal", "before"),
+    "sealed": (Actions, "seal", "after"),
     # The steps of a deletion
     "marked": (Actions, "begin_deletion", "after"),
     "expired": (Actions, "delete_expired", "after"),
