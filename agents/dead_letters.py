@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 #: Longest message, and longest key, that is kept, bytes.
 MAX_PAYLOAD = 256 * 1024
 MAX_KEY = 1024
-#: Most letters of bytes that nobody could read: they belong to nobody, who could be told to stop.
-MAX_POISON = 1000
+#: Most letters that belong to nobody, who could be told to stop.
+MAX_OF_NOBODY = 1000
 
 
 async def store_dead_letter(event: Any, context: AppContext) -> None:
@@ -39,23 +39,16 @@ async def store_dead_letter(event: Any, context: AppContext) -> None:
     if action_id is not None and action is None and await context.store.erased_actions.knows(action_id):
         # It was deleted, and nothing of it is kept.
         return
+    # Nobody but who has the action sees the letter, whatever the message says of its account.
+    letter = replace(letter, action_id=action_id, account_id=None if action is None else action.account_id)
     if chunk is None:
-        # Nobody but who has the action sees the letter.
-        account_id = None if action is None else action.account_id
-        await context.store.dead_letters.put(replace(letter, action_id=action_id, account_id=account_id))
+        await _put(letter, context)
         return
-    await context.store.dead_letters.put(
-        replace(
-            letter,
-            id=chunk.id,
-            kind=Kind.CHUNK,
-            action_id=chunk.action_id,
-            account_id=chunk.source.account_id,
-            index=chunk.index,
-            first_row=chunk.span.first_row,
-            row_count=chunk.span.rows,
-        )
-    )
+    if action is not None and action.chunk_key is not None and not chunk.is_sealed(action.chunk_key):
+        return
+    span = chunk.span
+    letter = replace(letter, id=chunk.id, kind=Kind.CHUNK, index=chunk.index, first_row=span.first_row)
+    await _put(replace(letter, row_count=span.rows), context)
     if action is None or not _is_of(chunk, action):
         return
     if action.status == Status.FAILED:
@@ -75,10 +68,17 @@ async def store_dead_letter(event: Any, context: AppContext) -> None:
 
 
 async def keep_poison(event: Any, context: AppContext) -> None:
-    """Keep bytes that no agent could read, unless there are too many: anybody can send them."""
-    letter = _letter(event, Kind.POISON)
-    if not await context.store.dead_letters.put_if_few(letter, MAX_POISON):
-        log.warning("%s: not kept, there are %d letters of what cannot be read", letter.origin, MAX_POISON)
+    """Keep bytes that no agent could read."""
+    await _put(_letter(event, Kind.POISON), context)
+
+
+async def _put(letter: DeadLetter, context: AppContext) -> None:
+    """Keep a letter; one that is nobody's only if there are few of them: anybody can send what becomes one."""
+    letters = context.store.dead_letters
+    if letter.account_id is not None:
+        await letters.put(letter)
+    elif not await letters.put_of_nobody(letter, MAX_OF_NOBODY):
+        log.warning("%s: not kept, there are %d letters of nobody already", letter.origin, MAX_OF_NOBODY)
 
 
 def _is_of(chunk: Chunk, action: Action) -> bool:

@@ -6,6 +6,7 @@ in that order, so that a crash at any point leaves a chunk that the next deliver
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 
 from app.adapters.redis.claims import ClaimsReleased
@@ -21,9 +22,12 @@ from app.domain.rows import CheckedChunk, check_chunk
 from app.kafka.inline_rows import InlineRows
 from app.kafka.messages import Chunk, ChunkResult
 from app.observability.chunk_timer import ChunkTimer
-from app.observability.metrics import CHUNKS_IN_HAND, count_rows
+from app.observability.logs import event
+from app.observability.metrics import CHUNKS_IN_HAND, FORGED_CHUNKS, count_rows
 from app.services.arrivals import take_rows
 from app.services.chunk_writing import write_rows
+
+log = logging.getLogger(__name__)
 
 #: Statuses of an action in which its chunks run.
 _RUNNING = frozenset({Status.OPEN, Status.PROCESSING})
@@ -43,17 +47,23 @@ async def run(chunk: Chunk, context: AppContext) -> None:
     """Run a chunk, unless its outcome is known already, and tell the result.
 
     A chunk that nobody has begun is not begun while its action is paused, and not any more once it is cancelled. Of an
-    action that was deleted nothing is run.
+    action that was deleted nothing is run, nor what somebody else has made: producers may write to the topic.
     """
     with CHUNKS_IN_HAND.track_inprogress(), ChunkTimer() as timer:
         await _run_timed(chunk, context, timer)
 
 
 async def _run_timed(chunk: Chunk, context: AppContext, timer: ChunkTimer) -> None:
-    status = await context.store.actions.status(chunk.action_id)
-    if status in _NOT_BEGUN and not chunk.replay:
+    gate = await context.store.actions.gate(chunk.action_id)
+    if gate is None:
+        if await context.store.erased_actions.knows(chunk.action_id):
+            return
+        raise PermanentFault(f"no action {chunk.action_id}")
+    if gate.chunk_key is not None and not chunk.is_sealed(gate.chunk_key):
+        FORGED_CHUNKS.inc()
+        log.error(event("forged chunk dropped", action=chunk.action_id, index=chunk.index))
         return
-    if status is None and await context.store.erased_actions.knows(chunk.action_id):
+    if gate.status in _NOT_BEGUN and not chunk.replay:
         return
     ledger, chunk_count = context.store.ledger, chunk.source.chunk_count
     with timer.stage("ledger"):

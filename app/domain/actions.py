@@ -87,6 +87,11 @@ def new_action_id() -> str:
     return f"{int(time.time()):08x}{secrets.token_hex(8)}"
 
 
+def new_chunk_key() -> str:
+    """Return a key that nobody can guess, for the messages of one action's chunks."""
+    return secrets.token_hex(32)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
     """The file whose rows an action applies, as it lies in the storage.
@@ -214,6 +219,7 @@ class Action:
         cancelled_by: The principal that cancelled it.
         retry_of: The action whose failed rows it has; None: it is no retry.
         retried_by: The action that has its failed rows.
+        chunk_key: What the messages of its chunks are sealed with; None: an older version has not done so.
         announcement: The announcement that started it.
         dispatch_attempts: How often it was announced, or was to be.
         dispatch_at: When it is announced again if nobody has started it by then.
@@ -254,6 +260,7 @@ class Action:
     cancelled_by: str | None = None
     retry_of: str | None = None
     retried_by: str | None = None
+    chunk_key: str | None = None
     announcement: str | None = None
     dispatch_attempts: int = 0
     dispatch_at: datetime | None = None
@@ -365,6 +372,7 @@ class Action:
             "cancelledBy": self.cancelled_by,
             "retryOf": self.retry_of,
             "retriedBy": self.retried_by,
+            "chunkKey": self.chunk_key,
             "announcement": self.announcement,
             "dispatchAttempts": self.dispatch_attempts or None,
             "dispatchAt": self.dispatch_at,
@@ -411,6 +419,7 @@ class Action:
             cancelled_by=get("cancelledBy"),
             retry_of=get("retryOf"),
             retried_by=get("retriedBy"),
+            chunk_key=get("chunkKey"),
             announcement=get("announcement"),
             dispatch_attempts=get("dispatchAttempts", 0),
             dispatch_at=get("dispatchAt"),

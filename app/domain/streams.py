@@ -96,6 +96,7 @@ class Stream:
         numbering: How they are numbered; None: none has come.
         waiting_since: When the last of them came, or anything else happened that lets it wait for more.
         declared: What it was closed with; None: it is open for any number.
+        backlog: Where the partitions of the chunk topic ended when it had waited for too long; None: it has not.
         arrived: How many chunks have arrived, about.
         refused: How many with the right token were refused.
         sealed: Whether it takes no more chunks, and knows exactly how many it has.
@@ -105,6 +106,7 @@ class Stream:
     numbering: Numbering | None = None
     waiting_since: datetime
     declared: Declared | None = None
+    backlog: tuple[int, ...] | None = None
     arrived: int = 0
     refused: int = 0
     sealed: bool = False
@@ -126,17 +128,20 @@ class Stream:
             document["numbering"] = self.numbering
         if self.declared is not None:
             document["declared"] = {"rows": self.declared.rows, "chunks": self.declared.chunks}
+        if self.backlog is not None:
+            document["backlog"] = list(self.backlog)
         return document
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
         """Read what the action stores."""
-        numbering, declared = document.get("numbering"), document.get("declared")
+        numbering, declared, backlog = (document.get(name) for name in ("numbering", "declared", "backlog"))
         return cls(
             token_digest=document["tokenDigest"],
             numbering=None if numbering is None else Numbering(numbering),
             waiting_since=document["waitingSince"],
             declared=None if declared is None else Declared(declared["rows"], declared["chunks"]),
+            backlog=None if backlog is None else tuple(backlog),
             arrived=document["arrived"],
             refused=document["refused"],
             sealed=document["sealed"],

@@ -5,6 +5,7 @@ Every message is JSON in camelCase. Reading one that does not fit raises :class:
 
 from __future__ import annotations
 
+import hmac
 from typing import Any, Self
 from uuid import uuid4
 
@@ -116,7 +117,8 @@ class Source(BaseModel):
 class Chunk(Message):
     """One chunk of an action: a span of its file. ``replay`` runs it again although it was given up.
 
-    ``attempt`` says how often it has failed while everything it depends on answered.
+    ``attempt`` says how often it has failed while everything it depends on answered. ``seal`` shows that we have made
+    it, whoever else may write to the topic: the rest of it changes on its way.
     """
 
     index: int = Field(ge=0)
@@ -124,6 +126,19 @@ class Chunk(Message):
     source: Source
     replay: bool = False
     attempt: int = Field(0, ge=0)
+    seal: str | None = Field(None, max_length=64)
+
+    def sealed(self, key: str | None) -> Self:
+        """Return the chunk with the seal of a key; without a key as it is."""
+        return self if key is None else self.model_copy(update={"seal": self._seal(key)})
+
+    def is_sealed(self, key: str) -> bool:
+        """Tell whether it has the seal of a key."""
+        return hmac.compare_digest((self.seal or "").encode(), self._seal(key).encode())
+
+    def _seal(self, key: str) -> str:
+        told = f"{self.id} {self.span.model_dump_json()} {self.source.model_dump_json()}"
+        return hmac.new(key.encode(), told.encode(errors="surrogatepass"), "sha256").hexdigest()
 
     @property
     def id(self) -> str:

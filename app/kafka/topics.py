@@ -10,7 +10,9 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooL
 from faust.exceptions import ProducerSendError
 
 from app.domain.faults import Dependency, PassingFault
+from app.kafka.backlog import Offsets, offsets_of
 from app.kafka.messages import Message
+from app.kafka.security import client_options
 from app.settings import Settings
 
 #: Longest wait for a broker's acknowledgement, seconds.
@@ -82,7 +84,7 @@ class Topics:
     """All topics of the platform."""
 
     def __init__(self, app: Any, settings: Settings) -> None:
-        self._app = app
+        self._app, self._settings = app, settings
         base = settings.kafka_topic
         self.chunks = Channel(app, base, settings)
         self.feed = Channel(app, f"{base}.feed", settings)
@@ -111,6 +113,17 @@ class Topics:
         producer = self._app.producer._ensure_producer()
         if not await producer.client.force_metadata_update():
             raise ConnectionError("no broker answers")
+
+    async def chunk_offsets(self) -> Offsets:
+        """Return how far the chunk topic has been read.
+
+        Raises:
+            PassingFault: the broker does not answer.
+        """
+        settings, security = self._settings, client_options(self._settings)
+        return await offsets_of(
+            settings.brokers, self.chunks.name, self._app.conf.id, security, settings.topic_partitions
+        )
 
     def named(self, name: str) -> Channel | None:
         """Return the channel of a topic, if it is one of ours."""

@@ -34,7 +34,7 @@ async def chunks_of(
             span=ByteRange(start=span.start, end=span.end, first_row=span.first_row, rows=span.rows),
             source=source,
             replay=replay,
-        )
+        ).sealed(action.chunk_key)
         for index, span in zip(wanted, spans, strict=True)
     ]
 
@@ -47,7 +47,7 @@ def stream_chunk(action: Action, chunk: StreamChunk, *, replay: bool = False) ->
         span=ByteRange(start=0, end=chunk.size, first_row=first_row_of(chunk.number), rows=chunk.rows),
         source=_source(action, upload_keys.chunk_key(action.id, chunk.number, chunk.sha256)),
         replay=replay,
-    )
+    ).sealed(action.chunk_key)
 
 
 def _source(action: Action, storage_key: str) -> Source:

@@ -20,7 +20,7 @@ from app.adapters.storage import ObjectMissing, StorageWriter
 from app.context import AppContext
 from app.domain import row_map, upload_keys
 from app.domain.access import Principal
-from app.domain.actions import Action, Status, Transition, TransitionRefused
+from app.domain.actions import Action, Status, Transition, TransitionRefused, new_chunk_key
 from app.domain.csv.spans import Scan, SpanScanner
 from app.domain.dead_letters import State
 from app.domain.idempotency import KeyReused, retry_digest, retry_key
@@ -242,6 +242,7 @@ def _action(
         ),
         history=(Transition(status=Status.QUEUED, at=now, by=principal.name),),
         created_by=principal.name,
+        chunk_key=new_chunk_key(),
         retry_of=original.id,
         dispatch_attempts=1,
         dispatch_at=now + first_pause(context),

@@ -6,12 +6,16 @@ from datetime import UTC, datetime, timedelta
 
 from app.context import AppContext
 from app.domain.actions import Action, Status
+from app.domain.streams import Stream
 from app.observability.dependencies import unavailable
 from app.services.completion import summarize_ledger
 from app.services.scheduling import send_missing
 from app.services.sealing import arrived_of, known_chunks
 from app.services.streams import fail_stream, seal_if_complete
 
+#: After so many times STREAM_TIMEOUT nobody waits for what may stand in Kafka: what is behind an offset need not be a
+#: message.
+_LONGEST = 24
 #: Actions looked at in one turn.
 _PER_TURN = 100
 
@@ -43,6 +47,21 @@ async def _review(context: AppContext, action: Action) -> None:
     if missing:
         await send_missing(context, current, summary, missing[: context.settings.feed_window])
         return
-    timeout = context.settings.stream_timeout
-    if datetime.now(UTC) - current.stream.waiting_since >= timedelta(seconds=timeout):
-        await fail_stream(context, current, arrived_of(current, chunks).lacking(current.stream.declared, timeout))
+    timeout, stream = context.settings.stream_timeout, current.stream
+    silent = datetime.now(UTC) - stream.waiting_since
+    if silent < timedelta(seconds=timeout):
+        return
+    if silent < _LONGEST * timedelta(seconds=timeout) and await _may_come(context, current.id, stream):
+        return
+    await fail_stream(context, current, arrived_of(current, chunks).lacking(stream.declared, timeout))
+
+
+async def _may_come(context: AppContext, action_id: str, stream: Stream) -> bool:
+    """Tell whether what an action waits for may stand in Kafka, unread: because no worker ran, or behind a backlog."""
+    offsets = await context.topics.chunk_offsets()
+    ends = stream.backlog
+    if ends is None:
+        # Whatever is sent from now on is too late.
+        ends = offsets.ends
+        await context.store.actions.note_backlog(action_id, ends)
+    return not offsets.have_reached(ends)

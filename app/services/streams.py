@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from app.context import AppContext
 from app.domain.access import Principal
-from app.domain.actions import Action, Status, StoredFile, Transition, TransitionRefused, new_action_id
+from app.domain.actions import Action, Status, StoredFile, Transition, TransitionRefused, new_action_id, new_chunk_key
 from app.domain.cells import EmptyCells
 from app.domain.entities import Entity
 from app.domain.failure_limits import FailureLimit
@@ -89,6 +89,7 @@ async def open_stream(context: AppContext, principal: Principal, order: StreamOr
         stream=Stream(token_digest=token_digest(token), waiting_since=now),
         history=(Transition(status=Status.OPEN, at=now, by=by),),
         created_by=by,
+        chunk_key=new_chunk_key(),
         max_failures=order.max_failures,
         idempotency_key=order.idempotency_key,
         request_digest=None if order.idempotency_key is None else order.request_digest,

@@ -18,7 +18,7 @@ from app.adapters.storage import StorageWriter
 from app.context import AppContext
 from app.domain import upload_keys
 from app.domain.access import Principal
-from app.domain.actions import Action, Status, StoredFile, Transition, initial_status, new_action_id
+from app.domain.actions import Action, Status, StoredFile, Transition, initial_status, new_action_id, new_chunk_key
 from app.domain.cells import EmptyCells
 from app.domain.csv.delimiters import Guess
 from app.domain.csv.encodings import Encoding
@@ -159,6 +159,7 @@ class Upload:
             ),
             history=(Transition(status=status, at=now, by=by),),
             created_by=by,
+            chunk_key=new_chunk_key(),
             max_failures=order.max_failures,
             dispatch_attempts=int(queued),
             dispatch_at=now + first_pause(self._context) if queued else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -127,3 +128,17 @@ def test_opened_again_with_a_key(worker: Worker) -> None:
     produce(worker, again, {0: [contact(41)]})
     close(worker, again["actionId"], chunks=1)
     assert worker.wait_ended(again["actionId"])["successCount"] == 1
+
+
+def test_an_action_that_nobody_closes(start_worker: Callable[..., Worker]) -> None:
+    """It ends by itself after STREAM_TIMEOUT, with what has come; its producer is told, late, in the dead letters."""
+    worker = start_worker(STREAM_TIMEOUT="2")
+    opened = open_stream(worker)
+    produce(worker, opened, {0: [contact(51)]})
+    ended = worker.wait_ended(opened["actionId"])
+    assert (ended["status"], ended["totalCount"], ended["successCount"]) == ("FAILED", 1, 1)
+    assert ended["error"] == "It was not closed, and no chunk came for 2 seconds; 1 row in 1 chunk arrived."
+    produce(worker, opened, {1: [contact(52)]})
+    [letter] = wait_for(lambda: worker.dead_letters(actionId=opened["actionId"]), "the late chunk is refused")
+    assert (letter["kind"], letter["index"]) == ("ROWS", 1)
+    assert_verified(worker.environment, opened["actionId"])

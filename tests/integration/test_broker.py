@@ -6,10 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from app.domain.faults import PassingFault
 from app.kafka.admin import WrongPartitions, create_topics
+from app.kafka.backlog import Offsets, offsets_of
 from app.settings import Settings
 from stack.addresses import free_port
 
@@ -74,3 +77,39 @@ async def test_absent_broker_is_an_error() -> None:
     """A broker that is away is an error, and not an endless wait."""
     with pytest.raises(KafkaError):
         await create_topics([f"127.0.0.1:{free_port()}"], ["t"], partitions=1, replication=1)
+
+
+async def asked(settings: Settings, topic: str) -> Offsets:
+    """How far a group has read a topic of two partitions; a broker that has just started may not know it yet."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                return await offsets_of(settings.brokers, topic, "group", {"security_protocol": "PLAINTEXT"}, 2)
+            except PassingFault:
+                await asyncio.sleep(0.2)
+
+
+async def test_how_far_a_topic_is_read(settings: Settings) -> None:
+    """By what a group has committed; where it has not read anything, everything is to be read."""
+    topic = settings.kafka_topic
+    await create(settings, [topic], partitions=2)
+    assert await asked(settings, topic) == Offsets((0, 0), (0, 0))
+    producer = AIOKafkaProducer(bootstrap_servers=settings.brokers)
+    await producer.start()
+    for partition in (0, 0, 1):
+        await producer.send_and_wait(topic, b"x", partition=partition)
+    await producer.stop()
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.brokers, group_id="group", enable_auto_commit=False)
+    await consumer.start()
+    consumer.assign([TopicPartition(topic, 0)])
+    await consumer.commit({TopicPartition(topic, 0): 1})
+    await consumer.stop()
+    found = await asked(settings, topic)
+    assert found == Offsets((2, 1), (1, 0))
+    assert found.have_reached((1, 0))
+    assert not found.have_reached((2, 0))
+
+
+async def test_a_silent_broker_passes(settings: Settings) -> None:
+    with pytest.raises(PassingFault):
+        await offsets_of([f"127.0.0.1:{free_port()}"], "t", "g", {"security_protocol": "PLAINTEXT"}, 1)

@@ -15,7 +15,6 @@ from agents.dispatcher import dispatch
 from agents.feeder import feed
 from agents.processor import process
 from agents.progress import count
-from app.adapters.storage import ObjectMissing
 from app.context import AppContext
 from app.domain.access import Principal, Role
 from app.domain.actions import ENDED, Status, TransitionRefused
@@ -338,8 +337,7 @@ async def test_unknown_actions_are_told_apart(bench: Bench) -> None:
         await feed(Feed(action_id=job.action_id), context)
     with pytest.raises(PermanentFault):
         await count(ChunkResult(action_id=job.action_id, chunk_count=1), context)
-    await bench.storage.delete(f"{job.action_id}/upload.csv")
-    with pytest.raises(ObjectMissing):
+    with pytest.raises(PermanentFault):
         await process(job.chunks[0], context)
 
 

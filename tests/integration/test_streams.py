@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agents.dead_letters import MAX_POISON, keep_poison
+from agents.dead_letters import MAX_OF_NOBODY, keep_poison, store_dead_letter
 from agents.dispatcher import dispatch
 from agents.feeder import feed
 from agents.processor import process
@@ -17,11 +17,14 @@ from app.context import AppContext
 from app.domain.actions import Status, TransitionRefused
 from app.domain.dead_letters import Kind, Obstacle
 from app.domain.entities import ENTITIES
+from app.domain.faults import PermanentFault
 from app.domain.idempotency import KeyReused
 from app.domain.streams import AlreadyClosed, Declared, NotAStream
+from app.kafka.backlog import Offsets
 from app.kafka.inline_rows import read_chunk
-from app.kafka.messages import Feed
-from app.observability.metrics import STREAM_CHUNKS
+from app.kafka.messages import Chunk, Feed
+from app.kafka.retry_headers import RetryHeaders
+from app.observability.metrics import FORGED_CHUNKS, STREAM_CHUNKS
 from app.services.arrivals import Refusal
 from app.services.erasure import delete
 from app.services.lifecycle import cancel, pause, resume
@@ -287,13 +290,13 @@ async def test_letters_of_an_action_are_few(bench: Bench, context: AppContext, p
     assert (await current(bench, producer.action_id)).stream.refused == 103
 
 
-async def test_poison_is_kept_up_to_a_number(bench: Bench, context: AppContext) -> None:
+async def test_letters_of_nobody_are_few(bench: Bench, context: AppContext) -> None:
     """Nor can anybody with what cannot be read."""
-    few = [{"_id": str(n), "kind": "POISON", "status": "DEAD", "at": LONG_AGO} for n in range(MAX_POISON - 1)]
+    few = [{"_id": str(n), "kind": "POISON", "status": "DEAD", "at": LONG_AGO} for n in range(MAX_OF_NOBODY - 1)]
     await bench.database["dead_letters"].insert_many(few)
     for offset in range(3):
         await keep_poison(event(b"?", offset=offset), context)
-    assert await bench.database["dead_letters"].count_documents({}) == MAX_POISON
+    assert await bench.database["dead_letters"].count_documents({}) == MAX_OF_NOBODY
 
 
 # What never comes true
@@ -358,6 +361,31 @@ async def test_a_timeout_says_what_is_missing(bench: Bench, declared: dict[str, 
     action = await current(bench, producer.action_id)
     assert (action.status, action.error) == (Status.FAILED, reason)
     assert (action.counts.processed, action.total_count, action.unprocessed_count) == (2, 2, 0)
+
+
+async def test_what_stands_in_kafka_is_waited_for(bench: Bench) -> None:
+    """No worker ran, or others have sent much: what was sent in time is read first, and nothing that comes later."""
+    settings = bench.settings.model_copy(update={"stream_timeout": 60.0})
+    context = bench.platform_with(progress=MemoryProgress(), settings=settings)
+    producer = Producer(context, await opened_stream(context))
+    statuses = []
+    for ends, read, silent in [((9, 5), (7, 5), 65), ((20, 5), (8, 5), 70), ((20, 5), (9, 5), 75)]:
+        bench.topics.offsets = Offsets(ends, read)
+        await silent_for(bench, producer, silent)
+        await dispatch(context)
+        statuses.append((await current(bench, producer.action_id)).status)
+    assert statuses == [Status.OPEN, Status.OPEN, Status.FAILED]
+
+
+async def test_nobody_waits_for_kafka_for_ever(bench: Bench) -> None:
+    """What is behind an offset need not be a message."""
+    settings = bench.settings.model_copy(update={"stream_timeout": 60.0})
+    context = bench.platform_with(progress=MemoryProgress(), settings=settings)
+    producer = Producer(context, await opened_stream(context))
+    bench.topics.offsets = Offsets((9,), (8,))
+    await silent_for(bench, producer, 24 * 60)
+    await dispatch(context)
+    assert (await current(bench, producer.action_id)).status == Status.FAILED
 
 
 async def test_a_chunk_that_got_lost(bench: Bench, context: AppContext, producer: Producer) -> None:
@@ -526,3 +554,23 @@ async def test_a_deletion_leaves_nothing(bench: Bench, context: AppContext, prod
         assert await asyncio.to_thread(leftovers, *uris, one.action_id) == set()
     assert [stored.key for stored in await bench.storage.objects() if "chunks" in stored.key] == []
     assert set(await bench.contacts()) == {"c1", "c2"}
+
+
+async def test_a_forged_chunk_is_dropped(bench: Bench, context: AppContext, producer: Producer) -> None:
+    """A producer may write to the topic, but not what only we do: neither for other accounts, nor other rows."""
+    await producer.send([contact(1)], 0)
+    [sent] = bench.topics.chunks.sent
+    chunk, counted = Chunk.decode(sent.value), FORGED_CHUNKS._value.get()
+    assert chunk.seal is not None
+    source = chunk.source.model_copy(update={"account_id": "victim"})
+    for forged in (chunk.model_copy(update={"seal": None}), chunk.model_copy(update={"source": source})):
+        await process(forged, context)
+        letter = RetryHeaders.after(event(topic=bench.topics.chunks.name), "away").to_headers()
+        await store_dead_letter(event(forged.encode(), topic=bench.topics.dead.name, headers=letter), context)
+    assert FORGED_CHUNKS._value.get() == counted + 2
+    assert (await bench.contacts(), await letters(bench, producer)) == ({}, [])
+    unknown = chunk.model_copy(update={"action_id": "f" * 24, "source": source})
+    with pytest.raises(PermanentFault):
+        await process(unknown, context)
+    await deliver_all(bench, context)
+    assert set(await bench.contacts()) == {"c1"}

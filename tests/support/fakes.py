@@ -9,6 +9,7 @@ from typing import Any
 
 from app.adapters.storage.identity import StorageIdentity
 from app.domain.progress import Progress
+from app.kafka.backlog import Offsets
 from app.kafka.messages import ChunkResult, Message
 from app.kafka.topic_reader import Event, Record
 
@@ -64,7 +65,12 @@ class RecordingTopics:
         self.retries = tuple(RecordingChannel(f"{base}.retry.{tier}") for tier in (1, 2, 3))
         self.dead = RecordingChannel(f"{base}.DLQ")
         self.poison = RecordingChannel(f"{base}.POISON")
+        #: How far the chunk topic has been read: nothing is left.
+        self.offsets = Offsets((), ())
         self.all = (self.chunks, self.feed, self.results, *self.retries, self.dead, self.poison)
+
+    async def chunk_offsets(self) -> Offsets:
+        return self.offsets
 
     def named(self, name: str) -> RecordingChannel | None:
         return next((channel for channel in self.all if channel.name == name), None)

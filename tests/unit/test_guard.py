@@ -58,7 +58,7 @@ class App:
             ),
             dependencies=self.dependencies,
             store=SimpleNamespace(
-                dead_letters=SimpleNamespace(put=self.put),
+                dead_letters=SimpleNamespace(put=self.put, put_of_nobody=self.put_of_nobody),
                 actions=SimpleNamespace(find=self.no_action),
                 erased_actions=SimpleNamespace(knows=self.no_action),
             ),
@@ -66,6 +66,10 @@ class App:
 
     async def put(self, letter: DeadLetter) -> None:
         self.letters.append(letter)
+
+    async def put_of_nobody(self, letter: DeadLetter, most: int) -> bool:
+        self.letters.append(letter)
+        return True
 
     async def no_action(self, action_id: str) -> None:
         return None

@@ -213,3 +213,19 @@ def test_unknown_fields_are_ignored() -> None:
     assert Chunk.decode(json.dumps(chunk_document(fromTheFuture=1)).encode()) == Chunk.decode(
         json.dumps(chunk_document()).encode()
     )
+
+
+def test_a_seal_shows_who_has_made_a_chunk() -> None:
+    """It covers what is to be done and with which rows; what changes on the way of a message is free."""
+    chunk = Chunk.model_validate(chunk_document())
+    sealed = Chunk.decode(chunk.sealed("key").encode())
+    assert sealed.is_sealed("key")
+    assert sealed.model_copy(update={"attempt": 3, "replay": True}).is_sealed("key")
+    assert not chunk.is_sealed("key")
+    assert not sealed.is_sealed("other")
+    for changes in ({"index": 8}, {"action_id": "f" * 24}, {"span": sealed.span.model_copy(update={"end": 21})}):
+        assert not sealed.model_copy(update=changes).is_sealed("key")
+    for name, value in {"account_id": "other", "storage_key": "x", "action_type": "BULK_DELETE"}.items():
+        source = sealed.source.model_copy(update={name: value})
+        assert not sealed.model_copy(update={"source": source}).is_sealed("key")
+    assert chunk.sealed(None) is chunk

@@ -57,6 +57,7 @@ def test_stream_survives_its_document(declared: Declared | None, numbering: Numb
         numbering=numbering,
         waiting_since=NOW,
         declared=declared,
+        backlog=(3, 0) if declared else None,
         arrived=3,
         refused=2,
         sealed=True,

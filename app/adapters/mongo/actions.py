@@ -53,6 +53,13 @@ class NotInserted(PassingFault):
     """The database is away, and has never got the new action: it is not there."""
 
 
+class Gate(NamedTuple):
+    """What decides whether a chunk of an action runs: its status, and the key of its seal, if it has one."""
+
+    status: Status
+    chunk_key: str | None
+
+
 class Claimed(NamedTuple):
     """Actions that a dispatcher is to announce: how many were found, and which of them are the caller's, in order."""
 
@@ -300,7 +307,8 @@ class Actions:
     async def resume(self, action: Action, *, by: str, reason: str | None) -> Action | None:
         """Let a paused action go on; returns as :meth:`transition`."""
         # Its chunks are waited for anew.
-        waiting = {"stream.waitingSince": datetime.now(UTC)} if action.stream is not None else {}
+        anew = {"stream.waitingSince": datetime.now(UTC), "stream.backlog": None}
+        waiting = anew if action.stream is not None else {}
         return await self.transition(
             action.id,
             Status.OPEN if action.takes_chunks else Status.PROCESSING,
@@ -350,6 +358,7 @@ class Actions:
                 {
                     "$inc": {"totalCount": rows, "fileSize": size, "stream.arrived": 1},
                     "$set": {"stream.waitingSince": now, "updatedAt": now},
+                    "$unset": {"stream.backlog": ""},
                 },
                 return_document=ReturnDocument.AFTER,
             )
@@ -362,7 +371,10 @@ class Actions:
         return _action(
             await self._journaled.find_one_and_update(
                 {"_id": action_id, **_TAKES_CHUNKS, "stream.declared": {"$exists": False}},
-                {"$set": {"stream.declared": said, "stream.waitingSince": now, "updatedAt": now}},
+                {
+                    "$set": {"stream.declared": said, "stream.waitingSince": now, "updatedAt": now},
+                    "$unset": {"stream.backlog": ""},
+                },
                 return_document=ReturnDocument.AFTER,
             )
         )
@@ -395,14 +407,18 @@ class Actions:
         )
         return 0 if found is None else int(found["stream"]["refused"])
 
+    async def note_backlog(self, action_id: str, ends: Sequence[int]) -> None:
+        """Note where the partitions of the chunk topic end while an action waits."""
+        await self._collection.update_one({"_id": action_id}, {"$set": {"stream.backlog": list(ends)}})
+
     async def change_token(self, action_id: str, token_digest: str) -> None:
         """Let the chunks of an action have another token from now on."""
         await self._journaled.update_one({"_id": action_id}, {"$set": {"stream.tokenDigest": token_digest}})
 
-    async def status(self, action_id: str) -> Status | None:
-        """Return the status of an action; None when there is no such action."""
-        document = await self._collection.find_one({"_id": action_id}, {"status": 1})
-        return None if document is None else Status(document["status"])
+    async def gate(self, action_id: str) -> Gate | None:
+        """Return what decides whether a chunk of an action runs; None when there is no such action."""
+        document = await self._collection.find_one({"_id": action_id}, {"status": 1, "chunkKey": 1})
+        return None if document is None else Gate(Status(document["status"]), document.get("chunkKey"))
 
     async def end(
         self,

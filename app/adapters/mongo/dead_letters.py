@@ -31,7 +31,6 @@ class DeadLetters:
                 IndexModel([("actionId", 1), ("at", -1)]),
                 IndexModel("lookAt", sparse=True),
                 expiry_index(),
-                IndexModel("kind"),
             ]
         )
         # Replays that were begun by a version that did not look at them again.
@@ -54,9 +53,9 @@ class DeadLetters:
             await insert_or_replace(self._collection, document)
         DEAD_LETTERS.labels(letter.kind).inc()
 
-    async def put_if_few(self, letter: DeadLetter, most: int) -> bool:
-        """Store a letter as :meth:`put`, unless there are so many of its kind; tell whether it is stored."""
-        if await self._collection.count_documents({"kind": letter.kind}, limit=most) >= most:
+    async def put_of_nobody(self, letter: DeadLetter, most: int) -> bool:
+        """Store a letter of no account as :meth:`put`, unless there are so many of them; tell whether it is stored."""
+        if await self._collection.count_documents({"accountId": None}, limit=most) >= most:
             return False
         await self.put(letter)
         return True
