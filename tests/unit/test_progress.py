@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from app.domain.outcomes import Counts
 from app.domain.progress import Progress
+from app.domain.streams import MOST_CHUNKS
 
 CHUNKS = st.integers(1, 300)
 
@@ -139,3 +140,35 @@ def test_next_window_comes_at_half() -> None:
         firsts.append(progress.next_window(8))
         progress = progress.count(index, Counts())
     assert (firsts, progress.next_window(8)) == ([None] * 4, 8)
+
+
+@given(st.lists(st.integers(0, 300), min_size=1))
+def test_an_open_action_is_never_complete(indexes: list[int]) -> None:
+    """While nobody knows how many chunks there will be each counts once, and none is asked for."""
+    progress = Progress(0).unfinished()
+    for index in indexes:
+        progress = progress.count(index, counts_of(index))
+    assert (progress.counts, progress.complete) == (sum_of(set(indexes)), False)
+    assert (progress.chunk_count, progress.next_window(16)) == (max(indexes) + 1, None)
+    assert Progress.from_value(json.loads(json.dumps(progress.to_value()))) == progress
+    known = Progress(progress.chunk_count).fold((index, counts_of(index)) for index in set(indexes))
+    assert known.counts == progress.counts
+
+
+def test_numbers_of_open_actions_are_bounded() -> None:
+    """Whatever a message says, an open action does not grow beyond what may be."""
+    progress = Progress(0).unfinished()
+    assert progress.count(MOST_CHUNKS, counts_of(1)) == progress
+    assert progress.count(-1, counts_of(1)) == progress
+    assert progress.count(MOST_CHUNKS - 1, counts_of(1)).counted_chunks == 1
+
+
+def test_what_came_in_a_pause_is_asked_for() -> None:
+    """Window by window, also while further chunks come."""
+    progress = Progress(40).unfinished().advanced(16)
+    assert progress.in_flight() == list(range(16))
+    for index in range(8):
+        progress = progress.count(index, counts_of(index))
+    assert progress.next_window(16) == 16
+    progress = progress.advanced(32).count(40, counts_of(40))
+    assert (progress.chunk_count, progress.fed) == (41, 32)

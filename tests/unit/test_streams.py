@@ -21,6 +21,7 @@ from app.domain.streams import (
     stored_range,
     token_digest,
 )
+from app.domain.upload_keys import chunk_key, is_upload_key
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -134,3 +135,11 @@ def test_index_of_chunks() -> None:
         (20_001, 1, 50),
     ]
     assert [stored_range(span.start, span.end) for span in spans] == [(0, 0, 100), (1, 0, 0), (2, 0, 50)]
+
+
+def test_objects_of_chunks_are_known() -> None:
+    """The sweeper takes them for parts of an action; another content has another key."""
+    key = chunk_key("0" * 24, MOST_CHUNKS - 1, "ab" * 32)
+    assert is_upload_key(key)
+    assert key != chunk_key("0" * 24, MOST_CHUNKS - 1, "cd" * 32)
+    assert not is_upload_key(key.replace("-", "/"))
