@@ -29,7 +29,7 @@ from app.services.arrivals import Refusal
 from app.services.erasure import delete
 from app.services.lifecycle import cancel, pause, resume
 from app.services.record_history import page_of_history
-from app.services.replays import find_obstacle
+from app.services.replays import find_obstacle, start_replay
 from app.services.results import csv_results, results
 from app.services.retries import retry
 from app.services.row_pages import page_of_rows
@@ -574,3 +574,23 @@ async def test_a_forged_chunk_is_dropped(bench: Bench, context: AppContext, prod
         await process(unknown, context)
     await deliver_all(bench, context)
     assert set(await bench.contacts()) == {"c1"}
+
+
+async def test_a_dead_chunk_is_replayed(bench: Bench, context: AppContext, producer: Producer) -> None:
+    """As one of a file: its rows are failures until then, also when its action has ended meanwhile."""
+    await producer.send([contact(1), contact(2)], 1)
+    await producer.send([contact(2), contact(3)], 0)
+    dead, other = (Chunk.decode(sent.value) for sent in bench.topics.chunks.sent)
+    bench.topics.chunks.sent.clear()
+    await bench.give_up(dead)
+    await process(other, context)
+    await close(bench, context, producer, chunks=2)
+    action = await current(bench, producer.action_id)
+    assert (action.status, action.counts.success, action.counts.failure) == (Status.COMPLETED, 2, 2)
+    await bench.clean_up(context)
+    letter = await bench.store.dead_letters.get(dead.id)
+    assert letter is not None
+    assert await start_replay(context, letter)
+    await deliver_all(bench, context)
+    await assert_complete(bench, producer, rows=4, success=3)
+    assert (await current(bench, producer.action_id)).counts.duplicate == 1
