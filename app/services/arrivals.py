@@ -136,11 +136,13 @@ async def _add(
 ) -> tuple[Action, StreamChunk]:
     """Store a chunk of which nothing is known; return the action then, and the chunk that stands."""
     store, storage = context.store, context.storage
-    await _check(context, action, message, await asyncio.to_thread(table.to_csv, MOST_CHUNKS))
-    number = await _take_number(context, action, message, number)
-    data = await asyncio.to_thread(table.to_csv, number)
-    chunk = _chunk(number, len(message.rows), data)
-    key = upload_keys.chunk_key(action.id, number, chunk.sha256)
+    data = await asyncio.to_thread(table.to_csv, MOST_CHUNKS if number is None else number)
+    await _check(context, action, message, data)
+    taken = await _take_number(context, action, message, number)
+    if taken != number:
+        data = await asyncio.to_thread(table.to_csv, taken)
+    chunk = _chunk(taken, len(message.rows), data)
+    key = upload_keys.chunk_key(action.id, taken, chunk.sha256)
     await storage.put(key, data)
     standing = await store.stream_chunks.add(action.id, chunk)
     if not standing.same_as(chunk):
