@@ -200,8 +200,8 @@ def test_guard_makes_all_tasks(maker: str) -> None:
 
 @pytest.mark.parametrize(("maker", "where"), [("AIOKafkaConsumer", "app/kafka/topic_reader.py")])
 def test_client_is_read_in_one_place(maker: str, where: str) -> None:
-    """The client itself reads in one place, and the one reader made of it is the guard's."""
-    assert set(names(maker)) == {where}
+    """The client itself reads in one place, and the one reader made of it is the guard's; another asks for offsets."""
+    assert set(names(maker)) == {where, "app/kafka/backlog.py"}
     assert set(names("TopicReader")) == {where, "agents/guard.py"}
 
 
