@@ -60,10 +60,7 @@ ROWS = Counter("bulk_rows", "Rows with an outcome, by entity", ["entity", "outco
 STREAM_CHUNKS = Counter(
     "bulk_stream_chunks", "Chunks with rows that came over Kafka, by what became of them", ["outcome"]
 )
-
 FORGED_CHUNKS = Counter("bulk_forged_chunks", "Messages of chunks that none of our workers has made")
-
-# A figure that is there with 0 can be watched before it first moves.
 STAGE_SECONDS = Histogram(
     "bulk_chunk_stage_seconds",
     "Seconds that a chunk has spent in a stage",
