@@ -100,6 +100,7 @@ class AppContext:
     async def close(self) -> None:
         """Close the clients."""
         await self.live.close()
+        await self.dependencies.close()
         await self.rate_limits.close()
         await self.redis.close()
         await self.storage.close()

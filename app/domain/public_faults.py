@@ -39,6 +39,12 @@ def public_text(error: BaseException) -> str:
     return INTERNAL
 
 
+def kind_of(error: BaseException) -> str:
+    """Return the name of the kind of an error, the driver's own where it has one, which says nothing of the place."""
+    cause = error.__cause__ if isinstance(error, DependencyFault) else None
+    return type(cause or error).__name__
+
+
 def _leaves(error: BaseException) -> Iterator[BaseException]:
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:

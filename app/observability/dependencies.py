@@ -11,8 +11,12 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Protocol
 
+from app.domain.public_faults import kind_of
+from app.domain.tasks import end_tasks
 from app.observability.metrics import DEPENDENCY_SECONDS, DEPENDENCY_UP
 
 log = logging.getLogger(__name__)
@@ -25,8 +29,29 @@ _INTERVAL = 1.0
 Probe = Callable[[], Awaitable[object]]
 
 
+@dataclass(frozen=True, slots=True)
+class DependencyState:
+    """What is known of a dependency.
+
+    Attributes:
+        name: as the log calls it.
+        ok: whether it could be used when it was last asked.
+        since: since when that has been so, as far as this process knows.
+        latency: seconds that it took to answer, or to fail, when it was last asked.
+        last_error: the last thing that was wrong with it, in words that may be said outside; it stays.
+        last_error_at: when that was.
+    """
+
+    name: str
+    ok: bool
+    since: datetime
+    latency: float
+    last_error: str | None = None
+    last_error_at: datetime | None = None
+
+
 class Dependencies:
-    """What a process depends on, each with its probe: one round of questions at a time, whoever asks.
+    """What a process depends on, each with its probe: one round of questions at a time, shared by all who ask.
 
     Args:
         probes: the name of each dependency, and what raises while it cannot be used.
@@ -36,26 +61,35 @@ class Dependencies:
     def __init__(self, probes: Mapping[str, Probe], *, clock: Callable[[], float] = time.monotonic) -> None:
         self._probes = dict(probes)
         self._clock = clock
-        self._asking = asyncio.Lock()
+        self._round: asyncio.Task[None] | None = None
+        #: When the last complete round began.
         self._asked_at = -math.inf
-        self._away: list[str] = []
+        self._states: dict[str, DependencyState] = {}
         self._last_away = -math.inf
 
-    async def unavailable(self, *, since: float = -math.inf) -> list[str]:
-        """Return the names of those that cannot be used.
+    async def states(self, *, since: float | None = None) -> list[DependencyState]:
+        """Return the state of each, in the order of the probes.
 
         Args:
             since: time of the clock at which an answer must have been asked for at the earliest; without it the
                 answer may be a second old.
         """
-        async with self._asking:
-            wait = self._asked_at + _INTERVAL - self._clock()
-            if self._asked_at < since and wait > 0:
-                await asyncio.sleep(wait)
-                wait = 0
-            if wait <= 0:
-                await self._ask()
-            return list(self._away)
+        oldest = self._clock() - _INTERVAL if since is None else since
+        while self._asked_at < oldest:
+            running = self._round
+            if running is None:
+                # A task of its own: it goes on for the others when whoever was first is cancelled.
+                running = self._round = asyncio.create_task(self._ask())
+                running.add_done_callback(self._end_round)
+            await asyncio.shield(running)
+            if since is None:
+                # However old it has become: who waits for one that hangs waits for one round only.
+                break
+        return list(self._states.values())
+
+    async def unavailable(self, *, since: float | None = None) -> list[str]:
+        """Return the names of those that cannot be used; ``since`` as for :meth:`states`."""
+        return [state.name for state in await self.states(since=since) if not state.ok]
 
     async def all_answered(self, since: float) -> bool:
         """Tell whether everything can be used, and nothing has been found away after a time of the clock."""
@@ -65,19 +99,41 @@ class Dependencies:
         """Return the time of the clock, seconds."""
         return self._clock()
 
+    async def close(self) -> None:
+        """Ask no more."""
+        if self._round is not None:
+            await end_tasks([self._round])
+
+    def _end_round(self, _: asyncio.Task[None]) -> None:
+        self._round = None
+
     async def _ask(self) -> None:
-        self._asked_at = self._clock()
-        reasons = await asyncio.gather(*(_reason(name, probe) for name, probe in self._probes.items()))
-        before, self._away = self._away, []
-        for name, reason in zip(self._probes, reasons, strict=True):
-            if reason is None:
-                if name in before:
-                    log.info("%s can be used again", name)
-                continue
-            self._away.append(name)
+        wait = self._asked_at + _INTERVAL - self._clock()
+        if wait > 0:
+            await asyncio.sleep(wait)
+        began = self._clock()
+        states = await asyncio.gather(*(self._state(name, probe) for name, probe in self._probes.items()))
+        self._states = {state.name: state for state in states}
+        self._asked_at = began
+        if not all(state.ok for state in states):
             self._last_away = self._clock()
-            if name not in before:
-                log.warning("%s cannot be used: %s", name, reason)
+
+    async def _state(self, name: str, probe: Probe) -> DependencyState:
+        began = self._clock()
+        error = await _error_of(probe)
+        latency, now = self._clock() - began, datetime.now(UTC)
+        label = name.removeprefix("the ").lower()
+        DEPENDENCY_SECONDS.labels(label).observe(latency)
+        DEPENDENCY_UP.labels(label).set(error is None)
+        state = self._states.get(name)
+        changed = state is None or state.ok != (error is None)
+        if changed and error is not None:
+            log.warning("%s cannot be used: %s", name, str(error) or repr(error))
+        elif changed and state is not None:
+            log.info("%s can be used again", name)
+        state = state or DependencyState(name, error is None, now, latency)
+        state = replace(state, ok=error is None, since=now if changed else state.since, latency=latency)
+        return state if error is None else replace(state, last_error=_public(name, error), last_error_at=now)
 
 
 class HasDependencies(Protocol):
@@ -93,20 +149,19 @@ async def unavailable(context: HasDependencies) -> list[str]:
     return await context.dependencies.unavailable()
 
 
-async def _reason(name: str, probe: Probe) -> str | None:
-    label = name.removeprefix("the ").lower()
-    with DEPENDENCY_SECONDS.labels(label).time():
-        reason = await _asked(probe)
-    DEPENDENCY_UP.labels(label).set(reason is None)
-    return reason
-
-
-async def _asked(probe: Probe) -> str | None:
+async def _error_of(probe: Probe) -> Exception | None:
     try:
         async with asyncio.timeout(_TIMEOUT):
             await probe()
     except TimeoutError:
-        return f"no answer within {_TIMEOUT:.0f} s"
+        return TimeoutError(f"no answer within {_TIMEOUT:.0f} s")
     except Exception as error:
-        return str(error) or repr(error)
+        return error
     return None
+
+
+def _public(name: str, error: Exception) -> str:
+    subject = name[0].upper() + name[1:]
+    if isinstance(error, TimeoutError):
+        return f"{subject} did not answer in time."
+    return f"{subject} could not be used: {kind_of(error)}."

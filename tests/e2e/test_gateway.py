@@ -249,7 +249,9 @@ def test_outsiders_see_status_alone(cluster: Cluster) -> None:
     """
     outside, inside = cluster.through.client, cluster.workers[-1].client
     assert outside.get("/ready").json() == {"status": "UP"}
-    assert set(inside.get("/ready").json()["checks"]) == {"mongodb", "redis", "storage", "kafka", "worker"}
+    told = inside.get("/ready").json()
+    assert set(told["checks"]) == {"mongodb", "redis", "storage", "kafka", "worker"}
+    assert all(one["ok"] and one["latencyMs"] >= 0 for one in told["dependencies"])
     assert error_of(outside.get("/metrics"))[:2] == (404, "NOT_FOUND")
     assert "http_requests" in inside.get("/metrics").text
 

@@ -64,3 +64,8 @@ async def test_a_gateway_tells_the_status_only(away: str, status: int) -> None:
     assert await ask(view, X_Forwarded_For="192.0.2.1") == (status, {"status": state})
     told_status, body = await ask(view)
     assert (told_status, body["checks"]["redis"]) == (status, state)
+    assert [one["name"] for one in body["dependencies"]] == ["mongodb", "redis", "storage", "kafka"]
+    redis = body["dependencies"][1]
+    assert (redis["ok"], redis["latencyMs"]) == (not away, 0)
+    assert redis["lastError"] == ("Redis could not be used: ConnectionError." if away else None)
+    assert "internal" not in str(body)

@@ -665,15 +665,41 @@ class Checks(BaseModel):
     worker: Literal["UP", "STARTING"]
 
 
+class DependencyState(BaseModel):
+    """What is known of one thing that the worker depends on."""
+
+    model_config = _model()
+
+    name: Literal["mongodb", "redis", "storage", "kafka"]
+    ok: bool = Field(description="Whether it could be used when it was last asked.")
+    since: datetime = Field(description="Since when that has been so, as far as this worker knows.")
+    latency_ms: float = Field(ge=0, description="Milliseconds that it took to answer or to fail, when last asked.")
+    last_error: str | None = Field(description="What was last wrong with it; it stays when it can be used again.")
+    last_error_at: datetime | None = Field(description="When that was.")
+
+
 class Readiness(BaseModel):
     """Whether the worker and everything it needs can work."""
 
     model_config = _model(
         {
-            "status": "UP",
-            "checks": {"mongodb": "UP", "redis": "UP", "storage": "UP", "kafka": "UP", "worker": "UP"},
+            "status": "DOWN",
+            "checks": {"mongodb": "UP", "redis": "DOWN", "storage": "UP", "kafka": "UP", "worker": "UP"},
+            "dependencies": [
+                {
+                    "name": "redis",
+                    "ok": False,
+                    "since": "2026-11-25T10:00:00.000Z",
+                    "latencyMs": 1.7,
+                    "lastError": "Redis could not be used: ConnectionError.",
+                    "lastErrorAt": "2026-11-25T10:00:07.000Z",
+                }
+            ],
         }
     )
 
     status: Literal["UP", "DOWN"]
     checks: Checks | Absent = Field(default=None, description="Absent in the answer of a gateway.")
+    dependencies: list[DependencyState] | Absent = Field(
+        default=None, description="The same with details. Absent in the answer of a gateway."
+    )

@@ -6,13 +6,14 @@ from typing import Any
 
 from aiohttp import web
 
-from app.observability.dependencies import unavailable
+from app.domain.timestamps import iso_utc
+from app.observability.dependencies import DependencyState
 from web.openapi.models import Health, Readiness
 from web.openapi.operations import OPEN, Answer, operation
 from web.views.base import ApiView, json_response
 
 #: What the answer calls the dependencies (``app.context``).
-_NAMES = {"mongodb": "MongoDB", "redis": "Redis", "storage": "the storage", "kafka": "Kafka"}
+_NAMES = {"MongoDB": "mongodb", "Redis": "redis", "the storage": "storage", "Kafka": "kafka"}
 
 #: A proxy adds it. The state of single dependencies is for those who are in the network themselves.
 _FORWARDED = "X-Forwarded-For"
@@ -38,13 +39,14 @@ class ReadyView(ApiView):
     )
     async def get(self, request: web.Request) -> web.Response:
         """Answer 200 when everything is up, else 503; either way with the state of each dependency."""
-        away = await unavailable(self.context)
-        checks = {shown: "DOWN" if name in away else "UP" for shown, name in _NAMES.items()}
+        states = await self.context.dependencies.states()
+        checks = {_NAMES[state.name]: "UP" if state.ok else "DOWN" for state in states}
         checks["worker"] = "UP" if self._worker_ready() else "STARTING"
         up = all(state == "UP" for state in checks.values())
         answer: dict[str, Any] = {"status": "UP" if up else "DOWN"}
         if _FORWARDED not in request.headers:
             answer["checks"] = checks
+            answer["dependencies"] = [_to_response(state) for state in states]
         return json_response(answer, 200 if up else 503)
 
     def _worker_ready(self) -> bool:
@@ -55,3 +57,14 @@ class ReadyView(ApiView):
             and not app.rebalancing
             and not app.should_stop
         )
+
+
+def _to_response(state: DependencyState) -> dict[str, Any]:
+    return {
+        "name": _NAMES[state.name],
+        "ok": state.ok,
+        "since": iso_utc(state.since),
+        "latencyMs": round(state.latency * 1000, 1),
+        "lastError": state.last_error,
+        "lastErrorAt": iso_utc(state.last_error_at),
+    }
