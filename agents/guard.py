@@ -32,6 +32,7 @@ from app.kafka.security import client_options
 from app.kafka.topic_reader import Event, Handle, TopicReader
 from app.kafka.topics import Channel, TooLarge
 from app.observability.metrics import RETRIES
+from app.observability.work import handling
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,8 @@ def add_agent(app: Any, channel: Channel, kind: Readable[M], handle: Handler[M],
     async def consume(stream: Any) -> None:
         events: AsyncIterator[Any] = stream.events()
         async for event in events:
-            await guarded(event, app.context)
+            with handling(channel.name):
+                await guarded(event, app.context)
 
     RETRIES.labels(handle.__name__, ON_THE_SPOT)
     app.agent(channel.topic, name=handle.__name__, concurrency=concurrency)(consume)

@@ -23,6 +23,7 @@ from agents.guard import add_agent, add_loop, add_timer, add_waiting_topics
 from agents.processor import process
 from agents.progress import count
 from agents.retrier import redeliver
+from agents.watch import Watch
 from app.context import AppContext
 from app.kafka.consumer import RepairedApp
 from app.kafka.inline_rows import ChunkMessage
@@ -51,6 +52,7 @@ class BulkApp(ServesApi, RepairedApp):
     channels: Topics
     progress_table: ProgressTable
     settings: Settings
+    watch: Watch
 
     async def on_first_start(self) -> None:
         """Make sure of the port and the directory, which Faust would only fail on with a traceback."""
@@ -90,6 +92,7 @@ class BulkApp(ServesApi, RepairedApp):
         self._deadline.start()
         # The web server waits for requests that are under way, and these end by themselves only now.
         await self.context.live.close()
+        self.watch.close()
         await super().on_stop()
 
     async def on_shutdown(self) -> None:
@@ -199,6 +202,9 @@ def create_app(settings: Settings) -> BulkApp:
     add_loop(app, INTERVAL, observe)
     add_loop(app, 0, measure_event_loop)
     app.sensors.add(KafkaSensor(channel.name for channel in (topics.feed, topics.chunks, topics.results)))
+    app.watch = Watch(app, (topics.feed, topics.chunks, topics.results), settings.stuck_after)
+    if settings.stuck_after:
+        add_loop(app, app.watch.interval, app.watch.look)
     routes.add_to(app)
     # aiohttp waits this long for requests that are under way.
     app.web.handler_shutdown_timeout = settings.shutdown_timeout / 2

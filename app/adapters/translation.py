@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any, TypeVar
 
+from app.observability.work import count_step
+
 C = TypeVar("C", bound=type)
 
 
@@ -54,6 +56,8 @@ class Translation:
                 return await method(*args, **kwargs)
             except driver as error:
                 raise fault_of(error) from error
+            finally:
+                count_step()
 
         return translated
 

@@ -38,7 +38,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import faust
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
@@ -49,6 +49,32 @@ from app.observability.metrics import CONSUMER_LAG
 from app.observability.read_gauge import Reading
 
 log = logging.getLogger(__name__)
+
+
+class Place(NamedTuple):
+    """Where the consumer is in a partition.
+
+    Attributes:
+        done: up to where everything has been acknowledged and is committed; None: nothing is.
+        first: the first record given to its stream since the last seek; None: none has been.
+        last: the last one.
+        unread: the next record that will be read; None: the client does not know yet.
+    """
+
+    done: int | None
+    first: int | None
+    last: int | None
+    unread: int | None
+
+    def waiting(self, end: int) -> int:
+        """Return how many records are not done, of a partition that ends there.
+
+        Offsets behind the last record that no record has, those of transactions, do not count.
+        """
+        begun = max(self.done or 0, self.first or 0)
+        in_hand = 0 if self.last is None else max(0, self.last + 1 - begun)
+        unread = (self.done or 0) if self.unread is None else self.unread
+        return in_hand + max(0, end - unread)
 
 
 class _ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
@@ -66,6 +92,12 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         """Remember that a record of the last fetch has been given to its stream."""
         _, behind = self._undelivered.get(tp, (0, 0))
         self._undelivered[tp] = offset + 1, behind
+
+    def unread(self, tp: Any) -> int | None:
+        """Return the next record that will be read, None when that is not known."""
+        position = _position(self._ensure_consumer(), tp)
+        first, behind = self._undelivered.get(tp, (0, 0))
+        return first if first < behind and position == behind else position
 
     async def _fetch_records(
         self, consumer: Any, active_partitions: Any, timeout: float | None = None, max_records: int | None = None
@@ -122,6 +154,7 @@ class RepairedConsumer(driver.Consumer):  # type: ignore[misc]
         self._epoch = 0
         self._must_seek = False
         self._first_delivered: dict[Any, int] = {}
+        self._last_delivered: dict[Any, int] = {}
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> _ConsumerThread:
@@ -149,6 +182,7 @@ class RepairedConsumer(driver.Consumer):  # type: ignore[misc]
         self._epoch += 1
         self._read_offset.clear()
         self._first_delivered.clear()
+        self._last_delivered.clear()
         self._committed_offset.clear()
         await super().perform_seek()
         # The client's own seek leaves a partition where it is when nothing of it has been committed yet.
@@ -170,11 +204,21 @@ class RepairedConsumer(driver.Consumer):  # type: ignore[misc]
                     break
                 self._thread.note_delivered(tp, message.offset)
                 self._first_delivered.setdefault(tp, message.offset)
+                self._last_delivered[tp] = message.offset
                 yield tp, message
         finally:
             await batch.aclose()
         if delivered and self._epoch != epoch:
             self._must_seek = True
+
+    def place(self, tp: Any) -> Place:
+        """Return where it is in a partition that it has."""
+        return Place(
+            self._committed_offset[tp],
+            self._first_delivered.get(tp),
+            self._last_delivered.get(tp),
+            self._thread.unread(tp),
+        )
 
     async def _seek_again(self) -> bool:
         try:

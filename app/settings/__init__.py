@@ -155,6 +155,13 @@ def _longer_than_uploads(value: float, info: ValidationInfo) -> float:
     return value
 
 
+def _longer_than_a_step(value: float | None, info: ValidationInfo) -> float | None:
+    # The database has most of STALL_TIMEOUT for a single answer.
+    if value and value < info.data.get("stall_timeout", 0):
+        raise ValueError("must be at least STALL_TIMEOUT, or 0")
+    return value
+
+
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -389,6 +396,13 @@ class Settings(BaseSettings):
         description="seconds without a chunk after which an action whose rows come over Kafka is FAILED "
         "if they are not all there",
     )
+    stuck_timeout: Annotated[float | None, AfterValidator(_longer_than_a_step)] = Field(
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        description="seconds without any progress after which /health fails while messages wait; 0: never; "
+        "empty: six times STALL_TIMEOUT, at least 60",
+    )
     action_max_stalls: int = Field(
         30, ge=1, description="stalls in a row, without a single new result, after which an action is FAILED"
     )
@@ -426,6 +440,11 @@ class Settings(BaseSettings):
     def database_timeout(self) -> float:
         """Seconds to wait for an answer of the database: less than it takes until a chunk counts as lost."""
         return 0.8 * self.stall_timeout
+
+    @property
+    def stuck_after(self) -> float:
+        """Seconds without progress after which the consumer is stuck; 0: never."""
+        return max(60.0, 6 * self.stall_timeout) if self.stuck_timeout is None else self.stuck_timeout
 
     @property
     def brokers(self) -> list[str]:

@@ -11,7 +11,7 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
@@ -191,6 +191,32 @@ def no_repair() -> None:
     consumer.RepairedTransport = driver.Transport  # type: ignore[misc]
 
 
+def hang_chunks() -> None:
+    """Let a handler wait for something that never comes."""
+
+    async def replaced(*args: Any, **kwargs: Any) -> Any:
+        await asyncio.Event().wait()
+
+    agents.processor._run = replaced
+
+
+def stop_fetching(after: int) -> None:
+    """Let the consumer give nothing more to its streams after so many records."""
+    original = consumer.RepairedConsumer.getmany
+    given = 0
+
+    async def replaced(self: Any, timeout: float) -> AsyncIterator[Any]:
+        nonlocal given
+        if given >= after:
+            await asyncio.sleep(timeout)
+            return
+        async for record in original(self, timeout):
+            given += 1
+            yield record
+
+    consumer.RepairedConsumer.getmany = replaced  # type: ignore[method-assign]
+
+
 def hold_recovery(gate: str) -> None:
     """Hold the end of the tables' recovery at a gate, a directory: say ``reached``, wait for ``open``."""
     original = Recovery.on_recovery_completed
@@ -242,6 +268,8 @@ FAULTS: dict[str, Callable[..., None]] = {
         slow_writes,
         slow_close,
         no_repair,
+        hang_chunks,
+        stop_fetching,
         hold_recovery,
         everybody_leads,
         clock_ahead,

@@ -11,7 +11,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from app.observability.dependencies import Dependencies
-from web.views.health import ReadyView
+from web.views.health import HealthView, ReadyView
 
 
 class Probes:
@@ -69,3 +69,11 @@ async def test_a_gateway_tells_the_status_only(away: str, status: int) -> None:
     assert (redis["ok"], redis["latencyMs"]) == (not away, 0)
     assert redis["lastError"] == ("Redis could not be used: ConnectionError." if away else None)
     assert "internal" not in str(body)
+
+
+@pytest.mark.parametrize(("stuck", "status", "told"), [(False, 200, "UP"), (True, 503, "DOWN")])
+async def test_stuck_worker_is_not_healthy(stuck: bool, status: int, told: str) -> None:
+    view = HealthView.__new__(HealthView)
+    view.app = cast(Any, SimpleNamespace(watch=SimpleNamespace(stuck=stuck)))
+    response = await HealthView.get(view, make_mocked_request("GET", "/health"))
+    assert (response.status, orjson.loads(cast(bytes, response.body))) == (status, {"status": told})

@@ -648,11 +648,11 @@ class Replayed(BaseModel):
 
 
 class Health(BaseModel):
-    """The process lives."""
+    """Whether the worker lives; one that is stuck is to be started again."""
 
     model_config = _model({"status": "UP"})
 
-    status: Literal["UP"]
+    status: Literal["UP", "DOWN"]
 
 
 class Checks(BaseModel):

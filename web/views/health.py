@@ -1,4 +1,4 @@
-"""Whether this worker lives, and whether it can do its work."""
+"""Whether this worker gets on, and whether it can do its work."""
 
 from __future__ import annotations
 
@@ -20,12 +20,19 @@ _FORWARDED = "X-Forwarded-For"
 
 
 class HealthView(ApiView):
-    """Liveness: the process serves requests."""
+    """Liveness: the process serves requests, and its consumer is not stuck."""
 
-    @operation("getHealth", {200: Answer("The process lives.", Health)}, role=OPEN)
+    @operation(
+        "getHealth",
+        {200: Answer("The worker lives.", Health), 503: Answer("It is stuck: start it again.", Health)},
+        role=OPEN,
+        details="It fails when messages wait, none gets on for `STUCK_TIMEOUT`, and all that the worker depends on "
+        "answers: then starting it again helps.",
+    )
     async def get(self, request: web.Request) -> web.Response:
-        """Answer as long as the event loop turns."""
-        return json_response({"status": "UP"})
+        """Answer 200 as long as the event loop turns and messages get on, else 503."""
+        stuck = self.app.watch.stuck
+        return json_response({"status": "DOWN" if stuck else "UP"}, 503 if stuck else 200)
 
 
 class ReadyView(ApiView):
