@@ -30,7 +30,7 @@ from app.kafka.messages import Chunk, Message
 from app.kafka.retry_headers import RetryHeaders
 from app.kafka.security import client_options
 from app.kafka.topic_reader import Event, Handle, TopicReader
-from app.kafka.topics import Channel, TooLarge
+from app.kafka.topics import Channel, TooLarge, waiting_group
 from app.observability.metrics import RETRIES
 from app.observability.work import handling
 
@@ -104,7 +104,7 @@ def add_waiting_topics(app: Any, handlers: Mapping[Channel, EventHandler]) -> No
         settings = app.context.settings
         reader = TopicReader(
             {"bootstrap_servers": settings.brokers, **client_options(settings)},
-            f"{settings.kafka_topic}-waiting",
+            waiting_group(settings.kafka_topic),
             {channel.name: guarded(channel, handle) for channel, handle in handlers.items()},
             session_timeout=settings.broker_session_timeout,
         )

@@ -80,21 +80,31 @@ class Channel:
             raise PassingFault(str(error), Dependency.BROKER, away=True) from error
 
 
+def topic_names(base: str, retries: int) -> list[str]:
+    """Return the names of all topics: of chunks, feeds and results, so many of retries, dead letters and poison."""
+    tiers = (f"{base}.retry.{tier}" for tier in range(1, retries + 1))
+    return [base, f"{base}.feed", f"{base}.results", *tiers, f"{base}.DLQ", f"{base}.POISON"]
+
+
+def group_names(base: str) -> list[str]:
+    """Return the names of the consumer groups: Faust's, and that of the topics in which messages wait."""
+    return [base, waiting_group(base)]
+
+
+def waiting_group(base: str) -> str:
+    """Return the name of the consumer group of the topics in which messages wait."""
+    return f"{base}-waiting"
+
+
 class Topics:
     """All topics of the platform."""
 
     def __init__(self, app: Any, settings: Settings) -> None:
         self._app, self._settings = app, settings
-        base = settings.kafka_topic
-        self.chunks = Channel(app, base, settings)
-        self.feed = Channel(app, f"{base}.feed", settings)
-        self.results = Channel(app, f"{base}.results", settings)
-        self.retries = tuple(
-            Channel(app, f"{base}.retry.{tier}", settings) for tier in range(1, len(settings.retry_delays) + 1)
-        )
-        self.dead = Channel(app, f"{base}.DLQ", settings)
-        self.poison = Channel(app, f"{base}.POISON", settings)
-        self.all = (self.chunks, self.feed, self.results, *self.retries, self.dead, self.poison)
+        names = topic_names(settings.kafka_topic, len(settings.retry_delays))
+        self.all = tuple(Channel(app, name, settings) for name in names)
+        self.chunks, self.feed, self.results, *retries, self.dead, self.poison = self.all
+        self.retries = tuple(retries)
         self._named = {channel.name: channel for channel in self.all}
 
     @property

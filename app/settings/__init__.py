@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo
@@ -474,16 +474,41 @@ class Settings(BaseSettings):
         }
 
 
+class ReadSettings(NamedTuple):
+    """What came of reading the settings.
+
+    Attributes:
+        settings: None where a value is wrong.
+        wrong: a line for each value that is wrong, each unknown name in ``.env``, and an entity of another package that
+            cannot be used.
+        ignored: a line for each name in the environment that was hardly meant for somebody else.
+    """
+
+    settings: Settings | None
+    wrong: list[str]
+    ignored: list[str]
+
+
 def get_settings() -> Settings:
     """Read the settings.
 
     Raises:
-        SystemExit: a value is wrong, ``.env`` has an unknown name, or an entity that is installed beside the platform
-            cannot be used; the message has one line for each.
+        SystemExit: something is wrong; the message has one line for each thing.
     """
+    settings, wrong, ignored = read_settings()
+    if settings is None or wrong:
+        sys.exit("\n".join(wrong))
+    for line in ignored:
+        print(f"warning: {line}", file=sys.stderr)
+    return settings
+
+
+def read_settings() -> ReadSettings:
+    """Read the settings, and tell all that is wrong with them."""
     secrets = (f"{name}_file" for name in secret_names())
     names = {name.upper() for name in (*Settings.model_fields, *FORMER_NAMES, *secrets)}
     wrong = [_unknown(name, near) for name, near in unknown_names(_names_in_file(), names).items()]
+    settings = None
     try:
         settings = Settings()
     except SecretFileError as error:
@@ -496,13 +521,13 @@ def get_settings() -> Settings:
         len(ENTITIES)
     except DeclarationError as error:
         wrong.append(f"{error}.")
-    if wrong:
-        sys.exit("\n".join(wrong))
-    for name in sorted(os.environ):
-        # The environment is also for others, so what is in it is no fault; but this one is hardly meant for them.
-        if near := mistyped(name.upper(), names):
-            print(f"warning: {name} in the environment has no effect: did you mean {near}?", file=sys.stderr)
-    return settings
+    # The environment is also for others, so what is in it is no fault; but these are hardly meant for them.
+    ignored = [
+        f"{name} in the environment has no effect: did you mean {near}?"
+        for name in sorted(os.environ)
+        if (near := mistyped(name.upper(), names))
+    ]
+    return ReadSettings(settings, wrong, ignored)
 
 
 def secret_names() -> list[str]:

@@ -20,6 +20,7 @@ from app.adapters.mongo.dead_letters import DeadLetters
 from app.adapters.mongo.erased_actions import ErasedActions
 from app.adapters.mongo.erased_deletions import ErasedDeletions
 from app.adapters.mongo.faults import MONGO
+from app.adapters.mongo.inspection import Inspection
 from app.adapters.mongo.ledger import Ledger
 from app.adapters.mongo.records import Records
 from app.adapters.mongo.storage_register import StorageRegister
@@ -84,6 +85,17 @@ class Store:
         self.api_keys = ApiKeys(database["api_keys"])
         self._probes = database["probes"]
         self.storage_register = StorageRegister(database["installation"], database["bulk_operations"])
+        self.inspection = Inspection(
+            database,
+            {
+                "bulk_operations": Actions.INDEXES,
+                "chunk_outcomes": Ledger.INDEXES,
+                "chunk_openings": Ledger.INDEXES,
+                "stream_chunks": StreamChunks.INDEXES,
+                "dead_letters": DeadLetters.INDEXES,
+                "erased_actions": ErasedActions.INDEXES,
+            },
+        )
 
     async def prepare(self) -> None:
         """Create the indexes; harmless when they exist."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 from uuid import uuid4
 
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
@@ -71,6 +71,22 @@ class Claimed(NamedTuple):
 class Actions:
     """The collection of actions."""
 
+    #: What the list of an account and the dispatcher's looks need.
+    INDEXES: ClassVar[tuple[IndexModel, ...]] = (
+        IndexModel([("accountId", 1), ("createdAt", -1), ("_id", -1)]),
+        IndexModel([("accountId", 1), ("updatedAt", 1)]),
+        IndexModel([("accountId", 1), ("entityType", 1), ("startedAt", -1), ("_id", -1)]),
+        IndexModel([("status", 1), ("scheduledAt", 1)]),
+        # Whether anything moves is asked for each action that does not.
+        IndexModel("progressAt", sparse=True),
+        IndexModel("cleanupAt", sparse=True),
+        expiry_index(),
+        # What an account has is counted from this index alone.
+        IndexModel([("accountId", 1), ("status", 1), ("fileSize", 1), ("totalCount", 1)]),
+        # One field, because a compound index has every document that has any of its fields, sparse or not.
+        IndexModel("idempotencyKey", unique=True, sparse=True),
+    )
+
     def __init__(self, collection: Any) -> None:
         self._collection = collection
         #: Told the id of each action whose status has changed.
@@ -79,23 +95,8 @@ class Actions:
         self._journaled = journaled(collection)
 
     async def create_indexes(self) -> None:
-        """Create what the list of an account and the dispatcher's looks need."""
-        await self._collection.create_indexes(
-            [
-                IndexModel([("accountId", 1), ("createdAt", -1), ("_id", -1)]),
-                IndexModel([("accountId", 1), ("updatedAt", 1)]),
-                IndexModel([("accountId", 1), ("entityType", 1), ("startedAt", -1), ("_id", -1)]),
-                IndexModel([("status", 1), ("scheduledAt", 1)]),
-                # Whether anything moves is asked for each action that does not.
-                IndexModel("progressAt", sparse=True),
-                IndexModel("cleanupAt", sparse=True),
-                expiry_index(),
-                # What an account has is counted from this index alone.
-                IndexModel([("accountId", 1), ("status", 1), ("fileSize", 1), ("totalCount", 1)]),
-                # One field, because a compound index has every document that has any of its fields, sparse or not.
-                IndexModel("idempotencyKey", unique=True, sparse=True),
-            ]
-        )
+        """Create the indexes; harmless when they exist."""
+        await self._collection.create_indexes(list(self.INDEXES))
 
     async def add(self, action: Action) -> Action:
         """Store a new action, unless its ``idempotencyKey``, if it has one, stands for another one already.

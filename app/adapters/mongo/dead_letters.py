@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from pymongo import DESCENDING, IndexModel, ReturnDocument
 from pymongo.errors import DuplicateKeyError
@@ -20,19 +20,20 @@ from app.observability.metrics import DEAD_LETTERS
 class DeadLetters:
     """The collection ``dead_letters``; ``lookAt`` says when a replay is reviewed."""
 
+    #: What the lists and the clean-up need.
+    INDEXES: ClassVar[tuple[IndexModel, ...]] = (
+        IndexModel([("accountId", 1), ("at", -1), ("_id", -1)]),
+        IndexModel([("actionId", 1), ("at", -1)]),
+        IndexModel("lookAt", sparse=True),
+        expiry_index(),
+    )
+
     def __init__(self, collection: Any) -> None:
         self._collection = collection
 
     async def create_indexes(self) -> None:
-        """Create what the lists and the clean-up need."""
-        await self._collection.create_indexes(
-            [
-                IndexModel([("accountId", 1), ("at", -1), ("_id", -1)]),
-                IndexModel([("actionId", 1), ("at", -1)]),
-                IndexModel("lookAt", sparse=True),
-                expiry_index(),
-            ]
-        )
+        """Create the indexes; harmless when they exist."""
+        await self._collection.create_indexes(list(self.INDEXES))
         # Replays that were begun by a version that did not look at them again.
         await self._collection.update_many(
             {"status": State.REPLAYED, "lookAt": {"$exists": False}}, {"$set": {"lookAt": datetime.now(UTC)}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from pymongo import IndexModel
 from pymongo.errors import DuplicateKeyError
@@ -18,12 +18,15 @@ from app.domain.erasure import ErasedAction
 class ErasedActions:
     """The collection ``erased_actions``; ``sweepAt`` says when what came too late is taken away as well."""
 
+    #: What the clean-up needs.
+    INDEXES: ClassVar[tuple[IndexModel, ...]] = (IndexModel("sweepAt", sparse=True), expiry_index())
+
     def __init__(self, collection: Any) -> None:
         self._collection = collection
 
     async def create_indexes(self) -> None:
-        """Create what the clean-up needs."""
-        await self._collection.create_indexes([IndexModel("sweepAt", sparse=True), expiry_index()])
+        """Create the indexes; harmless when they exist."""
+        await self._collection.create_indexes(list(self.INDEXES))
 
     async def add(self, erased: ErasedAction, sweep_at: datetime, expire_at: datetime) -> None:
         """Remember an action until a time; nothing is changed where it is remembered already."""

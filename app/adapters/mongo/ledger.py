@@ -12,9 +12,9 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from secrets import token_bytes
-from typing import Any
+from typing import Any, ClassVar
 
-from pymongo import ReturnDocument
+from pymongo import IndexModel, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from app.adapters.mongo.faults import MONGO
@@ -58,14 +58,17 @@ class Changes:
 class Ledger:
     """The outcomes of chunks, and who has begun them."""
 
+    #: Of both collections: what removes the entries of actions that are kept for a time only.
+    INDEXES: ClassVar[tuple[IndexModel, ...]] = (expiry_index(),)
+
     def __init__(self, outcomes: Any, openings: Any) -> None:
         self._outcomes = outcomes
         self._openings = openings
 
     async def create_indexes(self) -> None:
-        """Create what removes the entries of actions that are kept for a time only."""
+        """Create the indexes; harmless when they exist."""
         for collection in (self._outcomes, self._openings):
-            await collection.create_indexes([expiry_index()])
+            await collection.create_indexes(list(self.INDEXES))
 
     async def open(self, chunk_id: str) -> bool:
         """Announce that the caller is about to run the chunk; True for the first who does."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
+from pymongo import IndexModel
 from pymongo.errors import DuplicateKeyError
 
 from app.adapters.mongo.faults import MONGO
@@ -25,12 +26,15 @@ _IDS_PER_QUERY = 1000
 class StreamChunks:
     """The chunks of all actions whose rows come over Kafka."""
 
+    #: What removes those of actions that are kept for a time only.
+    INDEXES: ClassVar[tuple[IndexModel, ...]] = (expiry_index(),)
+
     def __init__(self, collection: Any) -> None:
         self._collection = collection
 
     async def create_indexes(self) -> None:
-        """Create what removes the chunks of actions that are kept for a time only."""
-        await self._collection.create_indexes([expiry_index()])
+        """Create the indexes; harmless when they exist."""
+        await self._collection.create_indexes(list(self.INDEXES))
 
     async def add(self, action_id: str, chunk: StreamChunk) -> StreamChunk:
         """Store a chunk, or that its number stays vacant; return the one that stands: the first."""

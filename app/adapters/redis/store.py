@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.adapters.redis.claims import Claims
 from app.adapters.redis.client import REDIS, open_redis, refuse_unfit
+from app.adapters.redis.inspection import Inspection
 from app.adapters.redis.snapshots import Snapshots
 
 #: So long the trace of a probe stays, milliseconds.
@@ -25,6 +26,7 @@ class RedisStore:
         self._namespace = namespace
         self.claims = Claims(self._redis, ttl=claims_ttl)
         self.snapshots = Snapshots(self._redis)
+        self.inspection = Inspection(self._redis)
 
     async def prepare(self) -> None:
         """Return when Redis answers and will do.
@@ -34,6 +36,10 @@ class RedisStore:
             app.domain.faults.DependencyFault: it does not answer, or does not know us.
         """
         await refuse_unfit(self._redis)
+
+    async def ping(self) -> None:
+        """Return when Redis answers; raises a fault when it does not."""
+        await self._redis.ping()
 
     async def check_write(self) -> None:
         """Return when Redis takes writes: full, or a replica now, it still answers a ping.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from app.adapters.storage.base import ObjectMissing, OutOfSpace, RawStorage, Storage, StorageWriter, StoredObject
-from app.adapters.storage.identity import IdentifiedStorage, IdentityRegister
-from app.adapters.storage.local import LocalStorage
+from app.adapters.storage.identity import IdentifiedStorage, IdentityRegister, UnknownStorage
+from app.adapters.storage.local import LocalStorage, disk_space
 
 __all__ = [
     "IdentifiedStorage",
@@ -16,6 +16,8 @@ __all__ = [
     "Storage",
     "StorageWriter",
     "StoredObject",
+    "UnknownStorage",
+    "disk_space",
     "open_storage",
     "raw_storage",
 ]

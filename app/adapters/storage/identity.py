@@ -23,6 +23,10 @@ class WrongStorage(OSError):
     """What STORAGE_URI names is not the storage that the database knows, or not there at all."""
 
 
+class UnknownStorage(WrongStorage):
+    """The database knows no storage yet."""
+
+
 class StorageIdentity(NamedTuple):
     """What the database knows: the id, and whether a marker with it has been written."""
 
@@ -203,7 +207,7 @@ class IdentifiedStorage:
 
     def _wrong(self, there: str | None) -> WrongStorage:
         if self._id is None:
-            return WrongStorage(f"STORAGE_URI {self._uri}: no worker has been started with this storage yet.")
+            return UnknownStorage(f"STORAGE_URI {self._uri}: no worker has been started with this storage yet.")
         what = "no" if there is None else "another"
         return WrongStorage(
             f"STORAGE_URI {self._uri} has {what} {MARKER}: the database knows another storage. {_MOVED}"

@@ -88,6 +88,13 @@ class LocalStorage:
         return self._directory / key
 
 
+def disk_space(directory: Path) -> tuple[int, int]:
+    """Return how much room is free on the disk of a directory that may not be there yet, and its size, bytes."""
+    there = next(one for one in (directory.absolute(), *directory.absolute().parents) if one.exists())
+    disk = os.statvfs(there)
+    return disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
+
+
 class _GrowingFile:
     """An object while it is written."""
 
