@@ -134,6 +134,10 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             return False
         return True
 
+    def partitions(self) -> set[Any]:
+        """Return the partitions of the client, none before there is one."""
+        return set() if self._consumer is None else self.assignment()
+
     def lag(self, tp: Any, done: int | None) -> int | None:
         """Return how many messages of a partition are not done, as far as the client knows."""
         return positions.lag(self._consumer, driver.ensure_aiokafka_TP(tp), done)
@@ -168,7 +172,7 @@ class RepairedConsumer(driver.Consumer):  # type: ignore[misc]
     def lag(self) -> list[Reading]:
         """Return of each partition how many messages are not committed, where that is known; asks nobody."""
         found: list[Reading] = []
-        for tp in self.assignment():
+        for tp in self._thread.partitions():
             # Of these nobody reads messages as they come.
             if self._is_changelog_tp(tp) or tp.topic.endswith(_LEADER):
                 continue

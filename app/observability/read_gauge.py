@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
+
+log = logging.getLogger(__name__)
 
 #: Values of labels, and the value that they have.
 Reading = tuple[Sequence[str], float]
@@ -43,8 +46,14 @@ class ReadGauge(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Read all sources."""
         family = GaugeMetricFamily(self.name, self.documentation, labels=self.labels)
-        for source in self._sources:
-            for labels, value in source():
+        for source in list(self._sources):
+            try:
+                readings = list(source())
+            except Exception as error:
+                # What it reads may be changing just now; all other figures are to be had.
+                log.warning("%s cannot be read: %r", self.name, error)
+                continue
+            for labels, value in readings:
                 family.add_metric(labels, value)
         yield family
 

@@ -20,6 +20,7 @@ from app.domain.entities import ENTITIES
 from app.domain.faults import Dependency, PassingFault
 from app.domain.outcomes import Counts
 from app.kafka import positions
+from app.kafka.consumer import RepairedConsumer, _ConsumerThread
 from app.kafka.sensor import KafkaSensor
 from app.observability import metrics
 from app.observability.chunk_timer import ChunkTimer
@@ -121,6 +122,26 @@ def test_read_gauge_forgets() -> None:
     with gauge.read_from(lambda: [(("0",), 7.0)]):
         assert registry.get_sample_value("lag", {"partition": "0"}) == 7.0
     assert registry.get_sample_value("lag", {"partition": "0"}) is None
+
+
+def test_broken_source_hides_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    """What cannot be read is left out, and said; the rest is shown."""
+    registry = CollectorRegistry()
+    gauge = ReadGauge("lag", "Lag", ["partition"], registry)
+
+    def broken() -> list[Any]:
+        raise RuntimeError("changed while it was read")
+
+    with gauge.read_from(broken), gauge.read_from(lambda: [(("0",), 7.0)]):
+        assert registry.get_sample_value("lag", {"partition": "0"}) == 7.0
+    assert "lag cannot be read" in caplog.text
+
+
+def test_no_lag_before_there_is_a_client() -> None:
+    """The metrics are served before the consumer has started."""
+    thread = cast(Any, SimpleNamespace(_consumer=None))
+    thread.partitions = lambda: _ConsumerThread.partitions(thread)
+    assert RepairedConsumer.lag(cast(Any, SimpleNamespace(_thread=thread))) == []
 
 
 def client_with(state: Any) -> Any:
