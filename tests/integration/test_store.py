@@ -115,7 +115,7 @@ async def test_counters_need_a_running_action(store: Store, status: Status) -> N
     await store.actions.record_progress(action_id, Counts(success=3, failure=1))
     action = await store.actions.get(action_id)
     assert action is not None
-    under_way = status in (Status.PROCESSING, Status.PAUSED)
+    under_way = status in (Status.OPEN, Status.PROCESSING, Status.PAUSED)
     assert (action.counts.processed, action.status) == (4 if under_way else 0, status)
 
 
