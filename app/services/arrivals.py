@@ -156,13 +156,18 @@ async def _take_number(context: AppContext, action: Action, message: InlineRows,
     if number is not None and message.index is None:
         # A delivery before this one had got it.
         return number
-    taken = _open_for(await context.store.actions.take_number(action.id, message.index))
-    if message.index is not None:
-        return message.index
-    if taken.chunk_count > MOST_CHUNKS:
-        raise RowsRefused(Refusal.TOO_MANY, f"An action may have {MOST_CHUNKS:,} chunks.")
-    place = message.read_at
-    return await context.store.stream_chunks.number(action.id, place.partition, place.offset, taken.chunk_count - 1)
+    store, place = context.store, message.read_at
+    while True:
+        taken = _open_for(await store.actions.take_number(action.id, message.index))
+        if message.index is not None:
+            return message.index
+        if taken.chunk_count > MOST_CHUNKS:
+            raise RowsRefused(Refusal.TOO_MANY, f"An action may have {MOST_CHUNKS:,} chunks.")
+        # A server may answer with what another one has counted a moment later: then both are told the same number.
+        # One that nobody gets stays vacant.
+        if await store.stream_chunks.claim_number(action.id, taken.chunk_count - 1):
+            break
+    return await store.stream_chunks.number(action.id, place.partition, place.offset, taken.chunk_count - 1)
 
 
 async def _check(context: AppContext, action: Action, message: InlineRows, data: bytes) -> None:

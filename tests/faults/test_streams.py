@@ -135,7 +135,9 @@ def test_messages_without_index_with_a_kill(scene: Scene) -> None:
     rows = sum(map(len, chunks)) + len(chunks[0])
     other.client.post(f"/bulk-actions/{opened['actionId']}/close", json={"rows": rows})
     ended = other.wait_ended(opened["actionId"], 150)
-    assert (ended["status"], ended["totalCount"], ended["chunkCount"]) == ("COMPLETED", rows, len(chunks) + 1)
+    assert (ended["status"], ended["totalCount"]) == ("COMPLETED", rows)
+    # A number that nobody has got stays vacant.
+    assert ended["chunkCount"] >= len(chunks) + 1
     assert ended["successCount"] == scene.expected.success
     assert contacts(scene.environment["MONGO_DB_URI"], scene.sample.prefix) == scene.sample.records()
     assert_verified(scene.environment, opened["actionId"])

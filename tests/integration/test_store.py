@@ -119,6 +119,12 @@ async def test_counters_need_a_running_action(store: Store, status: Status) -> N
     assert (action.counts.processed, action.status) == (4 if under_way else 0, status)
 
 
+async def test_number_of_a_chunk_is_taken_once(store: Store) -> None:
+    """Of many who are told the same number for a chunk that came over Kafka one gets it."""
+    claims = await asyncio.gather(*(store.stream_chunks.claim_number("a" * 24, 3) for _ in range(5)))
+    assert sorted(claims) == [False] * 4 + [True]
+
+
 async def test_pages_are_complete(store: Store) -> None:
     """Pages are newest first, and their cursor leaves out and repeats nothing."""
     # Some were made in the same millisecond: there the id decides.

@@ -1,8 +1,8 @@
 """The chunks that came over Kafka, in ``stream_chunks``: ``_id`` is ``actionId:number``, written once.
 
 Where messages have no index, ``actionId@partition:offset`` is beside it, with the number that the message there has
-got: so one that is delivered again has the same. While their action is there, all are read and written by ``_id``
-alone.
+got: so one that is delivered again has the same; and ``actionId=number`` says that this number is taken. While their
+action is there, all are read and written by ``_id`` alone.
 """
 
 from __future__ import annotations
@@ -63,6 +63,14 @@ class StreamChunks:
         """Return the number of the chunk that a message without an index has got; None: it has none yet."""
         document = await self._collection.find_one({"_id": _at(action_id, partition, offset)})
         return None if document is None else int(document["number"])
+
+    async def claim_number(self, action_id: str, number: int) -> bool:
+        """Take a number for the chunk of a message without an index; tell whether nobody has taken it before."""
+        try:
+            await self._collection.insert_one({"_id": f"{action_id}={number}"})
+        except DuplicateKeyError:
+            return False
+        return True
 
     async def number(self, action_id: str, partition: int, offset: int, number: int) -> int:
         """Give a number to the chunk of a message without an index; return the one that it has: the first."""
