@@ -71,14 +71,12 @@ async def check_chunk_room(context: AppContext, action: Action, size: int, rows:
         TooManyRows, TooManyActiveRows, StorageFull: it, or its account, would have too much.
         app.domain.faults.PassingFault: the database is away.
     """
-    settings, actions = context.settings, context.store.actions
+    settings = context.settings
     if action.total_count + rows > settings.max_rows:
         raise TooManyRows(settings.max_rows)
     limits = settings.limits_of(action.account_id)
-    if limits.active_rows and (active := await actions.active_rows(action.account_id)) + rows > limits.active_rows:
-        raise TooManyActiveRows(limits.active_rows, active)
-    if limits.stored_bytes and (stored := await actions.stored_bytes(action.account_id)) + size > limits.stored_bytes:
-        raise StorageFull(limits.stored_bytes, stored)
+    await _check_active_rows(context, action.account_id, rows, limits)
+    await _check_storage(context, action.account_id, size, limits)
 
 
 async def _insert(context: AppContext, action: Action, insertion: Insertion) -> Action:
@@ -98,17 +96,24 @@ def _any(limits: AccountLimits) -> bool:
 
 async def _count(context: AppContext, account_id: str, size: int, rows: int, limits: AccountLimits) -> None:
     """Compare what an account has with what it may have; ``rows`` of a file that is yet to be read are 0."""
-    actions = context.store.actions
-    if limits.active_rows:
-        if rows > limits.active_rows:
-            raise FileAboveRowLimit(limits.active_rows, rows)
-        active = await actions.active_rows(account_id)
-        if active + max(rows, 1) > limits.active_rows:
-            raise TooManyActiveRows(limits.active_rows, active)
-    if limits.active_actions and await actions.active(account_id) >= limits.active_actions:
+    if limits.active_rows and rows > limits.active_rows:
+        raise FileAboveRowLimit(limits.active_rows, rows)
+    await _check_active_rows(context, account_id, max(rows, 1), limits)
+    if limits.active_actions and await context.store.actions.active(account_id) >= limits.active_actions:
         raise TooManyActive(limits.active_actions)
+    await _check_storage(context, account_id, size, limits)
+
+
+async def _check_active_rows(context: AppContext, account_id: str, rows: int, limits: AccountLimits) -> None:
+    if limits.active_rows:
+        active = await context.store.actions.active_rows(account_id)
+        if active + rows > limits.active_rows:
+            raise TooManyActiveRows(limits.active_rows, active)
+
+
+async def _check_storage(context: AppContext, account_id: str, size: int, limits: AccountLimits) -> None:
     if limits.stored_bytes:
-        stored = await actions.stored_bytes(account_id)
+        stored = await context.store.actions.stored_bytes(account_id)
         if stored + size > limits.stored_bytes:
             raise StorageFull(limits.stored_bytes, stored)
 
