@@ -9,7 +9,6 @@ import pytest
 
 from agents.feeder import feed
 from agents.processor import process
-from agents.progress import count
 from app.adapters.redis.claims import Claims
 from app.context import AppContext
 from app.domain.access import Principal, Role
@@ -21,6 +20,7 @@ from app.services.scheduling import review_stalled
 from app.services.verification import verify
 from tests.support.bench import Bench, Job
 from tests.support.clocks import LONG_AGO
+from tests.support.delivery import deliver_all
 from tests.support.fakes import MemoryProgress
 
 PRINCIPAL = Principal("default", Role.OPERATOR, "key 1")
@@ -41,28 +41,11 @@ async def action_of(bench: Bench, job: Job) -> Action:
     return action
 
 
-async def deliver(bench: Bench, context: AppContext, *, chunks: int | None = None) -> None:
-    """Deliver what was sent, and what that sends, until nothing is left; at most so many chunks."""
-    topics = bench.topics
-    while True:
-        if topics.feed.sent:
-            await feed(Feed.decode(topics.feed.sent.pop(0).value), context)
-        elif topics.results.sent:
-            [result, *_] = topics.results.results
-            topics.results.sent.pop(0)
-            await count(result, context)
-        elif topics.chunks.sent and chunks != 0:
-            chunks = None if chunks is None else chunks - 1
-            await process(Chunk.decode(topics.chunks.sent.pop(0).value), context)
-        else:
-            return
-
-
 async def begin(bench: Bench, context: AppContext, *, chunks: int = 3) -> Job:
     """An action of twelve chunks, some of which have run; the rest of its window is on its way."""
     job = await bench.submit(*ROWS, chunk_rows=1, status=Status.QUEUED)
     await feed(Feed.announce(job.action_id), context)
-    await deliver(bench, context, chunks=chunks)
+    await deliver_all(bench, context, chunks=chunks)
     return job
 
 
@@ -71,7 +54,7 @@ async def settle(bench: Bench, context: AppContext) -> None:
     for _ in range(3):
         await bench.database["chunk_openings"].update_many({}, {"$set": {"at": LONG_AGO}})
         await bench.clean_up(context)
-        await deliver(bench, context)
+        await deliver_all(bench, context)
 
 
 async def assert_exact(bench: Bench, job: Job, *, processed: int) -> None:
@@ -168,7 +151,7 @@ async def test_nothing_is_begun_after_a_cancel(bench: Bench, context: AppContext
     job = await begin(bench, context)
     cancelled = await cancel(context, await action_of(bench, job), PRINCIPAL)
     assert (cancelled.counts.processed, cancelled.unprocessed_count) == (3, 9)
-    await deliver(bench, context)
+    await deliver_all(bench, context)
     await settle(bench, context)
     await assert_exact(bench, job, processed=3)
     assert await claims_left(bench, job) == 0
@@ -184,7 +167,7 @@ async def test_a_chunk_in_hand_is_finished(bench: Bench, context: AppContext) ->
 
     chunk = Chunk.decode(bench.topics.chunks.sent.pop(0).value)
     await process(chunk, bench.platform_with(**with_claims(context, "claim", interrupt)))
-    await deliver(bench, context)
+    await deliver_all(bench, context)
     await assert_exact(bench, job, processed=4)
     await settle(bench, context)
     await assert_exact(bench, job, processed=4)
@@ -200,7 +183,7 @@ async def test_a_chunk_that_had_not_claimed_is_not_run(bench: Bench, context: Ap
     chunk = Chunk.decode(bench.topics.chunks.sent.pop(0).value)
     await process(chunk, bench.platform_with(**with_ledger(context, "open", interrupt)))
     assert await bench.store.ledger.openings([chunk.id]) == {}
-    await deliver(bench, context)
+    await deliver_all(bench, context)
     await settle(bench, context)
     await assert_exact(bench, job, processed=3)
 
@@ -249,7 +232,7 @@ async def test_a_cancel_without_redis(bench: Bench, context: AppContext) -> None
     cancelled = await cancel(bench.platform_with(claims=Away()), await action_of(bench, job), PRINCIPAL)
     assert cancelled.status == Status.CANCELLED
     await settle(bench, context)
-    await deliver(bench, context)
+    await deliver_all(bench, context)
     await assert_exact(bench, job, processed=3)
 
 
@@ -269,11 +252,11 @@ async def test_a_pause_holds(bench: Bench, context: AppContext) -> None:
     """Nothing is begun while it lasts; afterwards all that is missing runs, once."""
     job = await begin(bench, context)
     await pause(context, await action_of(bench, job), PRINCIPAL)
-    await deliver(bench, context)
+    await deliver_all(bench, context)
     assert (await action_of(bench, job)).status == Status.PAUSED
     assert len(await bench.contacts()) == 3
     await resume(context, await action_of(bench, job), PRINCIPAL)
-    await deliver(bench, context)
+    await deliver_all(bench, context)
     assert (await action_of(bench, job)).status == Status.COMPLETED
     await assert_exact(bench, job, processed=12)
     assert await bench.database["chunk_openings"].count_documents({"openings": {"$gt": 1}}) == 0
@@ -287,7 +270,7 @@ async def test_chunks_in_hand_are_counted_in_a_pause(bench: Bench, context: AppC
 
     chunk = Chunk.decode(bench.topics.chunks.sent.pop(0).value)
     await process(chunk, bench.platform_with(**with_ledger(context, "open", interrupt)))
-    await deliver(bench, context)
+    await deliver_all(bench, context)
     await context.reporter.flush()
     paused = await action_of(bench, job)
     assert (paused.status, paused.counts.processed, paused.unprocessed_count) == (Status.PAUSED, 4, 0)
@@ -297,18 +280,18 @@ async def test_the_last_chunk_ends_no_pause(bench: Bench, context: AppContext) -
     """It is done while the action is paused: the action ends when it goes on, with its claims until then."""
     job = await bench.submit(*ROWS[:2], chunk_rows=1, status=Status.QUEUED)
     await feed(Feed.announce(job.action_id), context)
-    await deliver(bench, context, chunks=1)
+    await deliver_all(bench, context, chunks=1)
 
     async def interrupt() -> None:
         await pause(context, await action_of(bench, job), PRINCIPAL)
 
     chunk = Chunk.decode(bench.topics.chunks.sent.pop(0).value)
     await process(chunk, bench.platform_with(**with_ledger(context, "close", interrupt)))
-    await deliver(bench, context)
+    await deliver_all(bench, context)
     assert (await action_of(bench, job)).status == Status.PAUSED
     assert await bench.claims.claim(job.action_id, 2, [9], [["9"], ["9@x.example"]]) == {}
     await resume(context, await action_of(bench, job), PRINCIPAL)
-    await deliver(bench, context)
+    await deliver_all(bench, context)
     assert (await action_of(bench, job)).status == Status.COMPLETED
     await assert_exact(bench, job, processed=2)
 
@@ -324,7 +307,7 @@ async def test_a_resumption_asks_for_what_was_dropped(bench: Bench, context: App
     if lost:
         context.progress.drop(job.action_id)
     await resume(context, await action_of(bench, job), PRINCIPAL)
-    await deliver(bench, context)
+    await deliver_all(bench, context)
     await assert_exact(bench, job, processed=12)
 
 
@@ -338,7 +321,7 @@ async def test_a_pause_before_the_start(bench: Bench, context: AppContext) -> No
     resumed = await resume(context, await action_of(bench, job), PRINCIPAL)
     assert resumed.started_at is not None
     await feed(announced, context)
-    await deliver(bench, context)
+    await deliver_all(bench, context)
     await assert_exact(bench, job, processed=12)
     assert await bench.database["chunk_openings"].count_documents({"openings": {"$gt": 1}}) == 0
 
@@ -350,7 +333,7 @@ async def test_a_long_pause_outlives_its_claims(bench: Bench, context: AppContex
     await bench.claims.release(job.action_id)
     await resume(context, await action_of(bench, job), PRINCIPAL)
     await bench.clean_up(context)
-    await deliver(bench, context)
+    await deliver_all(bench, context)
     await assert_exact(bench, job, processed=12)
 
 
@@ -358,14 +341,14 @@ async def test_a_lost_resumption_is_found(bench: Bench, context: AppContext) -> 
     """The broker is away when an action is to go on: the watchdog sends its chunks."""
     job = await begin(bench, context)
     await pause(context, await action_of(bench, job), PRINCIPAL)
-    await deliver(bench, context)
+    await deliver_all(bench, context)
     bench.topics.results.faults.append(TimeoutError())
     resumed = await resume(context, await action_of(bench, job), PRINCIPAL)
     assert resumed.status == Status.PROCESSING
     for _ in range(6):
         await bench.database["bulk_operations"].update_many({}, {"$set": {"updatedAt": LONG_AGO}})
         await review_stalled(context)
-        await deliver(bench, context)
+        await deliver_all(bench, context)
     await assert_exact(bench, job, processed=12)
 
 
@@ -380,7 +363,7 @@ async def limited(bench: Bench, context: AppContext, limit: str) -> Job:
     """An action that is under way with a limit, until nothing of it moves any more."""
     job = await bench.submit(*BAD, chunk_rows=1, status=Status.QUEUED, maxFailures=limit)
     await feed(Feed.announce(job.action_id), context)
-    await deliver(bench, context)
+    await deliver_all(bench, context)
     return job
 
 
@@ -400,7 +383,7 @@ async def test_too_many_failures_pause(bench: Bench, context: AppContext) -> Non
     ]
     assert await bench.database["chunk_openings"].count_documents({}) <= 4 + 4, "a window at most is on its way"
     await resume(context, paused, PRINCIPAL)
-    await deliver(bench, context)
+    await deliver_all(bench, context)
     ended = await action_of(bench, job)
     assert (ended.status, ended.counts.failure, ended.counts.success) == (Status.COMPLETED, 6, 6)
     assert [text async for text in verify(bench.store, bench.storage, ended)] == []
@@ -416,7 +399,7 @@ async def test_a_lifted_limit_stays_lifted(bench: Bench, context: AppContext) ->
     bench.topics.results.sent.clear()
     table.set(job.action_id, progress.limited((await action_of(bench, job)).max_failures))
     await bench.run(job.chunks[4], job.chunks[9])
-    await deliver(bench, context)
+    await deliver_all(bench, context)
     assert (await action_of(bench, job)).status == Status.PROCESSING
 
 
@@ -424,11 +407,11 @@ async def test_a_limit_outlives_a_pause(bench: Bench, context: AppContext) -> No
     """Somebody has paused the action before the limit was reached: it still stops it."""
     job = await bench.submit(*BAD, chunk_rows=1, status=Status.QUEUED, maxFailures="2")
     await feed(Feed.announce(job.action_id), context)
-    await deliver(bench, context, chunks=1)
+    await deliver_all(bench, context, chunks=1)
     await pause(context, await action_of(bench, job), PRINCIPAL)
-    await deliver(bench, context)
+    await deliver_all(bench, context)
     await resume(context, await action_of(bench, job), PRINCIPAL)
-    await deliver(bench, context)
+    await deliver_all(bench, context)
     paused = await action_of(bench, job)
     assert (paused.status, paused.failure_limit_reached) == (Status.PAUSED, True)
 
@@ -437,7 +420,7 @@ async def test_a_limit_that_is_reached_at_the_end(bench: Bench, context: AppCont
     """There is nothing left to be stopped."""
     job = await bench.submit(*BAD, chunk_rows=100, status=Status.QUEUED, maxFailures="0")
     await feed(Feed.announce(job.action_id), context)
-    await deliver(bench, context)
+    await deliver_all(bench, context)
     assert (await action_of(bench, job)).status == Status.COMPLETED
 
 
@@ -445,7 +428,7 @@ async def test_a_share_waits_for_a_thousand(bench: Bench, context: AppContext) -
     rows = [f"{n},N,{'no address' if n < 900 else f'{n}@x.example'},active" for n in range(3000)]
     job = await bench.submit(*rows, chunk_rows=100, status=Status.QUEUED, maxFailures="80%")
     await feed(Feed.announce(job.action_id), context)
-    await deliver(bench, context)
+    await deliver_all(bench, context)
     paused = await action_of(bench, job)
     assert (paused.status, paused.history[-1].reason) == (
         Status.PAUSED,
@@ -460,6 +443,6 @@ async def test_failures_of_a_lost_file_are_told(bench: Bench, context: AppContex
     for _ in range(4):
         await process(Chunk.decode(bench.topics.chunks.sent.pop(0).value), context)
     await bench.storage.delete(f"{job.action_id}/upload.csv")
-    await deliver(bench, context)
+    await deliver_all(bench, context)
     [kind, *_] = (await action_of(bench, job)).common_failures
     assert (kind.code, kind.column) == ("INVALID_EMAIL", None)

@@ -23,8 +23,9 @@ from app.services.retries import AlreadyRetried, NothingToRetry, NotSettled, ori
 from app.services.row_pages import page_of_rows
 from app.services.upload import Submitted
 from app.services.verification import verify
-from tests.integration.test_lifecycle import Parts, action_of, begin, deliver, settle
+from tests.integration.test_lifecycle import Parts, action_of, begin, settle
 from tests.support.bench import Bench, Job
+from tests.support.delivery import deliver_all
 from tests.support.fakes import MemoryProgress, event
 from web.representations import accepted_to_response
 
@@ -64,7 +65,7 @@ async def retried(bench: Bench, context: AppContext, job: Job, key: str | None =
 
 async def run(bench: Bench, context: AppContext, action: Action) -> Action:
     """Let an action run to its end, from its announcement on."""
-    await deliver(bench, context)
+    await deliver_all(bench, context)
     finished = await bench.store.actions.get(action.id)
     assert finished is not None
     assert finished.status == Status.COMPLETED
@@ -135,7 +136,7 @@ async def test_a_dead_chunk_is_retried(bench: Bench, context: AppContext) -> Non
     job = await bench.submit(*(f"{n},N,{n}@x.example,active" for n in range(6)), chunk_rows=2)
     await bench.run(job.chunks[0], job.chunks[2])
     await store_dead_letter(event(job.chunks[1].encode(), topic=bench.settings.kafka_topic), context)
-    await deliver(bench, context)
+    await deliver_all(bench, context)
     original = await action_of(bench, job)
     assert (original.status, original.counts.failure) == (Status.COMPLETED, 2)
     made, _ = await retried(bench, context, job)
@@ -176,7 +177,7 @@ async def test_failures_of_a_retry_are_retried(bench: Bench, context: AppContext
     job = await ended(bench, context)
     first, _ = await retried(bench, context, job)
     await mend(bench, first)
-    await deliver(bench, context)
+    await deliver_all(bench, context)
     second, _ = await retried(bench, context, job)
     assert (second.retry_of, second.total_count) == (first.id, 3)
     finished = await run(bench, context, second)
@@ -188,7 +189,7 @@ async def test_histories_name_original_rows(bench: Bench, context: AppContext) -
     """What a row of a retry has done to a record is told with the number of the row in the first file."""
     first, _ = await retried(bench, context, await ended(bench, context))
     await mend(bench, first)
-    await deliver(bench, context)
+    await deliver_all(bench, context)
     page = await page_of_history(context, "default", ENTITIES["Contact"], "b", begin=None, limit=10)
     assert [(e.action.id, e.row, e.change, e.original) for e in page.entries] == [(first.id, 1, "CREATED", 2)]
 
@@ -201,7 +202,7 @@ async def test_success_leaves_nothing_to_retry(bench: Bench, context: AppContext
     job = await ended(bench, context, *ROWS[:2])
     made, _ = await retried(bench, context, job)
     await mend(bench, made)
-    await deliver(bench, context)
+    await deliver_all(bench, context)
     with pytest.raises(NothingToRetry):
         await retried(bench, context, job)
 
@@ -234,7 +235,7 @@ async def test_a_lost_answer_is_given_again(bench: Bench, context: AppContext) -
     job = await ended(bench, context)
     first, _ = await retried(bench, context, job, "mine")
     assert await retried(bench, context, job, "mine") == (await bench.store.actions.get(first.id), True)
-    await deliver(bench, context)
+    await deliver_all(bench, context)
     second, replayed = await retried(bench, context, job, "next")
     assert (second.retry_of, replayed) == (first.id, False)
     again, replayed = await retried(bench, context, job, "mine")

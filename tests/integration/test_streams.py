@@ -37,9 +37,10 @@ from app.services.streams import close_stream
 from app.services.verification import verify
 from tests.support.bench import Bench
 from tests.support.clocks import LONG_AGO
+from tests.support.delivery import deliver_all
 from tests.support.fakes import MemoryProgress, event
 from tests.support.leftovers import leftovers
-from tests.support.streams import PRINCIPAL, Producer, contact, current, deliver_all, message_of, opened_stream
+from tests.support.streams import PRINCIPAL, Producer, contact, current, message_of, opened_stream
 from web.representations import record_to_response
 
 

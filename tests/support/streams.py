@@ -6,9 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from agents.feeder import feed
 from agents.processor import process
-from agents.progress import count
 from app.context import AppContext
 from app.domain.access import Principal, Role
 from app.domain.actions import Action
@@ -16,7 +14,6 @@ from app.domain.entities import find_entity
 from app.domain.failure_limits import FailureLimit
 from app.domain.operations import find_operation
 from app.kafka.inline_rows import read_chunk
-from app.kafka.messages import Chunk, Feed
 from app.kafka.topic_reader import Event
 from app.services.streams import Opened, StreamOrder, open_stream
 from tests.support.bench import Bench
@@ -84,23 +81,6 @@ async def opened_stream(
         operation=operation, entity=entity, max_failures=limit, idempotency_key=key, request_digest=digest
     )
     return await open_stream(context, PRINCIPAL, order)
-
-
-async def deliver_all(bench: Bench, context: AppContext, *, chunks: int | None = None) -> None:
-    """Deliver what was sent, and what that sends, until nothing is left; at most so many chunks."""
-    topics = bench.topics
-    while True:
-        if topics.feed.sent:
-            await feed(Feed.decode(topics.feed.sent.pop(0).value), context)
-        elif topics.results.sent:
-            [result, *_] = topics.results.results
-            topics.results.sent.pop(0)
-            await count(result, context)
-        elif topics.chunks.sent and chunks != 0:
-            chunks = None if chunks is None else chunks - 1
-            await process(Chunk.decode(topics.chunks.sent.pop(0).value), context)
-        else:
-            return
 
 
 async def current(bench: Bench, action_id: str) -> Action:
