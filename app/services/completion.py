@@ -74,6 +74,7 @@ async def end_action(
         retained_until=retained_until(now, settings.retention_days),
         by=by,
         reason=reason,
+        at=now,
     )
     if moved is not None:
         if moved.takes_chunks:

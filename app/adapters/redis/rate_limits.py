@@ -34,8 +34,9 @@ _PAUSE = 1.0
 #: Between two warnings that Redis is away, seconds.
 _WARN_EVERY = 60.0
 #: Requests that ask at once. Others wait for their turn, outside of the timeout: a crowd must not look like a Redis
-#: that is away, because then it would pass uncounted.
-_AT_ONCE = 32
+#: that is away, because then it would pass uncounted. So few that a worker that
+#: shares its core has all of them answered in time.
+_AT_ONCE = 8
 
 
 class RateLimitsUnavailable(Exception):
