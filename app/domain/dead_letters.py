@@ -180,8 +180,12 @@ class DeadLetter:
         )
 
 
+#: What the message of the rows of a dead chunk begins with; the error follows.
+DEAD_ROW = "The row could not be processed and can be replayed: "
+
+
 def dead_chunk_outcome(first_row: int, row_count: int, error: str) -> ChunkOutcome:
     """Return the outcome of a chunk that was given up: every row FAILED, with the reason."""
-    message = f"The row could not be processed and can be replayed: {error}"[:200]
+    message = f"{DEAD_ROW}{error}"[:200]
     exceptions = [RowOutcome(row, "FAILED", CODE, message) for row in range(first_row, first_row + row_count)]
     return ChunkOutcome(first_row, row_count, Counts(failure=row_count), exceptions, created=0)

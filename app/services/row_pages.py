@@ -15,7 +15,7 @@ from app.domain.actions import Action
 from app.domain.outcomes import ChunkOutcome, RowOutcome, RowStatus
 from app.domain.packed_exceptions import derivable
 from app.services.ledger_walk import outcomes_with
-from app.services.stored_rows import StoredRows
+from app.services.stored_rows import StoredRows, without_file
 
 
 async def page_of_rows(
@@ -70,10 +70,4 @@ async def _explained(context: AppContext, action: Action, index: int, entries: l
     try:
         return await StoredRows(context.store, context.storage, action).explain(index, entries)
     except (ObjectMissing, ValueError):
-        return [_without_file(entry) for entry in entries]
-
-
-def _without_file(entry: RowOutcome) -> RowOutcome:
-    if derivable(entry):
-        return entry._replace(message="The row is not valid; its file is not stored any more, which would say why.")
-    return entry
+        return [without_file(entry) for entry in entries]

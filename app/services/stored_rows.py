@@ -14,6 +14,7 @@ from app.domain.csv.defusing import restore
 from app.domain.csv.spans import Span, SpanIndex
 from app.domain.csv.text import RawRecords, decoded, raw_records
 from app.domain.entities import Entity, find_entity
+from app.domain.events import bounded, email_of
 from app.domain.inline_rows import header_of
 from app.domain.operations import find_operation
 from app.domain.outcomes import RowOutcome
@@ -151,10 +152,39 @@ class StoredRows:
         """Return what stands in the column of a row that messages call so; None: there is nothing."""
         position = None if label is None else self._places.get(label)
         cells = records.cells(place, self._file.delimiter)
+        return None if position is None or position >= len(cells) else self._value(cells, position)
+
+    def names(self, records: RawRecords, places: Iterable[int]) -> list[tuple[str | None, str | None]]:
+        """Return for some rows the id of the record and the e-mail address, as events have them.
+
+        Raises:
+            RowsUnreadable: there are less rows.
+        """
+        key, email = (self._position(name) for name in (self.entity.key, "email"))
+        found = []
+        for place in places:
+            if place >= len(records.texts):
+                raise RowsUnreadable("the stored rows are not those of the ledger")
+            cells = records.cells(place, self._file.delimiter)
+            found.append((bounded(self._value(cells, key).strip()), email_of(self._value(cells, email))))
+        return found
+
+    def _position(self, field: str) -> int | None:
+        columns = self.entity.columns
+        return self._file.columns.positions(self.entity)[columns.index(field)] if field in columns else None
+
+    def _value(self, cells: Sequence[str], position: int | None) -> str:
         if position is None or position >= len(cells):
-            return None
+            return ""
         return restore(cells[position]) if self._file.columns.of_results else cells[position]
 
     def ids(self, records: RawRecords) -> list[str]:
         """Return for each row the id of the record that it is about, "" where it is none."""
         return record_ids(self.entity, self._file.columns, records, self._file.delimiter)
+
+
+def without_file(entry: RowOutcome) -> RowOutcome:
+    """Return the entry of a row with what can be told of it when its file cannot be read any more."""
+    if derivable(entry):
+        return entry._replace(message="The row is not valid; its file is not stored any more, which would say why.")
+    return entry

@@ -38,6 +38,14 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Finished:
+    """A finished chunk: its outcome, and when it was finished."""
+
+    outcome: ChunkOutcome
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Changes:
     """That a finished chunk has changed records.
 
@@ -188,8 +196,15 @@ class Ledger:
 
     async def outcomes(self, chunk_ids: Sequence[str]) -> dict[str, ChunkOutcome]:
         """Return the whole outcomes of those of the chunks that have one."""
+        return {name: entry.outcome for name, entry in (await self.finished(chunk_ids)).items()}
+
+    async def finished(self, chunk_ids: Sequence[str]) -> dict[str, Finished]:
+        """Return the whole outcomes of those of the chunks that have one, with the times."""
         found = _read(self._outcomes, chunk_ids, None)
-        return {document["_id"]: ChunkOutcome.from_document(document) async for document in found}
+        return {
+            document["_id"]: Finished(ChunkOutcome.from_document(document), document["closedAt"])
+            async for document in found
+        }
 
     async def expire(self, chunk_ids: Sequence[str], at: datetime) -> None:
         """Let the server remove all that is known of chunks by now, at a time."""
