@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from agents.faults import is_transient
 from app.context import AppContext
 from app.observability.dependencies import unavailable
+from app.observability.logs import log_context
 from app.services.cleanup import clean_up_action
 from app.services.erasure import sweep_erased
 from app.services.replays import continue_replay
@@ -27,14 +28,17 @@ async def clean_up(context: AppContext) -> None:
     # What one dispatcher has claimed another takes after this time, and so does itself when it failed.
     lease = timedelta(seconds=context.settings.stall_timeout)
     for action in await context.store.actions.claim_due_cleanups(datetime.now(UTC), lease, _PER_TURN):
-        await _guarded(action.id, clean_up_action(context, action))
+        with log_context(action=action.id, account=action.account_id):
+            await _guarded(action.id, clean_up_action(context, action))
     for erased in await context.store.erased_actions.claim_due_sweeps(datetime.now(UTC), lease, _PER_TURN):
-        await _guarded(erased.id, sweep_erased(context, erased))
+        with log_context(action=erased.id):
+            await _guarded(erased.id, sweep_erased(context, erased))
     letters = await context.store.dead_letters.claim_due_replays(datetime.now(UTC), lease, _PER_TURN)
     # What cannot be run now must not be sent in vain. The ends above give memory back to a Redis that is full.
     if letters and not await unavailable(context):
         for letter in letters:
-            await _guarded(letter.id, continue_replay(context, letter))
+            with log_context(letter=letter.id, action=letter.action_id):
+                await _guarded(letter.id, continue_replay(context, letter))
 
 
 async def _guarded(name: str, step: Awaitable[None]) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ from app.kafka.retry_headers import RetryHeaders
 from app.kafka.security import client_options
 from app.kafka.topic_reader import Event, Handle, TopicReader
 from app.kafka.topics import Channel, TooLarge, waiting_group
+from app.observability.logs import log_context
 from app.observability.metrics import RETRIES
 from app.observability.work import handling
 
@@ -50,6 +52,8 @@ _WHILE_ALL_ANSWER = 1.0
 _STOP_LOOK = 0.2
 #: The tier, in the metrics, of what is tried again where it is.
 ON_THE_SPOT = "on_the_spot"
+#: A key of ours: an action, or a chunk of it.
+_KEY = re.compile(rb"([0-9a-f]{24})(?::([0-9]{1,10}))?")
 #: Longest reason that is told of a message that cannot be read, characters.
 _MAX_REASON = 500
 
@@ -73,10 +77,11 @@ def add_agent(app: Any, channel: Channel, kind: Readable[M], handle: Handler[M],
             await forward_unread(event, context, RetryHeaders.first(event, reason))
             return
         began = context.dependencies.now()
-        try:
-            await _with_retries(handle, message, context)
-        except Exception as error:
-            await _after_failure(event, handle.__name__, message, context, error, began)
+        with log_context(**_fields_of(message)):
+            try:
+                await _with_retries(handle, message, context)
+            except Exception as error:
+                await _after_failure(event, handle.__name__, message, context, error, began)
 
     async def consume(stream: Any) -> None:
         events: AsyncIterator[Any] = stream.events()
@@ -152,7 +157,31 @@ async def _one_turn(app: Any, body: Callable[[AppContext], Awaitable[None]]) -> 
             log.exception("%s failed", body.__name__)
 
 
+def _fields_of(message: Message) -> dict[str, Any]:
+    """Return what the log is to say of a message that is in hand: whose it is."""
+    fields: dict[str, Any] = {"action": message.action_id}
+    if (index := getattr(message, "index", None)) is not None:
+        fields["chunk"] = index
+    if isinstance(message, Chunk):
+        fields["account"] = message.source.account_id
+    return fields
+
+
+def _fields_of_key(key: bytes | None) -> dict[str, Any]:
+    """Return the same of a message that nobody has read, as far as its key says it."""
+    found = _KEY.fullmatch(key or b"")
+    if found is None:
+        return {}
+    action_id, index = found.groups()
+    return {"action": action_id.decode(), **({} if index is None else {"chunk": int(index)})}
+
+
 async def _until_done(event: Any, channel: Channel, handle: EventHandler, context: AppContext) -> None:
+    with log_context(**_fields_of_key(event.message.key)):
+        await _try_until_done(event, channel, handle, context)
+
+
+async def _try_until_done(event: Any, channel: Channel, handle: EventHandler, context: AppContext) -> None:
     while True:
         try:
             await handle(event, context)

@@ -31,7 +31,7 @@ from app.kafka.messages import ChunkResult, Feed
 from app.kafka.security import client_options
 from app.kafka.sensor import KafkaSensor
 from app.kafka.topics import Topics
-from app.kafka.worker import QuietWorker
+from app.kafka.worker import LoggingWorker, QuietWorker
 from app.observability.event_loop import measure_event_loop
 from app.runtime import REFUSALS, is_loopback, port_is_free, prepare
 from app.services.observation import INTERVAL, observe
@@ -184,7 +184,7 @@ def create_app(settings: Settings) -> BulkApp:
             },
         },
         worker_redirect_stdouts=False,
-        Worker=faust.Worker if settings.log_faust == "verbose" else QuietWorker,
+        Worker=LoggingWorker if settings.log_faust == "verbose" else QuietWorker,
     )
     topics = Topics(app, settings)
     app.settings, app.channels, app.progress_table = settings, topics, ProgressTable(app, settings)

@@ -1,4 +1,4 @@
-"""What must not be seen in a log is hidden in any text: known secrets, and whatever looks like a credential."""
+"""What must not be seen in a log is hidden in any text: known secrets, what looks like a credential, values of rows."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], .
         re.compile(r"://[^\s\"'<>@]*+((?:@[^\s\"'<>@/?]*)*@)?"),
         lambda found: f"://{HIDDEN}@" if found[1] else found[0],
     ),
+    # What a server of MongoDB says of a document that it refuses: its values, which are of whoever uploaded it
+    (re.compile(r"(dup key: |full error: )\{.*\}"), rf"\1{HIDDEN}"),
     # RFC 7617, RFC 6750
     (re.compile(r"\b((?i:bearer|basic)\s+)(?=\S*[0-9A-Z._~+/=-])[A-Za-z0-9._~+/=-]{6,}"), rf"\1{HIDDEN}"),
     # RFC 7515: header and payload are JSON objects, so both begin with {" in base64

@@ -12,6 +12,8 @@ from typing import Any
 import faust
 from faust.cli.worker import worker as worker_command
 
+from app.observability.log_format import format_logs
+
 log = logging.getLogger(__name__)
 
 _LIBRARIES = ("faust", "mode", "aiokafka")
@@ -38,8 +40,17 @@ class QuietFaust(logging.Filter):
         return not (record.name.partition(".")[0] in _LIBRARIES or text.startswith(_SERVICE))
 
 
-class QuietWorker(faust.Worker):  # type: ignore[misc]
-    """Faust's worker with its log filtered, and one line of ours when it is ready."""
+class LoggingWorker(faust.Worker):  # type: ignore[misc]
+    """Faust's worker with its log in our format."""
+
+    def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:
+        """Format what the handlers get."""
+        super().on_setup_root_logger(logger, level)
+        format_logs(logger.handlers, self.app.settings.log_format)
+
+
+class QuietWorker(LoggingWorker):
+    """A worker with the log of Faust filtered, and one line of ours when it is ready."""
 
     def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:
         """Filter what the handlers get, unless everything is wanted."""

@@ -1,7 +1,8 @@
-"""No secret gets into a log: every record, and every traceback that ends the process, is redacted.
+"""What is logged: lines with fields, and no secret in any of them.
 
-The factory of records is the one place that every logger, handler and formatter has in common, those of Faust, of the
-drivers and of asyncio included. A filter would have to be on each handler, and would not see tracebacks.
+Every record, and every traceback that ends the process, is redacted. The factory of records is the one place that every
+logger, handler and formatter has in common, those of Faust, of the drivers and of asyncio included. A filter would have
+to be on each handler, and would not see tracebacks.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import re
 import sys
 import threading
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
+import structlog
 from pydantic import SecretStr
 
 from app.domain.redaction import redact, spellings
@@ -29,9 +31,29 @@ def hide(text: object) -> str:
     return redact(str(text), _secrets)
 
 
-def event(what: str, **fields: object) -> str:
+class EventLine(str):
+    """The line for something that happened; where the log has fields, they are these.
+
+    Attributes:
+        what: what happened, without the fields.
+        fields: the fields, none of them None.
+    """
+
+    __slots__ = ("fields", "what")
+    what: str
+    fields: Mapping[str, object]
+
+
+def event(what: str, /, **fields: object) -> EventLine:
     """Return the line for something that happened: ``what: name=value name=value``; what is None is left out."""
-    return f"{what}: " + " ".join(f"{name}={_shown(value)}" for name, value in fields.items() if value is not None)
+    there = {name: value for name, value in fields.items() if value is not None}
+    line = EventLine(f"{what}: " + " ".join(f"{name}={_shown(value)}" for name, value in there.items()))
+    line.what, line.fields = what, there
+    return line
+
+
+#: Adds fields to whatever is logged inside the context, by this task and those that it starts.
+log_context = structlog.contextvars.bound_contextvars
 
 
 def _shown(value: object) -> str:
@@ -53,6 +75,12 @@ class _Hidden:
         record.__dict__[self._name] = hide(text) if text else text
 
 
+class Formatted(str):
+    """A line as a formatter has made it, in whose texts nothing is to be hidden any more: it may be JSON."""
+
+    __slots__ = ()
+
+
 class RedactedRecord(logging.LogRecord):
     """A record whose texts have no secrets, however they are formatted."""
 
@@ -62,6 +90,8 @@ class RedactedRecord(logging.LogRecord):
 
     def getMessage(self) -> str:
         """Return the message with its arguments."""
+        if isinstance(self.msg, Formatted):
+            return self.msg
         return hide(super().getMessage())
 
 

@@ -22,6 +22,7 @@ from app.domain.operations.plan import ChunkPlan
 from app.domain.outcomes import FAILED_AT_RECORD, ChunkOutcome
 from app.domain.rows import CheckedChunk
 from app.kafka.messages import chunk_id
+from app.observability.logs import event
 from app.services.chunk_outcomes import recorded_chunks
 from app.services.completion import LedgerSummary, summarize_ledger
 from app.services.record_comparison import rows_last_written
@@ -48,7 +49,7 @@ async def store_dead_owners(context: AppContext, action: Action, dead_chunks: Se
         rows = StoredRows(context.store, context.storage, action)
         index = await rows.index()
     except (ObjectMissing, ValueError) as error:
-        log.error("action %s: its dead chunks cannot be replayed: %r", action_id, error)
+        log.error(event("dead chunks cannot be replayed", action=action_id, error=repr(error)))
         for name in wanted:
             await context.store.dead_letters.forbid_replay(name, Obstacle.CHUNK_UNREADABLE)
         return
@@ -57,7 +58,7 @@ async def store_dead_owners(context: AppContext, action: Action, dead_chunks: Se
         try:
             checked = await rows.read(index.span(names[name]))
         except (ObjectMissing, ValueError) as error:
-            log.error("chunk %s cannot be replayed: %r", name, error)
+            log.error(event("chunk cannot be replayed", action=action_id, name=name, error=repr(error)))
             await context.store.dead_letters.forbid_replay(name, Obstacle.CHUNK_UNREADABLE)
             continue
         try:
@@ -82,7 +83,7 @@ async def rebuild_claims(context: AppContext, action: Action) -> None:
     action_id = action.id
     rows = StoredRows(context.store, context.storage, action)
     index = await rows.index()
-    log.warning("action %s: its claims are gone, rebuilding them", action_id)
+    log.warning(event("claims are gone, rebuilding them", action=action_id))
     generation = await context.claims.begin_rebuild(action_id)
     summary = await summarize_ledger(context, action_id, action.chunk_count)
     unfinished = _unfinished(summary)

@@ -11,6 +11,7 @@ from app.domain.actions import Action, Status
 from app.domain.stalls import Opening
 from app.kafka.messages import ChunkResult, Feed, chunk_id
 from app.observability.dependencies import unavailable
+from app.observability.logs import event
 from app.services.claim_recovery import rebuild_claims, store_dead_owners
 from app.services.completion import recount, summarize_ledger
 from app.services.erasure import IN_HAND, erase
@@ -64,7 +65,7 @@ async def _settled(context: AppContext, action: Action) -> bool:
     except (ObjectMissing, ValueError) as error:
         if not action.deleting:
             raise
-        log.warning("action %s: its chunks cannot be finished before it is deleted: %r", action.id, error)
+        log.warning(event("chunks cannot be finished before the deletion", action=action.id, error=repr(error)))
         return True
 
 
@@ -86,7 +87,7 @@ async def _settle(context: AppContext, action: Action) -> bool:
     stall_timeout = timedelta(seconds=settings.stall_timeout)
     idle = [index for index, opening in begun.items() if not opening.may_be_in_hand(now, stall_timeout)]
     if idle and not await unavailable(context):
-        log.warning("action %s: %d chunks were begun before it was cancelled: finishing them", action.id, len(idle))
+        log.warning(event("finishing chunks begun before the cancellation", action=action.id, chunks=len(idle)))
         await context.topics.feed.send(
             Feed(action_id=action.id, indexes=tuple(idle[: settings.feed_window]), begun=True)
         )
@@ -102,7 +103,7 @@ async def _begun(context: AppContext, action: Action) -> dict[int, Opening]:
     openings = await context.store.ledger.openings(list(names))
     hopeless = [name for name, opening in openings.items() if opening.count > _MOST_OPENINGS]
     if hopeless:
-        log.error("action %s: chunks that were begun could not be finished: %s", action.id, ", ".join(hopeless))
+        log.error(event("chunks begun could not be finished", action=action.id, chunks=",".join(hopeless)))
     return {names[name]: opening for name, opening in openings.items() if name not in hopeless}
 
 

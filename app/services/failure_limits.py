@@ -59,5 +59,5 @@ async def _failures(context: AppContext, action: Action, index: int, outcome: Ch
     try:
         return await StoredRows(context.store, context.storage, action).explain(index, failures)
     except (ObjectMissing, ValueError) as error:
-        log.warning("action %s: its failures cannot be looked up: %r", action.id, error)
+        log.warning(event("failures cannot be looked up", action=action.id, error=repr(error)))
         return failures

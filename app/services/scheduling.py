@@ -17,7 +17,7 @@ from app.domain.stalls import StallReview, review
 from app.kafka.messages import ChunkResult, Feed, chunk_id
 from app.kafka.topics import SEND_TIMEOUT
 from app.observability.dependencies import unavailable
-from app.observability.logs import event
+from app.observability.logs import event, log_context
 from app.observability.metrics import REISSUES
 from app.services.completion import LedgerSummary, complete_if_done, end_action
 from app.services.transitions import moved_or_refused
@@ -66,7 +66,7 @@ async def announce_queued(context: AppContext, now: datetime) -> None:
             _PER_BATCH,
         )
         for action_id in claimed.ids:
-            log.info("action %s is still queued: announcing it again", action_id)
+            log.info(event("action still queued, announcing it again", action=action_id))
         if not claimed.found or await _announce_all(context, claimed.ids):
             return
 
@@ -78,7 +78,7 @@ async def _announce_all(context: AppContext, action_ids: Sequence[str], timeout:
     failed: dict[str, list[str]] = {}
     for action_id, outcome in zip(action_ids, outcomes, strict=True):
         if isinstance(outcome, Exception):
-            log.warning("action %s not announced, the dispatcher will try again: %r", action_id, outcome)
+            log.warning(event("action not announced, trying again later", action=action_id, error=repr(outcome)))
             failed.setdefault(public_text(outcome), []).append(action_id)
         elif isinstance(outcome, BaseException):
             raise outcome
@@ -114,7 +114,8 @@ async def review_stalled(context: AppContext) -> None:
     # While something is away nothing can move, and that is nobody's stall.
     if idle and not await unavailable(context):
         for action in idle:
-            await _review(context, action)
+            with log_context(action=action.id, account=action.account_id):
+                await _review(context, action)
 
 
 async def _review(context: AppContext, action: Action) -> None:
@@ -137,7 +138,7 @@ async def send_missing(context: AppContext, action: Action, summary: LedgerSumma
     progress = summary.progress
     if await context.claims.are_gone(action.id):
         # It had ended, and the database has lost that; or its claims were too old.
-        log.warning("action %s is under way without its claims", action.id)
+        log.warning(event("action under way without its claims", action=action.id))
         await actions.schedule_cleanup(action.id, datetime.now(UTC))
         return
     now, stall_timeout = datetime.now(UTC), timedelta(seconds=settings.stall_timeout)
@@ -156,11 +157,14 @@ async def send_missing(context: AppContext, action: Action, summary: LedgerSumma
         return
     if found.send:
         log.warning(
-            "action %s: no result for a while, %d of %d chunks done; sending %d again",
-            action.id,
-            done,
-            action.chunk_count,
-            len(found.send),
+            event(
+                "no result for a while, sending chunks again",
+                action=action.id,
+                account=action.account_id,
+                done=done,
+                chunks=action.chunk_count,
+                sent=len(found.send),
+            )
         )
         await context.topics.feed.send(Feed(action_id=action.id, indexes=tuple(found.send)))
         REISSUES.inc(len(found.send))

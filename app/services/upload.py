@@ -27,6 +27,7 @@ from app.domain.csv.spans import Scan
 from app.domain.entities import Entity
 from app.domain.failure_limits import FailureLimit
 from app.domain.operations import Operation
+from app.observability.logs import event
 from app.observability.metrics import REPLAYS
 from app.services.quotas import Insertion, reserve_quota
 from app.services.scheduling import ANNOUNCE_TIMEOUT, announce, first_pause
@@ -172,7 +173,7 @@ class Upload:
             await announce(self._context, action.id, timeout=ANNOUNCE_TIMEOUT)
         except Exception as error:
             # Nothing is lost: the action is stored. Not even the database could be told why it was not announced.
-            log.warning("action %s not announced, the dispatcher will: %r", action.id, error)
+            log.warning(event("action not announced, the dispatcher will", action=action.id, error=repr(error)))
 
     async def _remove(self) -> None:
         try:

@@ -251,6 +251,9 @@ class Settings(BaseSettings):
     aws_session_token: SecretStr = Field(SecretStr(""), description="goes with a key that is temporary")
     data_dir: Path = Field(Path("data/worker"), description="this worker's tables; each worker needs its own")
 
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="how the log looks: json, text for people, or auto: text on a terminal, else json"
+    )
     log_faust: Literal["quiet", "verbose"] = Field(
         "quiet", description="verbose: with what Faust says of its tables, partitions and services"
     )

@@ -8,6 +8,7 @@ import time
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from tests.support.logs import lines_of
 from tests.support.scenes import Inject, MakeScene, Scene
 from tests.support.waiting import wait_for
 from tests.support.workers import Worker
@@ -37,7 +38,9 @@ def test_stuck_consumer_is_told(make_scene: MakeScene, fault: str) -> None:
     assert healthy(worker)
     action = worker.submit(scene.file)
     wait_for(lambda: not healthy(worker), "the worker says that it is stuck", timeout=60)
-    assert "the consumer is stuck: topic=" in worker.log.read_text()
+    [told] = [line for line in lines_of(worker.log) if line["event"] == "the consumer is stuck"]
+    assert told["level"] == "error"
+    assert "=" in told["waiting"]
     # It is not what is needed that is away.
     assert set(worker.readiness()["checks"].values()) == {"UP"}
     worker.kill()

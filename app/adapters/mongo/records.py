@@ -20,6 +20,7 @@ from app.adapters.mongo.faults import MONGO
 from app.adapters.mongo.statements import EncodedRecords
 from app.adapters.mongo.values import plain
 from app.domain.operations.operation import Presence
+from app.observability.logs import event
 
 log = logging.getLogger(__name__)
 
@@ -199,7 +200,8 @@ class Records:
                 middle = len(again) // 2
                 waiting += [again[middle:], again[:middle]]
             else:
-                log.warning("%s: a statement fails alone: %r", collection, fault)
+                log.warning(event("a statement fails alone", collection=collection, **_told(fault)))
+                log.debug("%s: %r", collection, fault)
                 written.failed[again[0]] = MONGO.fault_of(fault)
                 if not written.count and len(written.failed) >= _MAX_ALONE:
                     raise fault
@@ -219,7 +221,8 @@ class Records:
                 written.conflicts.add(index)
                 continue
             if (reason := reason_of_refusal(entry.get("code"))) is not None:
-                log.warning("%s: a document is refused: %s", collection, entry)
+                log.warning(event("a document is refused", collection=collection, **_told(entry)))
+                log.debug("%s: %s", collection, entry)
                 written.refused[index] = reason
                 continue
             again.append(index)
@@ -340,6 +343,13 @@ def _documents(array: bytes) -> Iterator[bytes]:
         end = start + int.from_bytes(array[start : start + 4], "little")
         yield array[start:end]
         start, number = end, number + 1
+
+
+def _told(error: Mapping[str, Any] | PyMongoError) -> dict[str, object]:
+    """Return what the log says of an error of the server: its text would have values of the row."""
+    if isinstance(error, Mapping):
+        return {"code": error.get("code"), "kind": error.get("codeName")}
+    return {"code": getattr(error, "code", None), "kind": type(error).__name__}
 
 
 def _id_of(document: bytes) -> str:
