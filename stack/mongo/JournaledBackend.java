@@ -1,7 +1,12 @@
+import de.bwaldvogel.mongo.MongoDatabase;
+import de.bwaldvogel.mongo.backend.Index;
+import de.bwaldvogel.mongo.backend.IndexKey;
 import de.bwaldvogel.mongo.backend.h2.H2Backend;
+import de.bwaldvogel.mongo.backend.h2.H2Database;
 import de.bwaldvogel.mongo.bson.Document;
 import de.bwaldvogel.mongo.wire.message.MongoMessage;
 import io.netty.channel.Channel;
+import java.util.List;
 import java.util.Set;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
@@ -37,6 +42,18 @@ final class JournaledBackend extends H2Backend {
         super(store);
         this.store = store;
         committer.scheduleWithFixedDelay(this::commit, COMMIT_INTERVAL, COMMIT_INTERVAL, TimeUnit.MILLISECONDS);
+    }
+
+    @Override
+    protected MongoDatabase openOrCreateDatabase(String name) {
+        // The backend opens what is in the file before our own field is set.
+        return new H2Database(name, getMvStore(), getCursorRegistry()) {
+            @Override
+            protected Index<Object> openOrCreateUniqueIndex(
+                    String collection, String index, List<IndexKey> keys, boolean sparse) {
+                return new FilterIndex(super.openOrCreateUniqueIndex(collection, index, keys, sparse), sparse);
+            }
+        };
     }
 
     @Override

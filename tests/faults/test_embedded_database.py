@@ -13,7 +13,7 @@ from typing import Any
 import pymongo
 import pytest
 from bson.raw_bson import RawBSONDocument
-from pymongo.errors import PyMongoError
+from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from stack import MONGO, Stack
 from stack.downloads import LIBRARY
@@ -90,6 +90,27 @@ def test_kills_leave_whole_commands(mongo: Instance) -> None:
             kept[client.name] = client.kept
         mongo.start()
         _assert_whole(mongo.uri, kept)
+
+
+def test_filters_beside_the_id_hold(mongo: Instance) -> None:
+    """A filter with an indexed field and further conditions finds what a scan finds, after a restart too."""
+    with _connect(mongo.uri) as client:
+        records = client.get_default_database()["records"]
+        records.create_index("key", unique=True, sparse=True)
+        records.insert_many([{"_id": f"r{n}", "state": "AB"[n % 2], **({"key": n} if n < 5 else {})} for n in range(9)])
+        assert records.update_one({"_id": "r3", "state": "A"}, {"$set": {"seen": 1}}).matched_count == 0
+        assert records.update_one({"_id": "r3", "state": "B"}, {"$set": {"seen": 1}}).matched_count == 1
+        assert records.delete_many({"_id": {"$in": ["r0", "r1"]}, "state": "A"}).deleted_count == 1
+        with pytest.raises(DuplicateKeyError):
+            records.update_one({"_id": "r4", "state": "B"}, {"$set": {"seen": 1}}, upsert=True)
+    mongo.stop()
+    mongo.start()
+    with _connect(mongo.uri) as client:
+        records = client.get_default_database()["records"]
+        assert [found["_id"] for found in records.find({"key": 3, "seen": 1})] == ["r3"]
+        assert [found["_id"] for found in records.find({"key": None, "_id": "r7", "state": "B"})] == ["r7"]
+        assert records.find_one({"key": 3, "state": "A"}) is None
+        assert records.count_documents({"_id": {"$in": ["r1", "r2", "r5"]}, "$or": [{"state": "B"}, {"key": 2}]}) == 3
 
 
 @pytest.mark.skipif(shutil.which("javac") is None, reason="a Java compiler is needed to break the file")
