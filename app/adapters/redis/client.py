@@ -25,6 +25,7 @@ from redis.exceptions import (
 )
 
 from app.adapters.translation import Translation
+from app.domain.diagnosis.redis import evicts
 from app.domain.faults import Dependency, PassingFault, PermanentFault
 
 log = logging.getLogger(__name__)
@@ -121,5 +122,5 @@ async def refuse_unfit(redis: Redis) -> None:
     if int(found.get("cluster_enabled", 0)):
         raise UnfitRedis("REDIS_URI names a Redis in cluster mode, and one without it is needed")
     policy = str(found.get("maxmemory_policy", "noeviction"))
-    if int(found.get("maxmemory", 0)) and policy != "noeviction":
+    if evicts(policy, int(found.get("maxmemory", 0))):
         raise UnfitRedis(f"Redis forgets keys when it is full: maxmemory-policy is {policy}, and must be noeviction")

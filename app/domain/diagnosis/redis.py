@@ -37,6 +37,11 @@ class RedisFacts:
     write_failed: bool
 
 
+def evicts(policy: str, max_memory: int) -> bool:
+    """Tell whether it forgets keys when it is full; ``max_memory`` is in bytes, 0: it has no limit."""
+    return max_memory > 0 and policy != "noeviction"
+
+
 def judge_server(facts: RedisFacts) -> Finding:
     """Judge what kind of server it is."""
     if facts.cluster:
@@ -50,10 +55,10 @@ def judge_server(facts: RedisFacts) -> Finding:
 
 def judge_eviction(facts: RedisFacts) -> Finding:
     """Judge what becomes of keys when it is full: claims that are gone let duplicates through."""
+    advice = "set maxmemory-policy noeviction, in redis.conf too"
+    if evicts(facts.policy, facts.max_memory):
+        return problem(f"it forgets keys when it is full: maxmemory-policy is {facts.policy}", advice)
     if facts.policy != "noeviction":
-        advice = "set maxmemory-policy noeviction, in redis.conf too"
-        if facts.max_memory:
-            return problem(f"it forgets keys when it is full: maxmemory-policy is {facts.policy}", advice)
         return warning(f"maxmemory-policy is {facts.policy}; without maxmemory it has no effect yet", advice)
     return ok("maxmemory-policy is noeviction")
 
