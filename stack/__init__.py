@@ -1,4 +1,5 @@
-"""The real services that the platform needs, run natively: Kafka, MongoDB's protocol, Redis; S3, a gateway, Prometheus.
+"""The real services that the platform needs, run natively: Kafka, MongoDB's protocol, Redis; S3, a gateway, Prometheus,
+a receiver of traces.
 
 On the command line: `python -m stack up -- COMMAND`. In tests and benchmarks: `Stack`.
 """
@@ -7,7 +8,7 @@ from stack.errors import AddressTaken, Cancelled, StackError
 from stack.instance import Instance
 from stack.launcher import Stack, fetch_all
 from stack.model import Options
-from stack.services import GATEWAY, KAFKA, MONGO, PROMETHEUS, REDIS, S3
+from stack.services import GATEWAY, KAFKA, MONGO, PROMETHEUS, REDIS, S3, TRACES
 
 __all__ = [
     "GATEWAY",
@@ -16,6 +17,7 @@ __all__ = [
     "PROMETHEUS",
     "REDIS",
     "S3",
+    "TRACES",
     "AddressTaken",
     "Cancelled",
     "Instance",

@@ -1,4 +1,4 @@
-"""The command line of the launcher: `python -m stack up | cluster | fetch | doctor`."""
+"""The command line of the launcher: `python -m stack up | cluster | fetch | doctor | trace`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ from stack.errors import Cancellation, StackError
 from stack.launcher import DATA, Ports, Stack, fetch_all
 from stack.model import Options
 from stack.process import Child, adopt_orphans, end_processes
-from stack.services import GATEWAY, NEEDED, SERVICES, select
+from stack.services import GATEWAY, NEEDED, SERVICES, TRACES, select
+from stack.spans import lines as trace_lines
+from stack.spans import read as read_spans
+from stack.spans import traces_of
+from stack.traces import FILE as TRACES_FILE
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 # On stderr: stdout belongs to the command that is served.
@@ -154,6 +158,21 @@ def doctor(services: ServicesOption = _NEEDED) -> None:
     except StackError as error:
         _fail(error)
     raise typer.Exit(0 if well else 1)
+
+
+@cli.command()
+def trace(
+    action: Annotated[str, typer.Argument(help="the id of an action, or another value of an attribute")],
+    directory: Annotated[Path, typer.Option("--dir", help="where the services keep their data")] = DATA,
+) -> None:
+    """Show the traces of an action that the service 'traces' has received."""
+    file = directory / TRACES.name / TRACES_FILE
+    found = traces_of(read_spans(file), action)
+    if not found:
+        _fail(StackError(f"no trace of {action} in {file}; spans come a few seconds after they have ended"))
+    for spans in found:
+        for line in trace_lines(spans):
+            print(line)
 
 
 def _run(stack: Stack, command: list[str], signals: _Signals) -> int:

@@ -158,6 +158,20 @@ def prometheus(address: Address, timeout: float) -> None:
         raise NotReady("its answer is not that of Prometheus")
 
 
+def traces(address: Address, timeout: float) -> None:
+    """Send a trace without spans, which every receiver takes."""
+    connection = http.client.HTTPConnection(address.host, address.port, timeout=timeout)
+    try:
+        connection.request("POST", "/v1/traces", b"", {"Content-Type": "application/x-protobuf"})
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        raise NotReady(_first_line(error)) from error
+    finally:
+        connection.close()
+    if status != 200:
+        raise NotReady(f"it answers traces with status {status}")
+
+
 def _get(address: Address, path: str, timeout: float) -> tuple[int, bytes]:
     """Send a GET; return the status and the beginning of the body."""
     secure = urlsplit(address.uri).scheme == "https"

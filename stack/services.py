@@ -7,7 +7,7 @@ import shutil
 import uuid
 from collections.abc import Iterable
 
-from stack import gateway, probes, prometheus
+from stack import gateway, probes, prometheus, traces
 from stack.downloads import HERE, POM, Download, go, maven, maven_and_compile
 from stack.errors import StackError
 from stack.model import Place, Program, Service
@@ -237,7 +237,21 @@ PROMETHEUS = Service(
 )
 
 
-SERVICES: dict[str, Service] = {service.name: service for service in (KAFKA, MONGO, REDIS, S3, GATEWAY, PROMETHEUS)}
+# What receives their traces
+
+TRACES = Service(
+    name="traces",
+    variable="OTEL_EXPORTER_OTLP_ENDPOINT",
+    default="http://127.0.0.1:4318",
+    probe=probes.traces,
+    programs=(Program(tools=(), command=traces.command),),
+    access={"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"},
+)
+
+
+SERVICES: dict[str, Service] = {
+    service.name: service for service in (KAFKA, MONGO, REDIS, S3, GATEWAY, PROMETHEUS, TRACES)
+}
 #: Those that the platform cannot do without.
 NEEDED = ("kafka", "mongo", "redis")
 
