@@ -32,6 +32,7 @@ from app.kafka.security import client_options
 from app.kafka.sensor import KafkaSensor
 from app.kafka.topics import Topics
 from app.kafka.worker import LoggingWorker, QuietWorker
+from app.observability.audit import send_audit_log
 from app.observability.event_loop import measure_event_loop
 from app.runtime import REFUSALS, is_loopback, port_is_free, prepare
 from app.services.observation import INTERVAL, observe
@@ -71,6 +72,11 @@ class BulkApp(ServesApi, RepairedApp):
             tempfile.TemporaryFile(dir=self.conf.datadir).close()
         except OSError as error:
             _refuse(f"DATA_DIR cannot be used: {error.strerror}: {self.conf.datadir}")
+        if self.settings.audit_log is not None:
+            try:
+                send_audit_log(self.settings.audit_log)
+            except OSError as error:
+                _refuse(f"AUDIT_LOG cannot be used: {error.strerror}: {self.settings.audit_log}")
         await super().on_first_start()
 
     async def on_start(self) -> None:

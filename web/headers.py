@@ -6,6 +6,7 @@ from app.adapters.authentication import ACCOUNT_HEADER, KEY_HEADER
 
 ACCOUNT = ACCOUNT_HEADER
 API_KEY = KEY_HEADER
+FORWARDED_FOR = "X-Forwarded-For"
 REQUEST_ID = "X-Request-ID"
 IDEMPOTENCY_KEY = "Idempotency-Key"
 IDEMPOTENCY_REPLAYED = "Idempotency-Replayed"

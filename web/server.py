@@ -17,6 +17,7 @@ from aiohttp.typedefs import Handler
 from faust.web import View
 from faust.web.drivers.aiohttp import Web
 
+from app.observability.logs import event
 from web.errors.catalogue import INTERNAL, INVALID_HTTP
 from web.middleware.errors import error_response, of_http
 from web.middleware.request_ids import new_id
@@ -44,10 +45,17 @@ class _Connection(web.RequestHandler):
         request[REQUEST_ID] = new_id()
         if status < 500:
             # Whoever connects can cause this, so it is neither an error of ours nor worth a traceback.
-            log.info("request %s: cannot be read: %s", request[REQUEST_ID], type(exc).__name__)
+            log.info(
+                event(
+                    "request cannot be read",
+                    reason=type(exc).__name__,
+                    source=request.remote,
+                    request=request[REQUEST_ID],
+                )
+            )
             error = INVALID_HTTP()
         else:
-            log.error("request %s failed", request[REQUEST_ID], exc_info=exc)
+            log.error(event("request failed", request=request[REQUEST_ID]), exc_info=exc)
             error = INTERNAL()
         response = error_response(request, error)
         protect(response)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
+import os
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +18,9 @@ from app.adapters.mongo import ApiKeys, Store
 from app.domain.access import Role, check_account
 from app.domain.api_keys import ApiKey, fingerprint, new_key, parse_expiry
 from app.domain.faults import DependencyFault
+from app.domain.printable import printable
 from app.domain.timestamps import iso_utc
+from app.observability.audit import audit, send_audit_log, show_audit_log
 from app.observability.logs import hide, redact_logs
 from app.settings import get_settings
 
@@ -25,6 +30,10 @@ keys = typer.Typer(no_args_is_help=True, help="API keys: make, list and revoke t
 @asynccontextmanager
 async def _open_keys() -> AsyncIterator[ApiKeys]:
     redact_logs(settings := get_settings())
+    try:
+        show_audit_log(settings.log_format) if settings.audit_log is None else send_audit_log(settings.audit_log)
+    except OSError as error:
+        sys.exit(f"AUDIT_LOG cannot be used: {error.strerror}: {settings.audit_log}")
     store = Store(settings.mongo_db_uri.get_secret_value())
     try:
         yield store.api_keys
@@ -32,6 +41,16 @@ async def _open_keys() -> AsyncIterator[ApiKeys]:
         sys.exit(f"the database cannot be reached: {hide(error)}")
     finally:
         await store.close()
+
+
+def _who() -> dict[str, str]:
+    """Return who has given a command, and on which machine."""
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):
+        # There need not be a name to a number, in a container.
+        name = f"user {os.getuid()}"
+    return {"by": name, "source": socket.gethostname()}
 
 
 @keys.command("create")
@@ -65,6 +84,13 @@ def create_command(
 async def _add(key: ApiKey) -> None:
     async with _open_keys() as store:
         await store.add(key)
+        fields = {
+            "account": key.account_id,
+            "role": str(key.role),
+            "expires": iso_utc(key.expires_at),
+            "name": key.name,
+        }
+        audit("keys create", "done", key=key.id, **fields, **_who())
 
 
 @keys.command("list")
@@ -94,10 +120,12 @@ async def _revoke(key_id: str) -> int:
     async with _open_keys() as store:
         found = next((key for key in await store.all() if key.id == key_id), None)
         if found is None:
+            audit("keys revoke", "refused", key=printable(key_id, 100), reason="there is no such key", **_who())
             typer.echo(f"there is no key {key_id}", err=True)
             return 1
         if not await store.revoke(found.fingerprint):
             typer.echo(f"key {key_id} was revoked before", err=True)
             return 0
+        audit("keys revoke", "done", key=key_id, account=found.account_id, role=str(found.role), **_who())
     typer.echo(f"key {key_id} is revoked; workers that have just used it take it for API_KEY_CACHE seconds more")
     return 0

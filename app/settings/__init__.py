@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    IPvAnyNetwork,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+)
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -254,6 +263,9 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "text"] = Field(
         "auto", description="how the log looks: json, text for people, or auto: text on a terminal, else json"
     )
+    audit_log: Path | None = Field(
+        None, description="file that the audit log goes to, as JSON; empty: it goes where the log goes"
+    )
     log_faust: Literal["quiet", "verbose"] = Field(
         "quiet", description="verbose: with what Faust says of its tables, partitions and services"
     )
@@ -265,6 +277,10 @@ class Settings(BaseSettings):
         (),
         description="names by which the API may be called, beside localhost, HOST and addresses; *: any, "
         "as without names where AUTH_MODE is required",
+    )
+    trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_split_names)] = Field(
+        (),
+        description="addresses or networks of the proxies whose X-Forwarded-For is believed, for the log",
     )
     max_upload_bytes: int = Field(5 * 1024**3, ge=1, description="largest accepted file, unpacked, bytes")
     max_gzip_ratio: float = Field(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import getpass
+import json
 import re
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pymongo
@@ -18,7 +22,9 @@ from app.cli.commands import cli
 from app.domain.access import Role
 from app.domain.api_keys import ApiKey, KeyState, fingerprint, is_key, new_key
 from app.domain.faults import Conflict
+from app.observability.audit import close_audit_log
 from app.settings import Settings
+from tests.support.logs import lines_of
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -110,6 +116,14 @@ async def test_unknown_keys_are_not_cached(store: Store) -> None:
 # The commands
 
 
+@pytest.fixture(autouse=True)
+def audited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where the commands leave what they have done."""
+    monkeypatch.setenv("AUDIT_LOG", str(tmp_path / "audit.jsonl"))
+    yield tmp_path / "audit.jsonl"
+    close_audit_log()
+
+
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(cli, ["keys", *arguments])
 
@@ -155,6 +169,32 @@ def test_a_revoked_key_is_shown_as_that(settings: Settings) -> None:
     assert [line[:2] for line in listed()] == [[key_id, "revoked"]]
     again = run("revoke", key_id)
     assert (again.exit_code, again.stderr) == (0, f"key {key_id} was revoked before\n")
+
+
+def test_each_change_of_a_key_is_audited(settings: Settings, audited: Path) -> None:
+    """Who has made and revoked which key, on which machine; and no key."""
+    key = create("--account", "acme", "--role", "viewer")
+    key_id = fingerprint(key)[:16]
+    run("list")
+    run("revoke", key_id)
+    run("revoke", "unknown")
+    told = lines_of(audited)
+    assert [(line["operation"], line["result"], line["key"]) for line in told] == [
+        ("keys create", "done", key_id),
+        ("keys revoke", "done", key_id),
+        ("keys revoke", "refused", "unknown"),
+    ]
+    assert {(line["by"], line["source"]) for line in told} == {(getpass.getuser(), socket.gethostname())}
+    assert key not in audited.read_text()
+
+
+def test_commands_audit_to_standard_error(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no file is named for it."""
+    monkeypatch.setenv("AUDIT_LOG", "")
+    result = run("create", "--account", "acme", "--role", "viewer")
+    [line] = [json.loads(line) for line in result.stderr.splitlines() if line.startswith("{")]
+    assert (line["operation"], line["account"]) == ("keys create", "acme")
+    assert is_key(result.stdout.strip())
 
 
 @pytest.mark.parametrize("key_id", ["0" * 16, "", "f", "$ne"])

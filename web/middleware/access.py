@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 from aiohttp import web
@@ -11,6 +10,7 @@ from aiohttp.typedefs import Handler, Middleware
 from app.adapters.identity import KeysUnavailable
 from app.context import AppContext
 from app.domain.access import InvalidToken, MissingCredential, Unauthenticated
+from app.observability.logs import log_context
 from web.errors.catalogue import (
     CREDENTIAL_REQUIRED,
     FORBIDDEN,
@@ -19,10 +19,8 @@ from web.errors.catalogue import (
     TOKEN_KEYS_UNAVAILABLE,
 )
 from web.errors.problem import ApiError
-from web.request_state import PRINCIPAL, REQUEST_ID
+from web.request_state import PRINCIPAL, REFUSAL
 from web.requested import is_served, needed_role
-
-log = logging.getLogger(__name__)
 
 _REALM = 'realm="bulk-operations"'
 
@@ -42,17 +40,18 @@ def access_control(context: Callable[[], AppContext]) -> Middleware:
         try:
             principal = await context().authenticator.principal(request.headers)
         except Unauthenticated as error:
-            log.info("request %s: refused: %s", request[REQUEST_ID], error)
+            request[REFUSAL] = str(error)
             raise _unauthenticated(error, takes_tokens=context().authenticator.takes_tokens) from None
         except KeysUnavailable:
             raise TOKEN_KEYS_UNAVAILABLE() from None
         except ValueError as error:
             raise INVALID_ACCOUNT(reason=error) from None
-        if not principal.role.covers(needed):
-            log.info("request %s: refused: %s is only %s", request[REQUEST_ID], principal.name, principal.role)
-            raise FORBIDDEN(needed=needed, role=principal.role)
+        # For the log, also where its role is not enough.
         request[PRINCIPAL] = principal
-        return await handler(request)
+        if not principal.role.covers(needed):
+            raise FORBIDDEN(needed=needed, role=principal.role)
+        with log_context(account=principal.account_id, by=principal.name):
+            return await handler(request)
 
     return check
 

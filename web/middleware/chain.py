@@ -13,20 +13,20 @@ from web.middleware.limit_metrics import limit_metrics
 from web.middleware.origins import origin_control
 from web.middleware.parameters import no_parameters
 from web.middleware.rate_limits import rate_limits
-from web.middleware.refusal_log import refusal_log
 from web.middleware.request_ids import request_ids
+from web.middleware.request_log import request_log
 from web.middleware.request_metrics import request_metrics
 
 
 def middlewares(context: Callable[[], AppContext]) -> list[Middleware]:
     """Return the middlewares, outermost first; ``context`` is called when there is a request."""
     return [
-        # The first two see every answer, so they stand outside of what makes an answer of an error.
+        # The first three see every answer, so they stand outside of what makes an answer of an error.
         request_ids,
+        request_log(context),
         request_metrics,
         errors_to_json,
-        # These see each refusal while it is an exception, with its code.
-        refusal_log,
+        # It sees each refusal while it is an exception, with its code.
         limit_metrics,
         # What costs nothing to decide comes first; nothing is counted for an account that is not proved.
         origin_control(context),

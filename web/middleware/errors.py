@@ -9,11 +9,12 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from app.domain.public_faults import dependency_of
+from app.observability.logs import event
 from web import headers
 from web.errors.catalogue import DEPENDENCY_AWAY, INTERNAL, TIMED_OUT
 from web.errors.problem import ApiError, Problem
 from web.middleware.request_ids import new_id
-from web.request_state import REQUEST_ID
+from web.request_state import ERROR_CODE, REQUEST_ID
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +37,12 @@ async def errors_to_json(request: web.Request, handler: Handler) -> web.StreamRe
 def _of_fault(request: web.Request, error: Exception) -> ApiError:
     """Return the error for a fault that is not the request's; the log has the details."""
     if (dependency := dependency_of(error)) is not None:
-        log.warning("request %s: the %s is away: %r", request[REQUEST_ID], dependency, error)
+        log.warning(event(f"the {dependency} is away", request=request[REQUEST_ID], error=repr(error)))
         return DEPENDENCY_AWAY(dependency=dependency)
     if isinstance(error, TimeoutError):
-        log.warning("request %s: something is away: %r", request[REQUEST_ID], error)
+        log.warning(event("something is away", request=request[REQUEST_ID], error=repr(error)))
         return TIMED_OUT()
-    log.exception("request %s: %s %s failed", request[REQUEST_ID], request.method, request.path)
+    log.exception(event("request failed", request=request[REQUEST_ID], method=request.method))
     return INTERNAL()
 
 
@@ -57,6 +58,7 @@ def of_http(error: web.HTTPException) -> ApiError:
 def error_response(request: web.BaseRequest, error: ApiError) -> web.Response:
     """Return an error in the documented form; a request that no middleware has seen gets its id here."""
     request_id = request.get(REQUEST_ID) or new_id()
+    request[ERROR_CODE] = error.code
     return web.Response(
         status=error.status,
         body=orjson.dumps(error.to_body(request_id)),

@@ -8,7 +8,6 @@ lets point to that address (DNS rebinding). Browsers send the origin of a reques
 from __future__ import annotations
 
 import ipaddress
-import logging
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -18,10 +17,7 @@ from aiohttp.typedefs import Handler, Middleware
 from app.context import AppContext
 from app.settings import Settings
 from web.errors.catalogue import CROSS_SITE, UNKNOWN_HOST
-from web.request_state import REQUEST_ID
 from web.requested import declared_role, is_served
-
-log = logging.getLogger(__name__)
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 #: ``Sec-Fetch-Site`` of a request that the user or a page of this very server has made.
@@ -37,10 +33,8 @@ def origin_control(context: Callable[[], AppContext]) -> Middleware:
             return await handler(request)
         # What is open to everybody has nothing to protect, and is requested by names that nobody lists.
         if declared_role(request) is not None and not host_is_known(request.headers.get("Host"), context().settings):
-            log.info("request %s: refused: unknown host", request[REQUEST_ID])
             raise UNKNOWN_HOST()
         if request.method not in _SAFE_METHODS and _is_cross_site(request):
-            log.info("request %s: refused: made by a page of another site", request[REQUEST_ID])
             raise CROSS_SITE()
         return await handler(request)
 

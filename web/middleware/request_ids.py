@@ -8,6 +8,7 @@ import uuid
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from app.observability.logs import log_context
 from web import headers
 from web.request_state import REQUEST_ID
 
@@ -20,7 +21,8 @@ async def request_ids(request: web.Request, handler: Handler) -> web.StreamRespo
     """Give the request an id, the client's own if it sent a usable one."""
     sent = request.headers.get(headers.REQUEST_ID, "")
     request[REQUEST_ID] = sent if _USABLE.fullmatch(sent) else new_id()
-    return await handler(request)
+    with log_context(request=request[REQUEST_ID]):
+        return await handler(request)
 
 
 def new_id() -> str:

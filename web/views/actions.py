@@ -51,7 +51,7 @@ from web.representations import (
     opened_to_response,
     statistics_to_response,
 )
-from web.request_state import REQUEST_ID
+from web.request_state import MADE, REQUEST_ID
 from web.upload.fields import UploadForm
 from web.upload.handler import PROBLEMS, receive
 from web.upload.idempotency import UploadHeaders, read_key, read_key_of_query
@@ -151,6 +151,7 @@ class ActionsView(ApiView):
         if request.content_type == JSON:
             return await self._open(request)
         action, replayed = await receive(request, self.context, self.principal(request))
+        request[MADE] = action.id
         log.info(
             event(
                 "upload answered again" if replayed else "upload stored",
@@ -174,6 +175,7 @@ class ActionsView(ApiView):
         with limit_errors():
             opened = await open_stream(self.context, principal, asked.order(key))
         action, settings = opened.action, self.context.settings
+        request[MADE] = action.id
         log.info(
             event(
                 "stream opened again" if opened.replayed else "stream opened",

@@ -8,15 +8,13 @@ from aiohttp import web
 
 from app.domain.timestamps import iso_utc
 from app.observability.dependencies import DependencyState
+from web import headers
 from web.openapi.models import Health, Readiness
 from web.openapi.operations import OPEN, Answer, operation
 from web.views.base import ApiView, json_response
 
 #: What the answer calls the dependencies (``app.context``).
 _NAMES = {"MongoDB": "mongodb", "Redis": "redis", "the storage": "storage", "Kafka": "kafka"}
-
-#: A proxy adds it. The state of single dependencies is for those who are in the network themselves.
-_FORWARDED = "X-Forwarded-For"
 
 
 class HealthView(ApiView):
@@ -51,7 +49,8 @@ class ReadyView(ApiView):
         checks["worker"] = "UP" if self._worker_ready() else "STARTING"
         up = all(state == "UP" for state in checks.values())
         answer: dict[str, Any] = {"status": "UP" if up else "DOWN"}
-        if _FORWARDED not in request.headers:
+        # A proxy adds it. The state of single dependencies is for those who are in the network themselves.
+        if headers.FORWARDED_FOR not in request.headers:
             answer["checks"] = checks
             answer["dependencies"] = [_to_response(state) for state in states]
         return json_response(answer, 200 if up else 503)

@@ -25,7 +25,7 @@ from web.errors.catalogue import (
 from web.openapi.models import Accepted
 from web.openapi.operations import Answer, operation
 from web.representations import accepted_to_response
-from web.request_state import REQUEST_ID
+from web.request_state import MADE, REQUEST_ID
 from web.upload.idempotency import UploadHeaders, read_key
 from web.upload.limits import limit_errors, open_upload
 from web.views.actions import NEXT, TAKEN
@@ -82,6 +82,7 @@ class ActionRetryView(ApiView):
             raise NOT_SETTLED() from None
         except RowsUnreadable as error:
             raise ROWS_UNREADABLE(reason=error) from None
+        request[MADE] = made.id
         log.info(
             event(
                 "action retried",
