@@ -153,13 +153,13 @@ class DeadLetter:
     def from_document(cls, document: Mapping[str, Any]) -> Self:
         """Read the document of a letter, also of one that version 0.1 has stored."""
         get = document.get
-        obstacle = get("obstacle")
+        obstacle, origin = get("obstacle"), document["origin"]
         return cls(
             id=document["_id"],
             kind=Kind(document["kind"]),
             status=State(document["status"]),
             error=get("error", ""),
-            origin=Origin(**document["origin"]),
+            origin=Origin(origin["topic"], origin["partition"], origin["offset"]),
             at=document["at"],
             message=get("message"),
             key=get("key"),
