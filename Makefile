@@ -65,9 +65,9 @@ test-faults: $(VENV)/.ready ## The tests in which processes die and services are
 
 test: lint ## All checks and all tests, on real services of their own (30 min)
 	@$(BIN)/python -m stack fetch
-	@# The S3 server is built with Go; the gateway is nginx. Without these, and without Prometheus, their tests are
-	@# skipped, but not in CI.
-	@for service in s3 gateway prometheus; do \
+	@# The S3 server is built with Go; the gateway is nginx. Without these, and without Prometheus and Elasticsearch, their
+	@# tests are skipped, but not in CI.
+	@for service in s3 gateway prometheus elasticsearch; do \
 		if [ -n "$$CI" ] || $(BIN)/python -m stack doctor --services $$service >/dev/null 2>&1; then \
 		$(BIN)/python -m stack fetch --services $$service || exit 1; fi; done
 	@# Side by side, because most tests wait most of the time (tests/support/scheduler.py says how).

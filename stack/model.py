@@ -28,6 +28,7 @@ class Options:
     """A directory with certificate.pem and key.pem, to be served at a second port."""
     scrape_seconds: int = 15
     """How often Prometheus asks."""
+    elasticsearch_heap: str = "512m"
 
 
 @dataclass(frozen=True)

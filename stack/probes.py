@@ -7,12 +7,15 @@ Refused when it answers and does not let us in.
 from __future__ import annotations
 
 import asyncio
+import base64
 import http.client
 import os
 import socket
+import ssl
 import struct
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pymongo
 import pymongo.errors
@@ -172,14 +175,44 @@ def traces(address: Address, timeout: float) -> None:
         raise NotReady(f"it answers traces with status {status}")
 
 
-def _get(address: Address, path: str, timeout: float) -> tuple[int, bytes]:
+def elasticsearch(address: Address, timeout: float) -> None:
+    """Ask for the health of the cluster, which it tells as soon as it has a master, with the login of the settings."""
+    parts, headers = urlsplit(address.uri), {}
+    if key := os.environ.get("ELASTICSEARCH_API_KEY"):
+        headers["Authorization"] = f"ApiKey {key}"
+    elif parts.username:
+        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
+    authorities = os.environ.get("ELASTICSEARCH_CA_FILE") or None
+    status, answer = _get(address, "/_cluster/health", timeout, headers, authorities)
+    if status in (401, 403):
+        raise Refused(
+            f"it answers and does not let us in, ELASTICSEARCH_URI or ELASTICSEARCH_API_KEY (status {status})"
+        )
+    if status != 200 or b'"cluster_name"' not in answer:
+        raise NotReady("its answer is not that of Elasticsearch")
+
+
+def _get(
+    address: Address,
+    path: str,
+    timeout: float,
+    headers: Mapping[str, str] | None = None,
+    authorities: str | None = None,
+) -> tuple[int, bytes]:
     """Send a GET; return the status and the beginning of the body."""
-    secure = urlsplit(address.uri).scheme == "https"
-    connection = (http.client.HTTPSConnection if secure else http.client.HTTPConnection)(
-        address.host, address.port, timeout=timeout
-    )
+    where = (address.host, address.port)
     try:
-        connection.request("GET", path)
+        connection: http.client.HTTPConnection
+        if urlsplit(address.uri).scheme == "https":
+            context = ssl.create_default_context(cafile=authorities)
+            connection = http.client.HTTPSConnection(*where, timeout=timeout, context=context)
+        else:
+            connection = http.client.HTTPConnection(*where, timeout=timeout)
+    except OSError as error:
+        raise NotReady(_first_line(error)) from error
+    try:
+        connection.request("GET", path, headers=dict(headers or {}))
         answer = connection.getresponse()
         return answer.status, answer.read(_LONGEST_ANSWER)
     except (OSError, http.client.HTTPException) as error:

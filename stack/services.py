@@ -7,7 +7,7 @@ import shutil
 import uuid
 from collections.abc import Iterable
 
-from stack import gateway, probes, prometheus, traces
+from stack import elasticsearch, gateway, probes, prometheus, traces
 from stack.downloads import HERE, POM, Download, go, maven, maven_and_compile
 from stack.errors import StackError
 from stack.model import Place, Program, Service
@@ -249,8 +249,28 @@ TRACES = Service(
 )
 
 
+# What searches the events
+
+ELASTICSEARCH = Service(
+    name="elasticsearch",
+    variable="ELASTICSEARCH_URI",
+    default="http://127.0.0.1:9200",
+    probe=probes.elasticsearch,
+    programs=(
+        Program(
+            tools=(JAVA,),
+            download=Download("elasticsearch", elasticsearch.SOURCES, (JAVA, MAVEN), elasticsearch.download()),
+            prepare=elasticsearch.prepare,
+            command=elasticsearch.command,
+            extra_ports=("transport",),
+            ready_within=120.0,
+        ),
+    ),
+)
+
+
 SERVICES: dict[str, Service] = {
-    service.name: service for service in (KAFKA, MONGO, REDIS, S3, GATEWAY, PROMETHEUS, TRACES)
+    service.name: service for service in (KAFKA, MONGO, REDIS, S3, GATEWAY, PROMETHEUS, TRACES, ELASTICSEARCH)
 }
 #: Those that the platform cannot do without.
 NEEDED = ("kafka", "mongo", "redis")

@@ -10,7 +10,7 @@ import hypothesis
 import pytest
 
 from app.settings import Settings
-from stack import S3, Options, Stack
+from stack import ELASTICSEARCH, S3, Options, Stack
 from stack.clients import NEWMAN
 from stack.downloads import LIBRARY, fetch
 from stack.errors import Cancellation
@@ -54,6 +54,16 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         if (problem := tool.problem()) and not os.environ.get("CI"):
             pytest.skip(f"no S3 server: {tool.command}: {problem}")
     with Stack(directory=tmp_path_factory.mktemp("s3"), services=("s3",), ports="free") as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def elasticsearch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """An Elasticsearch of this run's own. Where it cannot be had its tests are skipped, but not in CI."""
+    for tool in ELASTICSEARCH.program().all_tools():
+        if (problem := tool.problem()) and not os.environ.get("CI"):
+            pytest.skip(f"no Elasticsearch: {tool.command}: {problem}")
+    with Stack(tmp_path_factory.mktemp("search"), services=("elasticsearch",), ports="free") as stack:
         yield stack
 
 

@@ -22,7 +22,9 @@ from stack.tools import Tool
 
 def place(directory: Path, **options: object) -> Place:
     chosen = dataclasses.replace(Options(), **options)  # type: ignore[arg-type]
-    return Place(directory, directory / "lib", 20_000, {"controller": 20_001}, chosen, Cancellation())
+    return Place(
+        directory, directory / "lib", 20_000, {"controller": 20_001, "transport": 20_002}, chosen, Cancellation()
+    )
 
 
 PROGRAMS = [(service, program) for service in SERVICES.values() for program in service.programs]
@@ -41,7 +43,7 @@ def test_services_are_bound_locally(service: Service, program: Program, tmp_path
     here = place(tmp_path)
     program.prepare(here)
     said = shlex.join(program.command(here)) + "".join(
-        file.read_text() for file in tmp_path.iterdir() if file.suffix in {".properties", ".conf"}
+        file.read_text() for file in tmp_path.rglob("*") if file.suffix in {".properties", ".conf", ".yml"}
     )
     assert "127.0.0.1" in said
     assert "0.0.0.0" not in said
