@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args
@@ -45,6 +46,7 @@ _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:]+\]|[^\s:/@,;\[\]]+)(:\d{1,5})?")
 _MONGO_URI = re.compile(
     rf"mongodb(\+srv)?://([^/@:\s]+(:[^/@:\s]*)?@)?{_HOST_PORT.pattern}(,{_HOST_PORT.pattern})*(/\S*)?"
 )
+_SEARCH_URI = re.compile(r"https?://([^/@:\s]+:[^/@:\s]*@)?(\[[0-9A-Fa-f:]+\]|[^\s:/@,;\[\]]+)(:\d{1,5})?(/[^\s?#@]*)?")
 _BUCKET_AND_PREFIX = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s/]+)*/?")
 
 
@@ -97,6 +99,41 @@ def _storage_uri(value: str) -> str:
 def _endpoint_url(value: str) -> str:
     if value and not re.fullmatch(r"https?://[^/\s?#@]+(/[^\s?#@]*)?", value):
         raise ValueError("must be http://host:port or https://host/path")
+    return value
+
+
+def _search_uri(value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+    """Accept ``https://user:password@host:port/path``, several separated by commas, and a bare ``host:port``."""
+    if value is None:
+        return None
+    given = [part.strip() for part in value.get_secret_value().split(",") if part.strip()]
+    urls = [part if "://" in part else f"http://{part}" for part in given]
+    if not urls or not all(_SEARCH_URI.fullmatch(url) and _has_port_or_none(url) for url in urls):
+        raise ValueError(f"must be http://host:port or https://user:password@host:port{_ESCAPED}")
+    return SecretStr(",".join(urls))
+
+
+def _instead_of_uri(value: str, info: ValidationInfo) -> str:
+    if value and info.data.get("elasticsearch_uri") is not None:
+        raise ValueError("ELASTICSEARCH_URI is set as well, and only one of them can be")
+    return value
+
+
+def _key_of_index(value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+    uri = info.data.get("elasticsearch_uri")
+    if value is not None and uri is None and not info.data.get("elasticsearch_cloud_id"):
+        raise ValueError("has no effect without ELASTICSEARCH_URI or ELASTICSEARCH_CLOUD_ID")
+    if value is not None and uri is not None and "@" in uri.get_secret_value():
+        raise ValueError("ELASTICSEARCH_URI has a login as well, and only one of them can be")
+    return value
+
+
+def _authorities(value: Path | None) -> Path | None:
+    if value is not None:
+        try:
+            ssl.create_default_context(cafile=value)
+        except OSError as error:
+            raise ValueError(f"cannot be read as PEM: {error.strerror or error}") from error
     return value
 
 
@@ -258,6 +295,31 @@ class Settings(BaseSettings):
     aws_access_key_id: str = Field("", description="who we are to the server; empty: found as by every AWS client")
     aws_secret_access_key: SecretStr = Field(SecretStr(""), description="the secret of that key")
     aws_session_token: SecretStr = Field(SecretStr(""), description="goes with a key that is temporary")
+    # What searches the events, where there is one; without it their ledger is searched
+    elasticsearch_uri: Annotated[SecretStr | None, AfterValidator(_search_uri)] = Field(
+        None, description="Elasticsearch 8, which searches the events; user:password@ is accepted; empty: there is none"
+    )
+    elasticsearch_cloud_id: Annotated[str, AfterValidator(_instead_of_uri)] = Field(
+        "", description="instead of the address: the id of a deployment of Elastic Cloud"
+    )
+    elasticsearch_api_key: Annotated[SecretStr | None, AfterValidator(_key_of_index)] = Field(
+        None, description="API key of Elasticsearch, encoded, instead of user and password"
+    )
+    elasticsearch_ca_file: Annotated[Path | None, AfterValidator(_authorities)] = Field(
+        None, description="PEM file of the authorities that its certificate is checked against; empty: the system's"
+    )
+    elasticsearch_prefix: str = Field(
+        "bulk",
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$",
+        description="what the names of its indices begin with; installations that share an Elasticsearch differ in it",
+    )
+    events_retention_days: float = Field(
+        90.0,
+        ge=0,
+        le=36_500,
+        allow_inf_nan=False,
+        description="days for which events are kept in Elasticsearch, at least: they go by the month; 0: for ever",
+    )
     data_dir: Path = Field(Path("data/worker"), description="this worker's tables; each worker needs its own")
 
     log_format: Literal["auto", "json", "text"] = Field(
@@ -480,6 +542,11 @@ class Settings(BaseSettings):
             stored_bytes=self.max_stored_bytes,
         )
         return limits_of(account_id, common, self.rate_limit_tiers)
+
+    @property
+    def has_index(self) -> bool:
+        """Whether there is an Elasticsearch in which events are searched."""
+        return self.elasticsearch_uri is not None or bool(self.elasticsearch_cloud_id)
 
     @property
     def s3_client(self) -> dict[str, str | None]:
