@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Self
+from datetime import timedelta
+from typing import TYPE_CHECKING, Self
 
 from app.adapters.authentication import Authenticator, open_authenticator
 from app.adapters.live_actions import LiveActions
@@ -20,6 +21,9 @@ from app.kafka.topics import Topics
 from app.observability.dependencies import Dependencies
 from app.settings import Settings
 from tables.progress import ProgressTable
+
+if TYPE_CHECKING:
+    from app.adapters.search import EventIndex, IndexSearch
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,11 @@ class AppContext:
     rate_limits: RateLimits
     dependencies: Dependencies
     live: LiveActions
+    #: What the rows do not depend on: a worker is ready without it.
+    optional_dependencies: Dependencies = field(default_factory=lambda: Dependencies({}), kw_only=True)
+    #: Where events are indexed, and searched; None: there is no Elasticsearch.
+    index: EventIndex | None = field(default=None, kw_only=True)
+    index_search: IndexSearch | None = field(default=None, kw_only=True)
     #: The uploads that this worker is taking, and the streams of events and the files that it is sending.
     open_uploads: OpenRequests = field(default_factory=OpenRequests, kw_only=True)
     open_streams: OpenRequests = field(default_factory=OpenRequests, kw_only=True)
@@ -68,6 +77,7 @@ class AppContext:
             store.storage_register,
             reserve=settings.storage_reserve_bytes,
         )
+        index, index_search = _open_index(settings)
         return cls(
             settings=settings,
             topics=topics,
@@ -94,14 +104,32 @@ class AppContext:
                 }
             ),
             live=LiveActions(store.actions, redis.snapshots),
+            optional_dependencies=Dependencies({} if index is None else {"Elasticsearch": index.check}),
+            index=index,
+            index_search=index_search,
             should_yield=should_yield,
         )
 
     async def close(self) -> None:
         """Close the clients."""
+        if self.index is not None:
+            await self.index.close()
         await self.live.close()
         await self.dependencies.close()
+        await self.optional_dependencies.close()
         await self.rate_limits.close()
         await self.redis.close()
         await self.storage.close()
         await self.store.close()
+
+
+def _open_index(settings: Settings) -> tuple[EventIndex | None, IndexSearch | None]:
+    if not settings.has_index:
+        return None, None
+    # Only here: the client takes a second to import, and most do without.
+    from app.adapters.search import EventIndex, IndexSearch, connect
+
+    client = connect(settings)
+    days = settings.events_retention_days
+    index = EventIndex(client, settings.elasticsearch_prefix, timedelta(days=days) if days else None)
+    return index, IndexSearch(client, settings.elasticsearch_prefix)

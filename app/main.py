@@ -35,6 +35,9 @@ from app.kafka.worker import LoggingWorker, QuietWorker
 from app.observability.audit import send_audit_log
 from app.observability.event_loop import measure_event_loop
 from app.runtime import REFUSALS, is_loopback, port_is_free, prepare
+from app.services.indexing import CARE_INTERVAL as INDEX_CARE_INTERVAL
+from app.services.indexing import INTERVAL as INDEX_INTERVAL
+from app.services.indexing import Indexer, look_after_index
 from app.services.observation import INTERVAL, observe
 from app.services.sweeping import OrphanSweeper, sweep_interval
 from app.settings import Settings
@@ -206,6 +209,9 @@ def create_app(settings: Settings) -> BulkApp:
         add_timer(app, sweep_interval(settings.orphan_age), OrphanSweeper().sweep_orphans, on_leader=True)
     add_loop(app, settings.snapshot_interval, _report)
     add_loop(app, INTERVAL, observe)
+    if settings.has_index:
+        add_loop(app, INDEX_INTERVAL, Indexer().index)
+        add_timer(app, INDEX_CARE_INTERVAL, look_after_index, on_leader=True)
     add_loop(app, 0, measure_event_loop)
     app.sensors.add(KafkaSensor(channel.name for channel in (topics.feed, topics.chunks, topics.results)))
     app.watch = Watch(app, (topics.feed, topics.chunks, topics.results), settings.stuck_after)

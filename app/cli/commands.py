@@ -1,4 +1,4 @@
-"""Commands beside the worker: ``python -m app verify …``, ``… keys …``, ``… storage …`` and ``… doctor``."""
+"""Commands beside the worker: ``python -m app verify …``, ``… keys …``, ``… storage …``, ``… index …`` and ``… doctor``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from app.adapters.mongo import Store
 from app.adapters.storage import open_storage
 from app.cli.doctor import doctor_command
+from app.cli.index import index_commands
 from app.cli.keys import keys
 from app.cli.storage import storage_commands
 from app.observability.logs import hide, redact_logs
@@ -26,6 +27,7 @@ cli = typer.Typer(
 )
 cli.add_typer(keys, name="keys")
 cli.add_typer(storage_commands, name="storage")
+cli.add_typer(index_commands, name="index")
 cli.command("doctor")(doctor_command)
 
 _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import Annotated
 
 import typer
@@ -56,14 +57,20 @@ async def look_at_services(settings: Settings) -> list[Reported]:
         settings.redis_uri.get_secret_value(), namespace=settings.kafka_topic, claims_ttl=settings.dedupe_ttl
     )
     storage = open_storage(settings.storage_uri, settings.s3_client, store.storage_register)
-    try:
-        return await examine(
-            all_checks(settings, store, redis, storage, topic_names(settings.kafka_topic, len(settings.retry_delays)))
-        )
-    finally:
-        await storage.close()
-        await redis.close()
-        await store.close()
+    topics = topic_names(settings.kafka_topic, len(settings.retry_delays))
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(storage.close)
+        stack.push_async_callback(redis.close)
+        stack.push_async_callback(store.close)
+        index = None
+        if settings.has_index:
+            # Only here: its client takes a second to import.
+            from app.adapters.search import IndexInspection, connect
+
+            client = connect(settings)
+            stack.push_async_callback(client.close)
+            index = IndexInspection(client, settings.elasticsearch_prefix)
+        return await examine(all_checks(settings, store, redis, storage, topics, index))
 
 
 def _as_lines(report: Sequence[Reported]) -> str:

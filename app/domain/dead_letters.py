@@ -24,6 +24,8 @@ class Kind(StrEnum):
     MESSAGE = "MESSAGE"
     #: Bytes that no agent could read.
     POISON = "POISON"
+    #: Events that the index of events has refused for what is in them.
+    EVENTS = "EVENTS"
 
 
 class State(StrEnum):
@@ -39,6 +41,7 @@ class Obstacle(StrEnum):
 
     NOT_REPLAYABLE = "This message cannot be sent again: it is no longer whole."
     ACTION_OVER = "The action of this chunk has failed or is gone, so that its rows cannot be run any more."
+    NO_INDEX = "There is no index of events, or the action is gone."
     ROWS_REFUSED = "These rows were refused: they are to be sent again by whoever has sent them."
     CHUNK_UNREADABLE = "The rows of this chunk cannot be read any more."
 

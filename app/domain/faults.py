@@ -15,6 +15,7 @@ class Dependency(StrEnum):
     CACHE = "cache"
     STORAGE = "storage"
     BROKER = "broker"
+    INDEX = "search index"
 
 
 class DependencyFault(Exception):

@@ -96,6 +96,16 @@ KAFKA_COMMIT_SECONDS = Histogram(
 KAFKA_REBALANCES = Counter("bulk_kafka_rebalances", "Rebalances in which this worker has taken part")
 BUFFER_FULL = Counter("bulk_topic_buffer_full", "Times that a full buffer of an agent held up the others", ["topic"])
 
+# The index of events
+
+INDEX_BACKLOG = Gauge("bulk_index_backlog_actions", "Actions of which something is not in the index yet; up to 10,000")
+INDEX_OLDEST = Gauge("bulk_index_backlog_seconds", "Seconds for which the first of these waits; 0: none waits")
+INDEXED_EVENTS = Counter("bulk_indexed_events", "Events that the index has taken")
+INDEX_REJECTED = Counter("bulk_index_rejected_events", "Events that the index has refused for what is in them")
+INDEX_SECONDS = Histogram(
+    "bulk_index_write_seconds", "Seconds that the index took for a batch of events", buckets=(0.05, 0.2, 1, 5, 10, 30)
+)
+
 # The worker, and what it depends on
 
 EVENT_LOOP_LAG = Histogram(

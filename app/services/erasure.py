@@ -82,6 +82,9 @@ async def _remove_parts(context: AppContext, erased: ErasedAction) -> None:
     await context.claims.release(erased.id)
     await context.snapshots.drop(erased.id)
     await _remove_objects(context, erased.id)
+    # Last, because this may be away for long.
+    if context.index is not None:
+        await context.index.remove(erased.id)
 
 
 async def _remove_objects(context: AppContext, action_id: str) -> None:

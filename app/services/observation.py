@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from app.context import AppContext
 from app.domain.actions import Status
 from app.observability.dependencies import unavailable
-from app.observability.metrics import OLDEST_WAITING, STORAGE_FREE
+from app.observability.metrics import INDEX_BACKLOG, INDEX_OLDEST, OLDEST_WAITING, STORAGE_FREE
 
 #: Between two looks, seconds.
 INTERVAL = 10.0
@@ -37,12 +37,27 @@ async def observe(context: AppContext) -> None:
         raise
     for status, seconds in oldest.items():
         OLDEST_WAITING.labels(status).set(seconds)
+    if context.index is not None:
+        await context.optional_dependencies.states()
+        await _observe_index(context)
     try:
         free = await context.storage.free_bytes()
     except BaseException:
         STORAGE_FREE.set(math.nan)
         raise
     STORAGE_FREE.set(math.inf if free is None else free)
+
+
+async def _observe_index(context: AppContext) -> None:
+    try:
+        backlog = await context.store.index_queue.backlog()
+    except BaseException:
+        INDEX_BACKLOG.set(math.nan)
+        INDEX_OLDEST.set(math.nan)
+        raise
+    INDEX_BACKLOG.set(backlog.actions)
+    waits = 0.0 if backlog.since is None else (datetime.now(UTC) - backlog.since).total_seconds()
+    INDEX_OLDEST.set(max(0.0, waits))
 
 
 async def oldest_waiting(context: AppContext, now: datetime) -> dict[Status, float]:

@@ -28,6 +28,8 @@ async def find_obstacle(context: AppContext, letter: DeadLetter) -> Obstacle | N
     """Return why a letter cannot be replayed; None when it can."""
     if letter.kind == Kind.ROWS:
         return Obstacle.ROWS_REFUSED
+    if letter.kind == Kind.EVENTS:
+        return Obstacle.NO_INDEX if context.index is None or letter.action_id is None else None
     if context.topics.named(letter.origin.topic) is None or not letter.complete:
         return Obstacle.NOT_REPLAYABLE
     if letter.kind != Kind.CHUNK:
@@ -111,6 +113,11 @@ async def _send(context: AppContext, letter: DeadLetter) -> None:
         TimeoutError, app.domain.faults.PassingFault: the broker may not have it.
     """
     letters, channel = context.store.dead_letters, context.topics.named(letter.origin.topic)
+    if letter.kind == Kind.EVENTS and letter.action_id is not None:
+        # The indexer goes on with it. What is refused again becomes the same letter again.
+        await context.store.index_queue.index_again(letter.action_id, letter.index, datetime.now(UTC))
+        await letters.mark_done(letter.id)
+        return
     if channel is None:
         await letters.fail_replay(letter.id, Obstacle.NOT_REPLAYABLE)
         return

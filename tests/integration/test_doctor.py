@@ -14,6 +14,7 @@ import redis
 from aiokafka.admin import AIOKafkaAdminClient
 
 from app.adapters.mongo import Store
+from app.adapters.search import EventIndex, connect
 from app.adapters.storage import LocalStorage
 from app.cli.doctor import look_at_services
 from app.domain.diagnosis.findings import Finding, Grade
@@ -22,6 +23,7 @@ from app.kafka.topics import topic_names
 from app.settings import Settings
 from stack import Stack
 from tests.support.bench import Bench
+from tests.support.indexing import index_settings
 from tests.support.secure_kafka import SecureKafka
 
 #: Nobody listens there.
@@ -200,3 +202,27 @@ async def test_refusing_broker_is_told(
     found = await diagnose(Settings(_env_file=None))
     assert set(problems(found)) == {"Kafka"}
     assert "KAFKA_SECURITY_PROTOCOL must be" in found["Kafka"].text
+
+
+async def test_elasticsearch_is_looked_at(
+    installed: Settings, elasticsearch: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the settings name one: what it is, and what keeps events out of it."""
+    for name, value in index_settings(elasticsearch).items():
+        monkeypatch.setenv(name, value)
+    settings = Settings(_env_file=None)
+    found = await diagnose(settings)
+    assert problems(found) == {}
+    assert found["Elasticsearch version"].text.startswith("version 8.")
+    assert found["Elasticsearch template"].grade is Grade.WARNING
+    client = connect(settings)
+    await EventIndex(client, settings.elasticsearch_prefix, None).install()
+    name = f"{settings.elasticsearch_prefix}-events-2026.11"
+    await client.indices.create(index=name, settings={"index.blocks.write": True})
+    found = await diagnose(settings)
+    assert found["Elasticsearch template"].grade is Grade.OK
+    assert problems(found) == {"Elasticsearch writes": found["Elasticsearch writes"]}
+    assert name in found["Elasticsearch writes"].text
+    await client.close()
+    monkeypatch.setenv("ELASTICSEARCH_URI", f"http://{NOWHERE}")
+    assert set(problems(await diagnose(Settings(_env_file=None)))) == {"Elasticsearch"}

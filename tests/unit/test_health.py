@@ -32,12 +32,12 @@ class Probes:
         return Dependencies({name: lambda name=name: self.ask(name) for name in names}, clock=lambda: 100.0)
 
 
-def ready_view(probes: Probes) -> ReadyView:
+def ready_view(probes: Probes, optional: Dependencies | None = None) -> ReadyView:
     view = ReadyView.__new__(ReadyView)
     completed = asyncio.Event()
     completed.set()
     tables = SimpleNamespace(recovery=SimpleNamespace(completed=completed), actives_ready=True)
-    context = SimpleNamespace(dependencies=probes.open())
+    context = SimpleNamespace(dependencies=probes.open(), optional_dependencies=optional or Dependencies({}))
     view.app = cast(Any, SimpleNamespace(context=context, tables=tables, rebalancing=False, should_stop=False))
     return view
 
@@ -69,6 +69,20 @@ async def test_a_gateway_tells_the_status_only(away: str, status: int) -> None:
     assert (redis["ok"], redis["latencyMs"]) == (not away, 0)
     assert redis["lastError"] == ("Redis could not be used: ConnectionError." if away else None)
     assert "internal" not in str(body)
+
+
+async def test_ready_without_the_index() -> None:
+    """An Elasticsearch that is away is told, and keeps no worker from its work."""
+    absent = Probes("Elasticsearch")
+    view = ready_view(Probes(), Dependencies({"Elasticsearch": lambda: absent.ask("Elasticsearch")}))
+    status, body = await ask(view)
+    assert (status, body["status"], body["checks"].keys()) == (
+        200,
+        "UP",
+        {"mongodb", "redis", "storage", "kafka", "worker"},
+    )
+    told = body["dependencies"][-1]
+    assert (told["name"], told["ok"], told["required"]) == ("elasticsearch", False, False)
 
 
 @pytest.mark.parametrize(("stuck", "status", "told"), [(False, 200, "UP"), (True, 503, "DOWN")])

@@ -75,7 +75,7 @@ def test_all_metrics_are_declared_in_one_place() -> None:
 
 def test_names_have_units() -> None:
     """A counter ends in ``_total``; a histogram, and a gauge of a quantity, says its unit."""
-    units = ("_seconds", "_bytes", "_ratio", "_messages")
+    units = ("_seconds", "_bytes", "_ratio", "_messages", "_actions")
     for name, (kind, _) in declared().items():
         if kind != "counter":
             assert name.endswith((*units, "_up", "_in_hand")), name
@@ -248,6 +248,7 @@ class Store:
                 dependencies=SimpleNamespace(unavailable=self.nothing),
                 store=SimpleNamespace(actions=self),
                 storage=SimpleNamespace(free_bytes=self.free_bytes),
+                index=None,
             ),
         )
 

@@ -622,7 +622,7 @@ class DeadLetter(BaseModel):
     )
 
     id: str
-    kind: Literal["CHUNK", "ROWS", "MESSAGE", "POISON"]
+    kind: Literal["CHUNK", "ROWS", "MESSAGE", "POISON", "EVENTS"]
     status: Literal["DEAD", "REPLAYED", "DONE"]
     action_id: str | None
     index: int | None
@@ -670,7 +670,8 @@ class DependencyState(BaseModel):
 
     model_config = _model()
 
-    name: Literal["mongodb", "redis", "storage", "kafka"]
+    name: Literal["mongodb", "redis", "storage", "kafka", "elasticsearch"]
+    required: bool = Field(description="Whether the worker is not ready without it.")
     ok: bool = Field(description="Whether it could be used when it was last asked.")
     since: datetime = Field(description="Since when that has been so, as far as this worker knows.")
     latency_ms: float = Field(ge=0, description="Milliseconds that it took to answer or to fail, when last asked.")
@@ -688,6 +689,7 @@ class Readiness(BaseModel):
             "dependencies": [
                 {
                     "name": "redis",
+                    "required": True,
                     "ok": False,
                     "since": "2026-11-25T10:00:00.000Z",
                     "latencyMs": 1.7,

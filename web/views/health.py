@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from aiohttp import web
@@ -14,7 +15,7 @@ from web.openapi.operations import OPEN, Answer, operation
 from web.views.base import ApiView, json_response
 
 #: What the answer calls the dependencies (``app.context``).
-_NAMES = {"MongoDB": "mongodb", "Redis": "redis", "the storage": "storage", "Kafka": "kafka"}
+_NAMES = {"MongoDB": "mongodb", "Redis": "redis", "the storage": "storage", "Kafka": "kafka", "Elasticsearch": "elasticsearch"}
 
 
 class HealthView(ApiView):
@@ -44,7 +45,9 @@ class ReadyView(ApiView):
     )
     async def get(self, request: web.Request) -> web.Response:
         """Answer 200 when everything is up, else 503; either way with the state of each dependency."""
-        states = await self.context.dependencies.states()
+        states, optional = await asyncio.gather(
+            self.context.dependencies.states(), self.context.optional_dependencies.states()
+        )
         checks = {_NAMES[state.name]: "UP" if state.ok else "DOWN" for state in states}
         checks["worker"] = "UP" if self._worker_ready() else "STARTING"
         up = all(state == "UP" for state in checks.values())
@@ -52,7 +55,10 @@ class ReadyView(ApiView):
         # A proxy adds it. The state of single dependencies is for those who are in the network themselves.
         if headers.FORWARDED_FOR not in request.headers:
             answer["checks"] = checks
-            answer["dependencies"] = [_to_response(state) for state in states]
+            answer["dependencies"] = [
+                *(_to_response(state, required=True) for state in states),
+                *(_to_response(state, required=False) for state in optional),
+            ]
         return json_response(answer, 200 if up else 503)
 
     def _worker_ready(self) -> bool:
@@ -65,9 +71,10 @@ class ReadyView(ApiView):
         )
 
 
-def _to_response(state: DependencyState) -> dict[str, Any]:
+def _to_response(state: DependencyState, *, required: bool) -> dict[str, Any]:
     return {
         "name": _NAMES[state.name],
+        "required": required,
         "ok": state.ok,
         "since": iso_utc(state.since),
         "latencyMs": round(state.latency * 1000, 1),

@@ -20,6 +20,7 @@ from app.adapters.mongo.dead_letters import DeadLetters
 from app.adapters.mongo.erased_actions import ErasedActions
 from app.adapters.mongo.erased_deletions import ErasedDeletions
 from app.adapters.mongo.faults import MONGO
+from app.adapters.mongo.index_queue import IndexQueue
 from app.adapters.mongo.inspection import Inspection
 from app.adapters.mongo.ledger import Ledger
 from app.adapters.mongo.records import Records
@@ -32,6 +33,7 @@ __all__ = [
     "Actions",
     "ApiKeys",
     "DeadLetters",
+    "IndexQueue",
     "Ledger",
     "Records",
     "StorageRegister",
@@ -74,6 +76,7 @@ class Store:
         )
         self._database = database
         self.actions = Actions(database["bulk_operations"])
+        self.index_queue = IndexQueue(database["bulk_operations"])
         self.account_locks = AccountLocks(database["admissions"])
         self.ledger = Ledger(database["chunk_outcomes"], database["chunk_openings"])
         # Journaled: Kafka forgets a chunk that has arrived.

@@ -13,6 +13,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
 from pymongo.errors import DuplicateKeyError, ServerSelectionTimeoutError
 
 from app.adapters.mongo.faults import MONGO
+from app.adapters.mongo.index_queue import to_be_indexed
 from app.adapters.mongo.queries import expiry_index, older_than
 from app.adapters.mongo.writes import claim_one, journaled
 from app.domain.actions import ENDED, MAX_HISTORY, PLATFORM, Action, Status, Transition, sources_of
@@ -27,7 +28,7 @@ from app.domain.timestamps import iso_utc
 Document = dict[str, Any]
 
 #: Leaves out the header of the file, which may have hundreds of columns.
-_WITHOUT_COLUMNS = {"columns": 0, "fields": 0, "ignoredColumns": 0}
+_WITHOUT_COLUMNS = {"columns": 0, "fields": 0, "ignoredColumns": 0, "indexed": 0}
 #: What a list leaves to the single action.
 _IN_LISTS = {**_WITHOUT_COLUMNS, "history": 0, "commonFailures": 0}
 
@@ -80,6 +81,8 @@ class Actions:
         # Whether anything moves is asked for each action that does not.
         IndexModel("progressAt", sparse=True),
         IndexModel("cleanupAt", sparse=True),
+        # What of an action may not be in the index of events (app/adapters/mongo/index_queue.py).
+        IndexModel("indexAt", sparse=True),
         expiry_index(),
         # What an account has is counted from this index alone.
         IndexModel([("accountId", 1), ("status", 1), ("fileSize", 1), ("totalCount", 1)]),
@@ -107,7 +110,7 @@ class Actions:
             NotInserted: the database is away, and the action is not there.
             Conflict: there is an action of that id.
         """
-        document, key = action.to_document(), action.idempotency_key
+        document, key = {**action.to_document(), "indexAt": action.created_at}, action.idempotency_key
         for attempt in range(_ATTEMPTS):
             try:
                 await self._journaled.insert_one(document)
@@ -135,7 +138,8 @@ class Actions:
 
     async def link_retry(self, action_id: str, retry_id: str) -> None:
         """Note which action retries an action: the one of its key, so that there is no other."""
-        await self._collection.update_one({"_id": action_id}, {"$set": {"retriedBy": retry_id}})
+        update = {"$set": {"retriedBy": retry_id}, **to_be_indexed(datetime.now(UTC))}
+        await self._collection.update_one({"_id": action_id}, update)
 
     async def active(self, account_id: str) -> int:
         """Count the actions of an account that have not ended."""
@@ -464,7 +468,7 @@ class Actions:
         now = datetime.now(UTC)
         await self._collection.update_one(
             {"_id": action_id, "status": {"$in": _UNDER_WAY}},
-            {"$set": {**counts.to_document(), "updatedAt": now, "progressAt": now}},
+            {"$set": {**counts.to_document(), "updatedAt": now, "progressAt": now}, **to_be_indexed(now)},
         )
 
     async def any_progress_since(self, timestamp: datetime) -> bool:
@@ -477,13 +481,15 @@ class Actions:
 
         Nothing is written over counters of the same or a higher version.
         """
+        now = datetime.now(UTC)
+        changes = {**counts.to_document(), "countsVersion": version, "updatedAt": now}
         await self._collection.update_one(
             {
                 "_id": action_id,
                 "status": {"$in": sorted(ENDED)},
                 "$or": [{"countsVersion": {"$exists": False}}, {"countsVersion": {"$lt": version}}],
             },
-            {"$set": {**counts.to_document(), "countsVersion": version, "updatedAt": datetime.now(UTC)}},
+            {"$set": changes, **to_be_indexed(now)},
         )
 
     async def claim_due_cleanups(self, now: datetime, lease: timedelta, limit: int) -> list[Action]:
@@ -510,7 +516,8 @@ class Actions:
 
         ``expire_at``: from then on the server may remove it. So it does not go before what belongs to it can.
         """
-        update: Document = {"$unset": {"cleanupAt": ""}}
+        # With a last look of the indexer, at all that came late.
+        update: Document = {"$unset": {"cleanupAt": ""}, **to_be_indexed(datetime.now(UTC))}
         if expire_at is not None:
             update["$set"] = {"expireAt": expire_at}
         await self._collection.update_one({"_id": action_id, **_THERE}, update)
@@ -543,7 +550,11 @@ class Actions:
         """Remember how often in a row an action has stalled, how far it was, and which chunks were sent again."""
         remembered = [reissue.to_document() for reissue in reissues]
         await self._collection.update_one(
-            {"_id": action_id}, {"$set": {"stalls": stalls, "stalledAt": counted_chunks, "reissues": remembered}}
+            {"_id": action_id},
+            {
+                "$set": {"stalls": stalls, "stalledAt": counted_chunks, "reissues": remembered},
+                **to_be_indexed(datetime.now(UTC)),
+            },
         )
 
     async def of_type(self, account_id: str, entity_type: str, action_type: str) -> AsyncIterator[Action]:
@@ -631,7 +642,8 @@ class Actions:
             return []
         # One command for all of them. Whose claim it was is told by a mark that nobody else has.
         mark = uuid4().hex
-        update = {**update, "$set": {**update["$set"], "dispatcher": mark}, "$inc": {"dispatchAttempts": 1}}
+        counted = {**update.get("$inc", {}), "dispatchAttempts": 1}
+        update = {**update, "$set": {**update["$set"], "dispatcher": mark}, "$inc": counted}
         await self._collection.update_many({"_id": {"$in": list(ids)}, **due}, update)
         found = self._collection.find({"_id": {"$in": list(ids)}}, {"dispatcher": 1})
         claimed = {document["_id"] async for document in found if document.get("dispatcher") == mark}
@@ -681,6 +693,7 @@ def _update(changes: Document, transition: Transition) -> Document:
     update: Document = {
         "$set": {name: value for name, value in changes.items() if value is not None},
         "$push": {"history": {"$each": [transition.to_document()], "$slice": -MAX_HISTORY}},
+        **to_be_indexed(transition.at),
     }
     if gone := {name: "" for name, value in changes.items() if value is None}:
         update["$unset"] = gone
