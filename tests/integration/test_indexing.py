@@ -138,7 +138,7 @@ async def test_rebuilt_from_the_ledger(bench: Bench, search: IndexBench) -> None
     """An index that is gone is made again, also what somebody has just claimed."""
     job = await bench.finish(await bench.submit(*ROWS))
     await search.catch_up()
-    await search.client.indices.delete(index=all_indices(search.prefix))
+    await search.client.indices.delete(index=f"{search.prefix}-events-{datetime.now(UTC):%Y.%m}")
     assert await bench.store.index_queue.forget(datetime.now(UTC)) == 1
     await search.catch_up()
     assert set(await search.documents()) == await expected(bench, job)
