@@ -1,4 +1,4 @@
-"""Commands beside the worker: ``python -m app verify …``, ``… keys …``, ``… storage …``, ``… index …``, ``… doctor``."""
+"""Commands beside the worker: ``python -m app verify …``, ``keys …``, ``storage …``, ``index …`` and ``doctor``."""
 
 from __future__ import annotations
 

@@ -15,7 +15,13 @@ from web.openapi.operations import OPEN, Answer, operation
 from web.views.base import ApiView, json_response
 
 #: What the answer calls the dependencies (``app.context``).
-_NAMES = {"MongoDB": "mongodb", "Redis": "redis", "the storage": "storage", "Kafka": "kafka", "Elasticsearch": "elasticsearch"}
+_NAMES = {
+    "MongoDB": "mongodb",
+    "Redis": "redis",
+    "the storage": "storage",
+    "Kafka": "kafka",
+    "Elasticsearch": "elasticsearch",
+}
 
 
 class HealthView(ApiView):
