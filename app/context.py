@@ -17,6 +17,7 @@ from app.adapters.redis.snapshots import Snapshots
 from app.adapters.redis.store import RedisStore
 from app.adapters.storage import IdentifiedStorage, open_storage
 from app.domain.open_requests import OpenRequests
+from app.domain.searches import SearchEngine
 from app.kafka.topics import Topics
 from app.observability.dependencies import Dependencies
 from app.settings import Settings
@@ -54,6 +55,8 @@ class AppContext:
     open_downloads: OpenRequests = field(default_factory=OpenRequests, kw_only=True)
     #: Those in which it looks up the history of a record.
     open_lookups: OpenRequests = field(default_factory=OpenRequests, kw_only=True)
+    #: The index of events; None: there is none, and the ledger is searched.
+    search: SearchEngine | None = field(default=None, kw_only=True)
     #: Whether partitions are about to be given away, or the worker is about to stop.
     should_yield: Callable[[], bool]
 

@@ -9,8 +9,10 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, Literal, NamedTuple, Protocol
+
+from dateutil.parser import isoparse
 
 from app.domain.events import SECURITY_TYPES, Event, EventType, Level
 
@@ -40,6 +42,20 @@ class Term(NamedTuple):
     text: str
     words: tuple[str, ...]
     exact: bool
+
+
+def parse_moment(text: str) -> datetime:
+    """Read a time of a query: ISO 8601, UTC when it names no offset; of a date, its first moment.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        # In an address, a plus that is not encoded is a blank.
+        moment = isoparse(text.strip().replace(" ", "+"))
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("must be a date or a date and time in ISO 8601, such as 2030-01-31T09:00:00Z") from None
 
 
 def terms_of(text: str) -> tuple[Term, ...]:
@@ -172,13 +188,11 @@ class Searched:
         actions: How many actions were looked at.
         chunks: How many chunks of these were read.
         since: When the last of these actions was made; None: there was none.
-        unreadable: Actions whose file cannot be read any more, so that messages of their rows are not known.
     """
 
     actions: int = 0
     chunks: int = 0
     since: datetime | None = None
-    unreadable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

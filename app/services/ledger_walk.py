@@ -27,7 +27,7 @@ async def batches_with(
     context: AppContext, action: Action, statuses: Collection[RowStatus] | None, *, first: int = 0
 ) -> AsyncIterator[list[tuple[int, ChunkOutcome]]]:
     """Return them as they are read."""
-    async for indexes in _chunks_with(context, action, statuses, first):
+    async for indexes in chunks_with(context, action, statuses, first):
         size, start = 2, 0
         while start < len(indexes):
             batch = indexes[start : start + size]
@@ -37,7 +37,7 @@ async def batches_with(
             yield [(index, outcome) for index, outcome in entries if outcome is not None]
 
 
-async def _chunks_with(
+async def chunks_with(
     context: AppContext, action: Action, statuses: Collection[RowStatus] | None, first: int
 ) -> AsyncIterator[list[int]]:
     """Return the indexes of the chunks that have such rows, in order; told by their counts alone."""

@@ -185,17 +185,20 @@ class Actions:
         entity_type: str | None = None,
         idempotency_key: str | None = None,
         before: tuple[datetime, str] | None = None,
+        history: bool = False,
     ) -> list[Action]:
         """Return up to ``limit`` actions of an account, newest first, older than ``before`` (createdAt, id).
 
-        They come without their columns, of which an action may have hundreds, and without their history.
+        They come without their columns, of which an action may have hundreds, and without their history, unless that is
+        asked for.
         """
         wanted = {"status": status, "entityType": entity_type, "idempotencyKey": idempotency_key}
         condition: Document = {"accountId": account_id, **_THERE}
         condition |= {name: value for name, value in wanted.items() if value is not None}
         if before is not None:
             condition |= older_than("createdAt", *before)
-        return await _read(self._collection.find(condition, _IN_LISTS).sort(_NEWEST_FIRST).limit(limit))
+        shown = _WITHOUT_COLUMNS if history else _IN_LISTS
+        return await _read(self._collection.find(condition, shown).sort(_NEWEST_FIRST).limit(limit))
 
     async def changed_since(self, account_id: str, since: datetime, limit: int) -> list[Action]:
         """Return actions of an account that have changed since a time, the first to change first."""
