@@ -15,12 +15,15 @@ from app.domain.csv.encodings import UTF_8
 from app.domain.dead_letters import DeadLetter
 from app.domain.entities import Entity
 from app.domain.entities.kinds import Kind
+from app.domain.events import Event
 from app.domain.failure_groups import FailureGroup, FailureGroups
 from app.domain.outcomes import RowOutcome
+from app.domain.searches import FACETS, FoundEvents, Search, marks
 from app.domain.speed import Rate
 from app.domain.streams import ROWS_PER_CHUNK, Declared, Stream, place_of
 from app.domain.timestamps import iso_utc
 from app.services.record_history import HistoryEntry, HistoryPage
+from app.services.search import Changes
 from app.services.streams import Opened
 from web.openapi.models import OPENED
 
@@ -315,6 +318,41 @@ def _change_to_response(entry: HistoryEntry) -> dict[str, Any]:
     if action.stream is not None:
         shown["chunk"], shown["place"] = place_of(entry.row)
     return shown
+
+
+def found_to_response(found: FoundEvents, search: Search, changes: Changes | None = None) -> dict[str, Any]:
+    """Return a page of events, with what was done to the record that is asked for, where one is."""
+    searched = found.searched
+    shown: dict[str, Any] = {
+        "engine": found.engine,
+        "events": [_event_to_response(event, search) for event in found.events],
+        "counts": {name: dict(found.counts.get(name, {})) for name in FACETS},
+        "searched": None
+        if searched is None
+        else {
+            "actions": searched.actions,
+            "chunks": searched.chunks,
+            "since": iso_utc(searched.since),
+            "complete": found.following is None,
+        },
+    }
+    if changes is not None:
+        shown["changes"] = [
+            {"entityType": change.entity.name, **_change_to_response(change.entry)} for change in changes.changes
+        ]
+        shown["changesComplete"] = changes.complete
+    return shown
+
+
+def _event_to_response(event: Event, search: Search) -> dict[str, Any]:
+    document = event.to_document()
+    at = iso_utc(document.pop("@timestamp"))
+    return {
+        "id": document.pop("id"),
+        "at": at,
+        **document,
+        "highlights": [list(span) for span in marks(event.message, search.terms)],
+    }
 
 
 def failures_to_response(action: Action, groups: FailureGroups, limit: int) -> dict[str, Any]:

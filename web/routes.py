@@ -24,6 +24,7 @@ from web.views.record_history import RecordView
 from web.views.records import ActionRecordsView
 from web.views.results import ActionResultsView
 from web.views.retries import ActionRetryView
+from web.views.search import ActionLogsView, SearchView
 
 
 class Route(NamedTuple):
@@ -51,7 +52,9 @@ ROUTES: tuple[Route, ...] = (
     Route("/bulk-actions/{action_id}/resume", ActionResumeView),
     Route("/bulk-actions/{action_id}/retry", ActionRetryView),
     Route("/bulk-actions/{action_id}/events", ActionEventsView),
+    Route("/bulk-actions/{action_id}/logs", ActionLogsView),
     Route("/events", EventsView),
+    Route("/search", SearchView),
     Route("/entities", EntitiesView),
     Route("/entities/{entity_type}", EntityView),
     Route("/entities/{entity_type}/template.csv", EntityTemplateView),

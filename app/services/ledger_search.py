@@ -120,7 +120,7 @@ class _Look:
                 begins_here = begin is not None and begin.action_id == action.id
                 if begins_here and begin is not None:
                     place = begin
-                if self._actions == _MOST_ACTIONS:
+                if self._actions == _MOST_ACTIONS or (self._actions and self._chunks_read >= _MOST_READ):
                     self._following = place
                 else:
                     self._actions, self._since = self._actions + 1, action.created_at
@@ -211,7 +211,8 @@ class _Look:
 
     async def _look_at_chunk(self, action: Action, index: int, entry: Finished, passed: int) -> bool:
         """Look at the events of a chunk behind the first ``passed``; tell whether that is enough."""
-        if self._chunks == _MOST_CHUNKS or self._chunks_read >= _MOST_READ:
+        # Of each page one chunk at least: else the next would begin where this one did.
+        if self._chunks and (self._chunks == _MOST_CHUNKS or self._chunks_read >= _MOST_READ):
             self._following = Place.of(action, index, passed)
             return True
         self._chunks += 1

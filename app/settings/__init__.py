@@ -373,9 +373,9 @@ class Settings(BaseSettings):
     max_open_downloads_per_account: int = Field(
         10, ge=1, description="results of one account that a worker sends at the same time"
     )
-    max_open_lookups: int = Field(50, ge=1, description="histories of records that a worker looks up at the same time")
+    max_open_lookups: int = Field(50, ge=1, description="searches and histories of records under way at a worker")
     max_open_lookups_per_account: int = Field(
-        10, ge=1, description="histories of one account's records that a worker looks up at the same time"
+        10, ge=1, description="searches and histories of one account under way at a worker"
     )
     event_stream_seconds: float = Field(
         900.0, ge=0, allow_inf_nan=False, description="seconds after which a stream of events ends; clients come again"

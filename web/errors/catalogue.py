@@ -156,6 +156,7 @@ INVALID_LIMIT = Problem(
 )
 INVALID_CURSOR = Problem(400, "INVALID_CURSOR", "cursor must be one that a Link header gave.")
 INVALID_STATUS = Problem(400, "INVALID_STATUS", "status must be one of {known}.", {"known": ", ".join(Status)})
+INVALID_SEARCH = Problem(400, "INVALID_SEARCH", "{reason}.", {"reason": "row must be the number of a row, from 1"})
 NOT_ACCEPTABLE = Problem(
     406, "NOT_ACCEPTABLE", "The answer can be {offered}, and Accept wants none of these.", {"offered": "text/csv"}
 )
@@ -400,12 +401,15 @@ TOO_MANY_OPEN_DOWNLOADS = _too_many(
 TOO_MANY_LOOKUPS = Problem(
     503,
     "TOO_MANY_LOOKUPS",
-    "This worker looks up {limit} histories at the same time, and no more. Please try again.",
+    "This worker answers {limit} searches and histories at the same time, and no more. Please try again.",
     {"limit": 50},
     headers=_LATER,
 )
 TOO_MANY_OPEN_LOOKUPS = _too_many(
-    "TOO_MANY_OPEN_LOOKUPS", "The account has {limit} histories looked up, and may have no more at once.", 5, limit=10
+    "TOO_MANY_OPEN_LOOKUPS",
+    "The account has {limit} searches and histories under way, and may have no more at once.",
+    5,
+    limit=10,
 )
 TOO_MANY_STREAMS = Problem(
     503,

@@ -16,6 +16,7 @@ from app.domain.actions import Status
 from app.domain.cells import EmptyCells
 from app.domain.csv.delimiters import DelimiterSource
 from app.domain.csv.encodings import EncodingSource
+from app.domain.events import EventType, Level
 from app.domain.faults import Dependency
 from app.domain.outcomes import RowStatus
 
@@ -587,6 +588,119 @@ class RecordHistory(BaseModel):
     searched: Searched
     unreadable: list[ActionId] = Field(
         description="Actions that may have changed the record; their files cannot be read any more, which would tell."
+    )
+
+
+class FoundEvent(BaseModel):
+    """Something that happened (docs/reference/events.md); what does not apply is absent."""
+
+    model_config = _model()
+
+    id: str = Field(description="Names the event: the same event has the same.")
+    schema_version: Literal[1]
+    at: datetime
+    account_id: str
+    type: EventType
+    level: Level
+    message: str
+    action_id: ActionId | Absent = None
+    entity_type: str | Absent = None
+    action_type: str | Absent = None
+    status: Status | RowStatus | Absent = None
+    code: str | Absent = None
+    chunk: Count | Absent = None
+    first_row: int | Absent = None
+    last_row: int | Absent = None
+    row: int | Absent = None
+    column: str | Absent = None
+    record_id: str | Absent = None
+    email: str | Absent = None
+    actor: str | Absent = None
+    source: str | Absent = None
+    counts: dict[str, int] | Absent = None
+    count: Count | Absent = None
+    highlights: list[Annotated[list[int], Field(min_length=2, max_length=2)]] = Field(
+        description="Where words of the query stand in the message: first character, and the one behind the last."
+    )
+
+
+class EventCounts(BaseModel):
+    """How many of the events have which value."""
+
+    model_config = _model()
+
+    code: dict[str, int]
+    status: dict[str, int]
+    entity: dict[str, int]
+    day: dict[str, int] = Field(description="By the day in UTC.")
+
+
+class SearchedEvents(Searched):
+    """What was looked at for a page of the ledger."""
+
+    chunks: Count = Field(description="Finished chunks of these.")
+    since: datetime | None = Field(description="When the earliest of these actions was made; null: there was none.")
+
+
+_FOUND: dict[str, Any] = {
+    "engine": "ledger",
+    "events": [
+        {
+            "id": f"{_ID}:r3",
+            "schemaVersion": 1,
+            "at": "2026-11-23T23:55:49.548Z",
+            "accountId": "default",
+            "type": "row.failed",
+            "level": "error",
+            "message": 'email is not an email address: "nobody"',
+            "actionId": _ID,
+            "entityType": "Contact",
+            "actionType": "BULK_UPDATE",
+            "status": "FAILED",
+            "code": "INVALID_EMAIL",
+            "chunk": 0,
+            "row": 3,
+            "column": "email",
+            "recordId": "3",
+            "email": "nobody",
+            "highlights": [[32, 38]],
+        }
+    ],
+    "counts": {
+        "code": {"INVALID_EMAIL": 1},
+        "status": {"FAILED": 1},
+        "entity": {"Contact": 1},
+        "day": {"2026-11-23": 1},
+    },
+    "searched": {"actions": 1, "chunks": 1, "since": "2026-11-23T23:55:49.253Z", "complete": True},
+}
+
+
+class ActionLogs(BaseModel):
+    """What was found of the events of an action."""
+
+    model_config = _model(_FOUND)
+
+    engine: Literal["ledger", "elasticsearch"] = Field(description="Where it was found.")
+    events: list[FoundEvent] = Field(description="The newest first; of the ledger, the newest action first.")
+    counts: EventCounts = Field(description="Of everything that is found; of the ledger, of this page.")
+    searched: SearchedEvents | None = Field(description="How far the ledger was searched; null: the index has all.")
+
+
+class FoundChange(RecordChange):
+    """What a row has done to a record of the id that was asked for."""
+
+    entity_type: str
+
+
+class SearchResults(ActionLogs):
+    """What was found of the events of an account."""
+
+    changes: list[FoundChange] | Absent = Field(
+        default=None, description="What rows have done to the records of `recordId`, the last first; at most `limit`."
+    )
+    changes_complete: bool | Absent = Field(
+        default=None, description="Whether these are all; else `GET /records/{entityType}/{id}` leads on."
     )
 
 
