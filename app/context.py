@@ -48,15 +48,13 @@ class AppContext:
     optional_dependencies: Dependencies = field(default_factory=lambda: Dependencies({}), kw_only=True)
     #: Where events are indexed, and searched; None: there is no Elasticsearch.
     index: EventIndex | None = field(default=None, kw_only=True)
-    index_search: IndexSearch | None = field(default=None, kw_only=True)
+    index_search: SearchEngine | None = field(default=None, kw_only=True)
     #: The uploads that this worker is taking, and the streams of events and the files that it is sending.
     open_uploads: OpenRequests = field(default_factory=OpenRequests, kw_only=True)
     open_streams: OpenRequests = field(default_factory=OpenRequests, kw_only=True)
     open_downloads: OpenRequests = field(default_factory=OpenRequests, kw_only=True)
     #: Those in which it looks up the history of a record.
     open_lookups: OpenRequests = field(default_factory=OpenRequests, kw_only=True)
-    #: The index of events; None: there is none, and the ledger is searched.
-    search: SearchEngine | None = field(default=None, kw_only=True)
     #: Whether partitions are about to be given away, or the worker is about to stop.
     should_yield: Callable[[], bool]
 

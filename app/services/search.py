@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from app.context import AppContext
 from app.domain.entities import ENTITIES, Entity, find_entity
 from app.domain.faults import DependencyFault
-from app.domain.searches import BadCursor, FoundEvents, Search
+from app.domain.searches import BadCursor, FoundEvents, Search, SearchEngine
 from app.observability.logs import event
 from app.services.ledger_search import LedgerSearch
 from app.services.record_history import HistoryEntry, page_of_history
@@ -46,7 +46,7 @@ async def search_events(context: AppContext, search: Search) -> FoundEvents:
         OSError: the storage is away.
         DependencyFault: the database is away, or the index from which the page before came.
     """
-    ledger, index = LedgerSearch(context), context.search
+    ledger, index = LedgerSearch(context), context.index_search
     if search.after is not None:
         name, *place = search.after or ("",)
         search = replace(search, after=tuple(place))
@@ -54,13 +54,22 @@ async def search_events(context: AppContext, search: Search) -> FoundEvents:
             return _named(await ledger.search(search))
         if name != _INDEX or index is None:
             raise BadCursor("there is no such engine")
-        return _named(await index.search(search))
+        return _named(await _of_index(context, index, search))
     if index is not None:
         try:
-            return _named(await index.search(search))
+            return _named(await _of_index(context, index, search))
         except DependencyFault as error:
             log.warning(event("the index of events is away, the ledger is searched", error=str(error)))
     return _named(await ledger.search(search))
+
+
+async def _of_index(context: AppContext, index: SearchEngine, search: Search) -> FoundEvents:
+    """Return what the index has found, without actions that were deleted: they may be in it for some seconds more."""
+    found = await index.search(search)
+    ids = {event.action_id for event in found.events if event.action_id is not None}
+    there = {action.id for action in await context.store.actions.some(sorted(ids))} if ids else set()
+    shown = (event for event in found.events if event.action_id is None or event.action_id in there)
+    return replace(found, events=tuple(shown))
 
 
 def _named(found: FoundEvents) -> FoundEvents:

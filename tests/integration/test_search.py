@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -19,6 +19,7 @@ from app.services import ledger_search
 from app.services.search import changes_of_record, search_events
 from tests.support.bench import Bench
 from tests.support.clocks import PAST
+from tests.support.indexing import IndexBench, index_settings
 
 #: Row 2 fails and row 4 is skipped; then both rows of the second chunk fail.
 ROWS = (
@@ -31,12 +32,24 @@ ROWS = (
 )
 
 
-@pytest.fixture(params=["ledger"])
-async def searched(request: pytest.FixtureRequest, bench: Bench) -> AppContext:
-    """A platform that searches in each of its engines, with an action of each of two accounts."""
+@pytest.fixture
+async def filled(bench: Bench) -> AppContext:
+    """A platform with an action of each of two accounts, without an index."""
     for account in ("mine", "theirs"):
         await bench.finish(await bench.submit(*ROWS, chunk_rows=4, accountId=account, createdAt=PAST))
     return bench.context
+
+
+@pytest.fixture(params=["ledger", "elasticsearch"])
+async def searched(request: pytest.FixtureRequest, bench: Bench, filled: AppContext) -> AsyncIterator[AppContext]:
+    """The same, searched in each of the engines."""
+    if request.param == "ledger":
+        yield filled
+        return
+    index = IndexBench(bench, index_settings(request.getfixturevalue("elasticsearch")))
+    await index.catch_up()
+    yield index.context
+    await index.close()
 
 
 async def find(context: AppContext, text: str | None = None, **wanted: Any) -> FoundEvents:
@@ -99,13 +112,6 @@ async def test_pages_have_everything_once(searched: AppContext) -> None:
     assert len(whole) == 8
     for limit in (1, 2, 5):
         assert await all_pages(searched, limit=limit) == whole
-
-
-async def test_one_action_is_searched_alone(searched: AppContext, bench: Bench) -> None:
-    """A search in an action finds nothing of others."""
-    other = await bench.finish(await bench.submit("7,,x@example.com,active", accountId="mine"))
-    found = await find(searched, action_id=other.action_id, level=Level.ERROR)
-    assert [(event.action_id, event.code) for event in found.events] == [(other.action_id, "REQUIRED")]
 
 
 #: What has harmed other searches: query languages, wildcards, JSON, quotes, all of Unicode.
@@ -175,21 +181,28 @@ async def test_deleted_actions_are_not_found(searched: AppContext, bench: Bench)
 # The ledger
 
 
-async def test_a_page_is_bounded(searched: AppContext, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_page_is_bounded(filled: AppContext, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page that has looked at enough says so, and the next ones have the rest."""
     await bench.finish(await bench.submit(*ROWS, chunk_rows=1, accountId="mine"))
-    whole = await all_pages(searched, "row.failed")
+    whole = await all_pages(filled, "row.failed")
     for name in ("_MOST_ACTIONS", "_MOST_CHUNKS", "_MOST_READ"):
         monkeypatch.setattr(ledger_search, name, 1)
-    first = await find(searched, "row.failed")
+    first = await find(filled, "row.failed")
     assert first.searched is not None
     assert (first.searched.actions, first.searched.chunks) == (1, 1)
     assert first.following is not None
-    assert await all_pages(searched, "row.failed") == whole
-    assert await all_pages(searched, row=6) == [event for event in whole if event.row == 6]
+    assert await all_pages(filled, "row.failed") == whole
+    assert await all_pages(filled, row=6) == [event for event in whole if event.row == 6]
 
 
-async def test_codes_need_no_file(searched: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_action_is_searched_alone(filled: AppContext, bench: Bench) -> None:
+    """A search in an action finds nothing of others."""
+    other = await bench.finish(await bench.submit("7,,x@example.com,active", accountId="mine"))
+    found = await find(filled, action_id=other.action_id, level=Level.ERROR)
+    assert [(event.action_id, event.code) for event in found.events] == [(other.action_id, "REQUIRED")]
+
+
+async def test_codes_need_no_file(filled: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks are read only if their ledger does not say that they have nothing that is asked for."""
     read: list[int] = []
     original = ledger_search.chunk_events
@@ -199,9 +212,9 @@ async def test_codes_need_no_file(searched: AppContext, monkeypatch: pytest.Monk
         return original(context, action, indexes)
 
     monkeypatch.setattr(ledger_search, "chunk_events", noted)
-    assert rows(await find(searched, code="DUPLICATE")) == [4]
+    assert rows(await find(filled, code="DUPLICATE")) == [4]
     assert read == [0]
-    assert rows(await find(searched, row=5)) == [5]
+    assert rows(await find(filled, row=5)) == [5]
     assert read == [0, 1]
 
 
@@ -209,13 +222,13 @@ class AwayIndex:
     """An index that cannot be reached."""
 
     async def search(self, search: Search) -> FoundEvents:
-        raise PassingFault("away", Dependency.DATABASE, away=True)
+        raise PassingFault("away", Dependency.INDEX, away=True)
 
 
-async def test_ledger_stands_in_for_the_index(searched: AppContext) -> None:
+async def test_ledger_stands_in_for_the_index(filled: AppContext) -> None:
     """A search begins in the ledger while the index is away; its further pages come from there, too."""
-    context = replace(searched, search=AwayIndex())
-    assert await all_pages(context, limit=3) == list((await find(searched)).events)
+    context = replace(filled, index_search=AwayIndex())
+    assert await all_pages(context, limit=3) == list((await find(filled)).events)
 
 
 # Who changed a record
