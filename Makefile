@@ -40,7 +40,7 @@ services: $(VENV)/.ready ## Start the services only, until Ctrl-C
 lint: $(VENV)/.ready ## Style, types and the import contract
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy --strict app agents tables web stack benchmarks
+	@$(BIN)/mypy --strict app agents bulk_client tables web stack benchmarks
 	@$(BIN)/lint-imports
 
 audit: $(VENV)/.ready ## Known vulnerabilities of the pinned dependencies, where the advisory service can be reached

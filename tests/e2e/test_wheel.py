@@ -19,8 +19,8 @@ from tests.support.files import contacts_csv
 from tests.support.paths import ROOT
 from tests.support.workers import Worker
 
-#: The packages of a worker.
-SHIPPED = {"agents", "app", "tables", "web"}
+#: The packages of a worker, and its client.
+SHIPPED = {"agents", "app", "bulk_client", "tables", "web"}
 #: What a checkout has beside what git keeps.
 LOCAL = shutil.ignore_patterns(".*", "build", "data", "*.egg-info", "__pycache__")
 

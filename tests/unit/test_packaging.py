@@ -237,7 +237,7 @@ def test_base_images_are_pinned():
 
 def test_every_package_is_installed():
     """Setuptools finds the packages itself: each folder with modules is one, and each top one reaches the builder."""
-    tops = {"app", "agents", "tables", "web"}
+    tops = {"app", "agents", "bulk_client", "tables", "web"}
     found = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]
     assert set(found) == {f"{top}*" for top in tops}
     lines = (ROOT / ".dockerignore").read_text().splitlines()
