@@ -9,7 +9,7 @@ RUN python -m venv /opt/venv
 WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/root/.cache/pip \
-    /opt/venv/bin/pip install --disable-pip-version-check -c constraints.txt .
+    /opt/venv/bin/pip install --disable-pip-version-check -c constraints.txt '.[tracing]'
 
 FROM python:3.11.14-slim-bookworm
 # The directory of the uploads exists, and is the user's, so that a volume mounted there is the user's as well.

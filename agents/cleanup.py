@@ -13,6 +13,7 @@ from agents.faults import is_transient
 from app.context import AppContext
 from app.observability.dependencies import unavailable
 from app.observability.logs import log_context
+from app.observability.tracing import continued
 from app.services.cleanup import clean_up_action
 from app.services.erasure import sweep_erased
 from app.services.replays import continue_replay
@@ -28,7 +29,10 @@ async def clean_up(context: AppContext) -> None:
     # What one dispatcher has claimed another takes after this time, and so does itself when it failed.
     lease = timedelta(seconds=context.settings.stall_timeout)
     for action in await context.store.actions.claim_due_cleanups(datetime.now(UTC), lease, _PER_TURN):
-        with log_context(action=action.id, account=action.account_id):
+        with (
+            log_context(action=action.id, account=action.account_id),
+            continued("clean_up", action.traceparent, {"action": action.id}),
+        ):
             await _guarded(action.id, clean_up_action(context, action))
     for erased in await context.store.erased_actions.claim_due_sweeps(datetime.now(UTC), lease, _PER_TURN):
         with log_context(action=erased.id):

@@ -27,13 +27,14 @@ from app.context import AppContext
 from app.domain.dead_letters import Origin
 from app.domain.printable import printable
 from app.domain.public_faults import public_text
-from app.kafka.messages import Chunk, Message
+from app.kafka.messages import Chunk, Feed, Message
 from app.kafka.retry_headers import RetryHeaders
 from app.kafka.security import client_options
 from app.kafka.topic_reader import Event, Handle, TopicReader
 from app.kafka.topics import Channel, TooLarge, waiting_group
 from app.observability.logs import log_context
 from app.observability.metrics import RETRIES
+from app.observability.tracing import message_span
 from app.observability.work import handling
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class Readable(Protocol[M_co]):
 
 def add_agent(app: Any, channel: Channel, kind: Readable[M], handle: Handler[M], *, concurrency: int = 1) -> None:
     """Consume a topic: read the message of each event and give it to ``handle``, guarded."""
+    name = handle.__name__
 
     async def guarded(event: Any, context: AppContext) -> None:
         try:
@@ -77,11 +79,13 @@ def add_agent(app: Any, channel: Channel, kind: Readable[M], handle: Handler[M],
             await forward_unread(event, context, RetryHeaders.first(event, reason))
             return
         began = context.dependencies.now()
-        with log_context(**_fields_of(message)):
+        fields = _fields_of(message)
+        of_root = isinstance(message, Feed)
+        with log_context(**fields), message_span(name, event.message.headers, _traced(fields), of_root=of_root):
             try:
                 await _with_retries(handle, message, context)
             except Exception as error:
-                await _after_failure(event, handle.__name__, message, context, error, began)
+                await _after_failure(event, name, message, context, error, began)
 
     async def consume(stream: Any) -> None:
         events: AsyncIterator[Any] = stream.events()
@@ -89,8 +93,8 @@ def add_agent(app: Any, channel: Channel, kind: Readable[M], handle: Handler[M],
             with handling(channel.name):
                 await guarded(event, app.context)
 
-    RETRIES.labels(handle.__name__, ON_THE_SPOT)
-    app.agent(channel.topic, name=handle.__name__, concurrency=concurrency)(consume)
+    RETRIES.labels(name, ON_THE_SPOT)
+    app.agent(channel.topic, name=name, concurrency=concurrency)(consume)
 
 
 def add_waiting_topics(app: Any, handlers: Mapping[Channel, EventHandler]) -> None:
@@ -167,6 +171,11 @@ def _fields_of(message: Message) -> dict[str, Any]:
     return fields
 
 
+def _traced(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the span of a message says of it: of the same all but the account."""
+    return {name: value for name, value in fields.items() if name != "account"}
+
+
 def _fields_of_key(key: bytes | None) -> dict[str, Any]:
     """Return the same of a message that nobody has read, as far as its key says it."""
     found = _KEY.fullmatch(key or b"")
@@ -177,7 +186,8 @@ def _fields_of_key(key: bytes | None) -> dict[str, Any]:
 
 
 async def _until_done(event: Any, channel: Channel, handle: EventHandler, context: AppContext) -> None:
-    with log_context(**_fields_of_key(event.message.key)):
+    fields = _fields_of_key(event.message.key)
+    with log_context(**fields), message_span(handle.__name__, event.message.headers, _traced(fields)):
         await _try_until_done(event, channel, handle, context)
 
 

@@ -24,6 +24,7 @@ from app.kafka.messages import Chunk, ChunkResult
 from app.observability.chunk_timer import ChunkTimer
 from app.observability.logs import event
 from app.observability.metrics import CHUNKS_IN_HAND, FORGED_CHUNKS, count_rows
+from app.observability.tracing import set_attributes
 from app.services.arrivals import take_rows
 from app.services.chunk_writing import write_rows
 
@@ -86,6 +87,7 @@ async def _run_timed(chunk: Chunk, context: AppContext, timer: ChunkTimer) -> No
             with timer.stage("ledger"):
                 entry, was_dead = await ledger.close(chunk.id, outcome)
             count_rows(chunk.source.entity_type, outcome.counts)
+            set_attributes({"rows": outcome.row_count, **outcome.counts.to_document()})
     if was_dead:
         # Its rows have been counted as failed: count the whole action again.
         await context.topics.results.send(ChunkResult(action_id=chunk.action_id, chunk_count=chunk_count))

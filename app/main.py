@@ -5,6 +5,7 @@ Nothing is found by autodiscovery, because Faust only warns when a module it dis
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import os
@@ -34,6 +35,7 @@ from app.kafka.topics import Topics
 from app.kafka.worker import LoggingWorker, QuietWorker
 from app.observability.audit import send_audit_log
 from app.observability.event_loop import measure_event_loop
+from app.observability.tracing import start_tracing, stop_tracing
 from app.runtime import REFUSALS, is_loopback, port_is_free, prepare
 from app.services.indexing import CARE_INTERVAL as INDEX_CARE_INTERVAL
 from app.services.indexing import INTERVAL as INDEX_INTERVAL
@@ -80,6 +82,10 @@ class BulkApp(ServesApi, RepairedApp):
                 send_audit_log(self.settings.audit_log)
             except OSError as error:
                 _refuse(f"AUDIT_LOG cannot be used: {error.strerror}: {self.settings.audit_log}")
+        try:
+            start_tracing(self.settings)
+        except ImportError as error:
+            _refuse(f"OTEL_TRACES_EXPORTER=otlp needs pip install 'bulk-operations[tracing]': {error}")
         await super().on_first_start()
 
     async def on_start(self) -> None:
@@ -108,6 +114,7 @@ class BulkApp(ServesApi, RepairedApp):
         """Close the stores after every service has stopped."""
         await super().on_shutdown()
         await self.context.close()
+        await asyncio.to_thread(stop_tracing)
         self._deadline.cancel()
 
 

@@ -220,6 +220,7 @@ class Action:
         retry_of: The action whose failed rows it has; None: it is no retry.
         retried_by: The action that has its failed rows.
         chunk_key: What the messages of its chunks are sealed with; None: an older version has not done so.
+        traceparent: The span in whose trace it was made (W3C Trace Context); None: it was not traced.
         announcement: The announcement that started it.
         dispatch_attempts: How often it was announced, or was to be.
         dispatch_at: When it is announced again if nobody has started it by then.
@@ -261,6 +262,7 @@ class Action:
     retry_of: str | None = None
     retried_by: str | None = None
     chunk_key: str | None = None
+    traceparent: str | None = None
     announcement: str | None = None
     dispatch_attempts: int = 0
     dispatch_at: datetime | None = None
@@ -373,6 +375,7 @@ class Action:
             "retryOf": self.retry_of,
             "retriedBy": self.retried_by,
             "chunkKey": self.chunk_key,
+            "traceparent": self.traceparent,
             "announcement": self.announcement,
             "dispatchAttempts": self.dispatch_attempts or None,
             "dispatchAt": self.dispatch_at,
@@ -420,6 +423,7 @@ class Action:
             retry_of=get("retryOf"),
             retried_by=get("retriedBy"),
             chunk_key=get("chunkKey"),
+            traceparent=get("traceparent"),
             announcement=get("announcement"),
             dispatch_attempts=get("dispatchAttempts", 0),
             dispatch_at=get("dispatchAt"),

@@ -13,6 +13,7 @@ from app.domain.faults import Dependency, PassingFault
 from app.kafka.backlog import Offsets, offsets_of
 from app.kafka.messages import Message
 from app.kafka.security import client_options
+from app.observability.tracing import trace_headers
 from app.settings import Settings
 
 #: Longest wait for a broker's acknowledgement, seconds.
@@ -72,7 +73,9 @@ class Channel:
         try:
             async with asyncio.timeout(timeout):
                 # The first await queues, the second waits for the acknowledgement.
-                await (await self.topic.send(key=key, value=value, headers=dict(headers) if headers else None))
+                await (
+                    await self.topic.send(key=key, value=value, headers={**(headers or {}), **trace_headers()} or None)
+                )
         except (KafkaError, ProducerSendError) as error:
             # Faust wraps what the client has refused.
             if isinstance(error, _TOO_LARGE) or isinstance(error.__cause__, _TOO_LARGE):

@@ -1,4 +1,4 @@
-"""How long a chunk spends in each of its stages: added up while it runs, observed once at its end."""
+"""How long a chunk spends in each of its stages: added up while it runs, observed once at its end; and their spans."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from app.observability.metrics import STAGE_SECONDS
+from app.observability.tracing import span
 
 
 class ChunkTimer:
@@ -30,6 +31,7 @@ class ChunkTimer:
         """Count the time inside the context for a stage, which may be entered again."""
         began = self._clock()
         try:
-            yield
+            with span(name):
+                yield
         finally:
             self._seconds[name] = self._seconds.get(name, 0.0) + self._clock() - began

@@ -15,6 +15,7 @@ import orjson
 import structlog
 
 from app.observability.logs import EventLine, Formatted, hide
+from app.observability.tracing import trace_fields
 
 #: auto: text on a terminal, else JSON.
 LogFormat = Literal["auto", "json", "text"]
@@ -42,7 +43,7 @@ def formatter(log_format: LogFormat, *, terminal: bool = False) -> logging.Forma
 def _formatter(read: Callable[[logging.LogRecord], Mapping[str, Any]], show: Any) -> logging.Formatter:
     def read_record(_logger: Any, _level: str, fields: _Fields) -> _Fields:
         # What the event itself says goes before what is bound.
-        return {**fields, **structlog.contextvars.get_contextvars(), **read(fields["_record"])}
+        return {**fields, **trace_fields(), **structlog.contextvars.get_contextvars(), **read(fields["_record"])}
 
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[

@@ -13,6 +13,7 @@ from app.domain.retention import retained_until
 from app.kafka.messages import chunk_id
 from app.observability.logs import event
 from app.observability.metrics import ACTIONS_ENDED, entity_label
+from app.observability.tracing import span
 from app.services.sealing import settle_ended
 
 log = logging.getLogger(__name__)
@@ -65,17 +66,18 @@ async def end_action(
     """
     context.reporter.forget(action_id)
     now, settings = datetime.now(UTC), context.settings
-    moved = await context.store.actions.end(
-        action_id,
-        status,
-        summary.progress.counts,
-        summary.version,
-        cleanup_at=now + timedelta(seconds=settings.claims_release_after),
-        retained_until=retained_until(now, settings.retention_days),
-        by=by,
-        reason=reason,
-        at=now,
-    )
+    with span("end action", {"action": action_id, "status": status, **summary.progress.counts.to_document()}):
+        moved = await context.store.actions.end(
+            action_id,
+            status,
+            summary.progress.counts,
+            summary.version,
+            cleanup_at=now + timedelta(seconds=settings.claims_release_after),
+            retained_until=retained_until(now, settings.retention_days),
+            by=by,
+            reason=reason,
+            at=now,
+        )
     if moved is not None:
         if moved.takes_chunks:
             moved = await settle_ended(context.store, moved)

@@ -25,6 +25,7 @@ from app.domain.csv.spans import Scan, SpanScanner
 from app.domain.dead_letters import State
 from app.domain.idempotency import KeyReused, retry_digest, retry_key
 from app.domain.rows import RowsUnreadable
+from app.observability.tracing import current_traceparent, link_to
 from app.services.ahead import ahead
 from app.services.results import ReadChunk, read_chunks, records_of
 from app.services.scheduling import first_pause
@@ -89,6 +90,7 @@ async def retry(context: AppContext, action: Action, principal: Principal, key: 
             # Somebody else was first by a moment, with another key of theirs.
             made = await _retry_of(context, original)
             raise AlreadyRetried(original.id if made is None else made.id) from None
+    link_to(original.traceparent, "retry of")
     await context.store.actions.link_retry(original.id, submitted.action.id)
     if submitted.replayed and digest is None:
         raise AlreadyRetried(submitted.action.id)
@@ -243,6 +245,7 @@ def _action(
         history=(Transition(status=Status.QUEUED, at=now, by=principal.name),),
         created_by=principal.name,
         chunk_key=new_chunk_key(),
+        traceparent=current_traceparent(),
         retry_of=original.id,
         dispatch_attempts=1,
         dispatch_at=now + first_pause(context),

@@ -19,6 +19,8 @@ from app.kafka.topics import SEND_TIMEOUT
 from app.observability.dependencies import unavailable
 from app.observability.logs import event, log_context
 from app.observability.metrics import REISSUES
+from app.observability.tracing import continued
+from app.observability.tracing import enabled as traced
 from app.services.completion import LedgerSummary, complete_if_done, end_action
 from app.services.transitions import moved_or_refused
 
@@ -73,8 +75,13 @@ async def announce_queued(context: AppContext, now: datetime) -> None:
 
 async def _announce_all(context: AppContext, action_ids: Sequence[str], timeout: float = SEND_TIMEOUT) -> list[str]:
     """Announce actions together; return those that the broker may not have, each of which says why."""
-    sends = (context.topics.feed.send(Feed.announce(action_id), timeout=timeout) for action_id in action_ids)
-    outcomes = await asyncio.gather(*sends, return_exceptions=True)
+    traces = await context.store.actions.traceparents(action_ids) if traced() else {}
+
+    async def send(action_id: str) -> None:
+        with continued("announce", traces.get(action_id), {"action": action_id}):
+            await context.topics.feed.send(Feed.announce(action_id), timeout=timeout)
+
+    outcomes = await asyncio.gather(*map(send, action_ids), return_exceptions=True)
     failed: dict[str, list[str]] = {}
     for action_id, outcome in zip(action_ids, outcomes, strict=True):
         if isinstance(outcome, Exception):
@@ -114,7 +121,10 @@ async def review_stalled(context: AppContext) -> None:
     # While something is away nothing can move, and that is nobody's stall.
     if idle and not await unavailable(context):
         for action in idle:
-            with log_context(action=action.id, account=action.account_id):
+            with (
+                log_context(action=action.id, account=action.account_id),
+                continued("review", action.traceparent, {"action": action.id, "stalls": action.stalls}),
+            ):
                 await _review(context, action)
 
 

@@ -9,6 +9,7 @@ from app.domain.actions import Action, Status
 from app.domain.streams import Stream
 from app.observability.dependencies import unavailable
 from app.observability.logs import log_context
+from app.observability.tracing import continued
 from app.services.completion import summarize_ledger
 from app.services.scheduling import send_missing
 from app.services.sealing import arrived_of, known_chunks
@@ -33,7 +34,10 @@ async def review_streams(context: AppContext) -> None:
     # While something is away nothing can come, and that is not the fault of who sends it.
     if idle and not await unavailable(context):
         for action in idle:
-            with log_context(action=action.id, account=action.account_id):
+            with (
+                log_context(action=action.id, account=action.account_id),
+                continued("review", action.traceparent, {"action": action.id}),
+            ):
                 await _review(context, action)
 
 

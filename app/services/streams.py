@@ -23,6 +23,7 @@ from app.domain.streams import AlreadyClosed, Declared, NotAStream, Numbering, S
 from app.kafka.messages import ChunkResult
 from app.observability.logs import event
 from app.observability.metrics import REPLAYS
+from app.observability.tracing import current_traceparent
 from app.services.completion import complete_if_done, end_action, summarize_ledger
 from app.services.quotas import Insertion, reserve_quota
 from app.services.sealing import arrived_of, known_chunks, vacate
@@ -90,6 +91,7 @@ async def open_stream(context: AppContext, principal: Principal, order: StreamOr
         history=(Transition(status=Status.OPEN, at=now, by=by),),
         created_by=by,
         chunk_key=new_chunk_key(),
+        traceparent=current_traceparent(),
         max_failures=order.max_failures,
         idempotency_key=order.idempotency_key,
         request_digest=None if order.idempotency_key is None else order.request_digest,

@@ -29,6 +29,7 @@ from app.domain.failure_limits import FailureLimit
 from app.domain.operations import Operation
 from app.observability.logs import event
 from app.observability.metrics import REPLAYS
+from app.observability.tracing import current_traceparent
 from app.services.quotas import Insertion, reserve_quota
 from app.services.scheduling import ANNOUNCE_TIMEOUT, announce, first_pause
 
@@ -161,6 +162,7 @@ class Upload:
             history=(Transition(status=status, at=now, by=by),),
             created_by=by,
             chunk_key=new_chunk_key(),
+            traceparent=current_traceparent(),
             max_failures=order.max_failures,
             dispatch_attempts=int(queued),
             dispatch_at=now + first_pause(self._context) if queued else None,

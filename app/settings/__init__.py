@@ -332,6 +332,17 @@ class Settings(BaseSettings):
         "quiet", description="verbose: with what Faust says of its tables, partitions and services"
     )
 
+    # Traces (app/observability/tracing.py); beside these the other standard variables of OpenTelemetry work
+    otel_traces_exporter: Literal["none", "otlp"] = Field(
+        "none", description="otlp: export traces, by OTLP over HTTP; needs the extra tracing"
+    )
+    otel_exporter_otlp_endpoint: Annotated[str, AfterValidator(_endpoint_url)] = Field(
+        "", description="where traces go to; empty: http://localhost:4318"
+    )
+    otel_service_name: str = Field("", description="what the workers are called in traces; empty: bulk-operations")
+    otel_traces_sampler: str = Field("", description="which traces are made; empty: parentbased_always_on")
+    otel_traces_sampler_arg: str = Field("", description="for the sampler, as 0.1 for parentbased_traceidratio")
+
     # The web server
     host: str = Field("127.0.0.1", description="address the web server listens on")
     port: int = Field(3000, ge=1, le=65535, description="port of the web server (or --web-port)")

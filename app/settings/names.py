@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable
 #: Others read these from the same ``.env``: the launcher, `docker compose`.
 _OF_OTHERS = frozenset({"STACK", "GATEWAY_URI", "S3_ACCESS_KEY", "S3_SECRET_KEY", "PUBLISH"})
 _PREFIXES_OF_OTHERS = ("COMPOSE_", "DOCKER_")
-#: Variables of botocore (profiles, roles, ...), of which there are many.
-_BOTOCORE = "AWS_"
+#: Variables of botocore (profiles, roles, ...) and of OpenTelemetry, of which there are many.
+_OF_LIBRARIES = ("AWS_", "OTEL_")
 
 
 def unknown_names(given: Iterable[str], settings: Collection[str]) -> dict[str, str | None]:
@@ -18,7 +18,7 @@ def unknown_names(given: Iterable[str], settings: Collection[str]) -> dict[str, 
         if name in settings or name in _OF_OTHERS or name.startswith(_PREFIXES_OF_OTHERS):
             continue
         near = mistyped(name, settings)
-        if near is None and name.startswith(_BOTOCORE):
+        if near is None and name.startswith(_OF_LIBRARIES):
             continue
         found[name] = near or _most_alike(name, settings)
     return found

@@ -16,13 +16,15 @@ from web.middleware.rate_limits import rate_limits
 from web.middleware.request_ids import request_ids
 from web.middleware.request_log import request_log
 from web.middleware.request_metrics import request_metrics
+from web.middleware.request_traces import request_traces
 
 
 def middlewares(context: Callable[[], AppContext]) -> list[Middleware]:
     """Return the middlewares, outermost first; ``context`` is called when there is a request."""
     return [
-        # The first three see every answer, so they stand outside of what makes an answer of an error.
+        # The first four see every answer, so they stand outside of what makes an answer of an error.
         request_ids,
+        request_traces,
         request_log(context),
         request_metrics,
         errors_to_json,

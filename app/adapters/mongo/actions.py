@@ -635,6 +635,11 @@ class Actions:
             claimed += await self._claim_dispatch(ids, due, update)
         return Claimed(sum(map(len, by_attempts.values())), claimed)
 
+    async def traceparents(self, action_ids: Sequence[str]) -> dict[str, str | None]:
+        """Return in which traces actions were made."""
+        found = self._collection.find({"_id": {"$in": list(action_ids)}}, {"traceparent": 1})
+        return {document["_id"]: document.get("traceparent") async for document in found}
+
     async def record_dispatch_failure(self, action_ids: Sequence[str], error: str) -> None:
         """Note why actions could not be announced."""
         await self._collection.update_many({"_id": {"$in": list(action_ids)}}, {"$set": {"lastDispatchError": error}})
