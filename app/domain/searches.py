@@ -107,7 +107,7 @@ class Search:
         status: With this status, exactly.
         type: Of this type.
         entity_type: About rows of this entity, exactly.
-        row: About this row.
+        row: About this row, or about the end of a chunk that was given up with it.
         record_id: Of a row with this id, exactly.
         email: Of a row with this e-mail address, lower case, exactly.
         since: From then on.
@@ -140,7 +140,7 @@ class Search:
 
     @property
     def filters(self) -> dict[str, Any]:
-        """The fields of an event's document that must be equal to a value, without the account, times and words."""
+        """The fields of an event's document that must equal a value, without account, times, row and words."""
         wanted = {
             "actionId": self.action_id,
             "level": self.level,
@@ -148,7 +148,6 @@ class Search:
             "status": self.status,
             "type": self.type,
             "entityType": self.entity_type,
-            "row": self.row,
             "recordId": self.record_id,
             "email": self.email,
         }
@@ -164,7 +163,15 @@ class Search:
             document = event.to_document()
             if any(document.get(name) != value for name, value in self.filters.items()):
                 return False
-        return not self.terms or self._has_terms(event)
+        return self._has_row(event) and (not self.terms or self._has_terms(event))
+
+    def _has_row(self, event: Event) -> bool:
+        if self.row is None or event.row == self.row:
+            return True
+        # Its rows have no events of their own.
+        if event.type != EventType.CHUNK_DEAD or event.first_row is None or event.last_row is None:
+            return False
+        return event.first_row <= self.row <= event.last_row
 
     def _has_terms(self, event: Event) -> bool:
         values = {value.casefold() for value in exact_values(event) if value is not None}

@@ -264,6 +264,6 @@ def _row_statuses(search: Search) -> frozenset[RowStatus]:
 
 
 def _wants_chunks(search: Search) -> bool:
-    """Tell whether events of whole chunks may be asked for, which say nothing of a row."""
-    of_rows = (search.status, search.row, search.record_id, search.email)
+    """Tell whether events of whole chunks may be asked for, which say nothing of a single row."""
+    of_rows = (search.status, search.record_id, search.email)
     return search.type in (None, *_OF_CHUNKS) and all(value is None for value in of_rows)

@@ -74,6 +74,7 @@ async def test_replay_takes_place_of_dead_chunk(bench: Bench, search: IndexBench
     await bench.give_up(job.chunks[0])
     await search.catch_up()
     [dead] = await search.found(type=EventType.CHUNK_DEAD)
+    assert [await search.found(row=row) for row in (1, 2, 3)] == [(dead,), (dead,), ()]
     await bench.finish(job)
     await search.catch_up()
     assert await search.found(type=EventType.CHUNK_DEAD) == ()

@@ -218,6 +218,14 @@ async def test_codes_need_no_file(filled: AppContext, monkeypatch: pytest.Monkey
     assert read == [0, 1]
 
 
+async def test_row_of_a_dead_chunk(searched: AppContext, bench: Bench) -> None:
+    """It has no event of its own: that its chunk was given up is found."""
+    job = await bench.submit(*ROWS, chunk_rows=2, accountId="mine")
+    await bench.give_up(job.chunks[0])
+    for row, found in ((1, ["chunk.dead"]), (2, ["chunk.dead"]), (3, [])):
+        assert [event.type for event in (await find(searched, action_id=job.action_id, row=row)).events] == found
+
+
 class AwayIndex:
     """An index that cannot be reached."""
 

@@ -95,6 +95,14 @@ def test_fields_are_compared(wanted: dict[str, Any], found: bool) -> None:
     assert finds(**wanted) is found
 
 
+@pytest.mark.parametrize(("row", "found"), [(4, False), (5, True), (8, True), (9, False)])
+def test_rows_of_dead_chunk_are_found(row: int, found: bool) -> None:
+    """They have no events of their own; those of a chunk that was completed have."""
+    event = replace(EVENT, type=EventType.CHUNK_DEAD, row=None, first_row=5, last_row=8)
+    assert finds(event=event, row=row) is found
+    assert not finds(event=replace(event, type=EventType.CHUNK_COMPLETED), row=row)
+
+
 @pytest.mark.parametrize("security", [True, False])
 def test_security_is_for_admins(security: bool) -> None:
     """What only admins are shown is found only by a search that says so."""

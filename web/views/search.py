@@ -153,7 +153,9 @@ class LogsQuery(Query):
         None
     )
     row: Annotated[
-        int | None, _asked("row", _read_row, Annotated[int, Field(ge=1)]), Field(description="Only this row.")
+        int | None,
+        _asked("row", _read_row, Annotated[int, Field(ge=1)]),
+        Field(description="Only this row, and a chunk that was given up with it."),
     ] = None
     record_id: Annotated[
         str | None, _asked("recordId", _bounded), Field(description="Only rows of this id, exactly.")

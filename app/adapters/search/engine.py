@@ -10,7 +10,7 @@ from elasticsearch import AsyncElasticsearch
 
 from app.adapters.search.client import ELASTICSEARCH
 from app.adapters.search.mapping import EXACT, EXPIRES, WORDS, all_indices
-from app.domain.events import Event
+from app.domain.events import Event, EventType
 from app.domain.searches import FACETS, BadCursor, FoundEvents, Search, Term
 
 #: Seconds that it may take; a search that takes longer finds nothing, and the ledger is asked.
@@ -82,6 +82,8 @@ def query_of(search: Search) -> dict[str, Any]:
     times = {"gte": search.since, "lt": search.until}
     if wanted := {name: _time(at) for name, at in times.items() if at is not None}:
         filters.append({"range": {"@timestamp": wanted}})
+    if search.row is not None:
+        filters.append(_row(search.row))
     filters += [_term(term) for term in search.terms]
     query: dict[str, Any] = {"filter": filters}
     if search.hidden_types:
@@ -95,6 +97,16 @@ def _term(term: Term) -> dict[str, Any]:
     if not term.exact and term.words:
         ways.append({"bool": {"filter": [{"term": {WORDS: word}} for word in term.words]}})
     return {"bool": {"should": ways, "minimum_should_match": 1}}
+
+
+def _row(row: int) -> dict[str, Any]:
+    """Return what an event about a row has: its number, or that its chunk was given up."""
+    given_up = [
+        {"term": {"type": EventType.CHUNK_DEAD.value}},
+        {"range": {"firstRow": {"lte": row}}},
+        {"range": {"lastRow": {"gte": row}}},
+    ]
+    return {"bool": {"should": [{"term": {"row": row}}, {"bool": {"filter": given_up}}], "minimum_should_match": 1}}
 
 
 def _time(at: datetime) -> str:
