@@ -41,8 +41,6 @@ CARE_INTERVAL = 60.0
 _PER_TURN = 50
 #: So long one action has the turn, seconds; what is left of it waits for the others.
 _SLICE = 5.0
-#: So long an action is a worker's own after the last sign of it.
-_LEASE = timedelta(seconds=60)
 #: Chunks that are asked for at once, and events that are gathered for one request.
 _CHUNKS, _EVENTS = 256, 500
 #: Pauses after a failure double from the first to the last, seconds.
@@ -84,7 +82,7 @@ class Indexer:
             for action_id in await context.store.index_queue.due(datetime.now(UTC), _PER_TURN):
                 if context.should_yield():
                     return
-                claimed = await context.store.index_queue.claim(action_id, datetime.now(UTC), _LEASE)
+                claimed = await context.store.index_queue.claim(action_id, datetime.now(UTC), _lease(context))
                 if claimed is not None:
                     await _index_action(context, claimed)
         except DependencyFault as error:
@@ -162,13 +160,18 @@ async def _index_parts(context: AppContext, claimed: ClaimedAction, batch: _Batc
             batch.indexed = batch.indexed.with_chunk(index, dead=dead)
             if len(batch.events) >= _EVENTS:
                 await _write(context, action, batch)
-                if not await context.store.index_queue.save(claimed, batch.indexed, datetime.now(UTC), _LEASE):
+                if not await context.store.index_queue.save(claimed, batch.indexed, datetime.now(UTC), _lease(context)):
                     # Somebody else goes on with it: this worker was away for longer than the lease.
                     return True
                 if time.monotonic() > until or context.should_yield():
                     return False
         await _write(context, action, batch)
     return True
+
+
+def _lease(context: AppContext) -> timedelta:
+    """Return how long an action is a worker's own after the last sign of it."""
+    return timedelta(seconds=context.settings.stall_timeout)
 
 
 def _most_looked_at(context: AppContext, action: Action) -> int:
