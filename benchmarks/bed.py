@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,11 +45,14 @@ class Usage:
 class Bed:
     """Services in a fresh directory, and workers on them."""
 
-    def __init__(self, *, in_file: bool = False, heap: str = "6g") -> None:
+    def __init__(self, *, in_file: bool = False, heap: str = "6g", also: Sequence[str] = ()) -> None:
+        """Describe it; ``also``: services beside those that the platform needs."""
         self.in_file = in_file
         self.directory = Path(tempfile.mkdtemp(prefix="bench-"))
         options = Options(mongo_heap=heap, mongo_in_memory=not in_file)
-        self._stack = Stack(directory=self.directory / "stack", services=SERVICES, ports="free", options=options)
+        self._stack = Stack(
+            directory=self.directory / "stack", services=(*SERVICES, *also), ports="free", options=options
+        )
         self.workers: list[Worker] = []
 
     def __enter__(self) -> Self:

@@ -11,8 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
+from app.domain.dead_letters import Origin
 from app.domain.timestamps import iso_utc
+from app.kafka.messages import Feed
+from app.kafka.retry_headers import RetryHeaders
 from stack import Stack
 from stack.addresses import free_port
 from stack.spans import Span, read
@@ -148,12 +152,13 @@ def test_upload_is_one_tree(traced: Traced) -> None:
     assert any(one.attributes.get("db.system") == "redis" for one in spans)
 
 
-def test_spans_have_nothing_of_the_rows(traced: Traced) -> None:
-    """Neither of those that go well nor of those that fail."""
+def test_nothing_of_the_rows_is_told(traced: Traced) -> None:
+    """Neither by spans nor by the log, of rows that go well and of those that fail."""
     good, bad = submit(traced, contacts("two")), submit(traced, contacts("three", failing=True))
     for action_id in (good, bad):
         assert traced.trace_of(action_id)
     assert "marked" not in traced.file.read_text()
+    assert "marked" not in traced.worker.log.read_text(errors="replace")
 
 
 def test_scheduled_action_goes_on_in_its_trace(traced: Traced) -> None:
@@ -196,6 +201,32 @@ def test_client_may_have_begun_the_trace(traced: Traced) -> None:
     assert root.parent == parent
     told = [line for line in lines_of(traced.worker.log) if line["event"] == "action ended"]
     assert {line["trace_id"] for line in told if line["action"] == action_id} == {trace}
+
+
+async def test_redelivery_goes_on_in_its_trace(traced: Traced) -> None:
+    """What waits in a retry topic comes back as a part of the trace in which it failed."""
+    action_id = submit(traced, contacts("thirteen"))
+    trace, root, failed = "ef" * 16, "01" * 8, "02" * 8
+    settings = traced.worker.environment
+    topic = settings["KAFKA_TOPIC"]
+    history = RetryHeaders(Origin(f"{topic}.feed", 0, 0), 1, "2026-01-31T09:00:00.000+00:00", "it failed")
+    headers = [
+        *history.to_headers().items(),
+        ("traceparent", f"00-{trace}-{failed}-01".encode()),
+        ("bulk-trace-root", f"00-{trace}-{root}-01".encode()),
+    ]
+    message = Feed(action_id=action_id)
+    async with AIOKafkaProducer(bootstrap_servers=settings["KAFKA_BROKER"].rpartition("/")[2]) as producer:
+        await producer.send_and_wait(f"{topic}.retry.1", message.encode(), message.key.encode(), headers=headers)
+
+    def found() -> dict[str, Span] | None:
+        spans = {one.name: one for one in read(traced.file) if one.trace == trace}
+        return spans if "feed" in spans else None
+
+    spans = wait_for(found, "it is handled again")
+    assert spans["redeliver"].parent == failed
+    assert spans["feed"].parent == root
+    assert spans["feed"].attributes["action"] == action_id
 
 
 @pytest.mark.parametrize("sent", ["", "marked", "00-" + "0" * 32 + "-" + "0" * 16 + "-01", "00-" + "x" * 52])
