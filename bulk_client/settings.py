@@ -126,11 +126,12 @@ def _read_profile(file: Path, name: str | None, *, must_exist: bool) -> dict[str
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
         # What the parser says of it quotes the text, which may be a key.
         raise BadSettings(f"The profile file {file} is no TOML.") from None
-    profile = profiles.get(name or DEFAULT_PROFILE)
+    wanted = name or DEFAULT_PROFILE
+    profile = profiles.get(wanted)
     if profile is None and name is None:
         return {}
     if not isinstance(profile, dict):
-        raise BadSettings(f"The profile file {file} has no profile {name}; it has: {', '.join(profiles) or 'none'}.")
+        raise BadSettings(f"The profile file {file} has no profile {wanted}; it has: {', '.join(profiles) or 'none'}.")
     known = [setting.name for setting in fields(Connection)]
     if unknown := set(profile) - set(known):
         raise BadSettings(f"Unknown in the profile: {', '.join(sorted(unknown))}. Known: {', '.join(known)}.")

@@ -55,17 +55,15 @@ def list_actions(
         write_json([action.raw for action in found])
         return
     write_table(
-        ("id", "status", "type", "entity", "rows", "done", "failed", "skipped", "made at", "file"),
+        ("id", "status", "what", "rows", "done", "failed", "made at", "file"),
         (
             (
                 action.action_id,
                 action.status,
-                action.action_type,
-                action.entity_type,
+                f"{action.action_type.removeprefix('BULK_').lower()} {action.entity_type}",
                 action.total_count,
                 action.processed_count,
                 action.failure_count,
-                action.skipped_count,
                 action.created_at,
                 action.file_name,
             )

@@ -14,7 +14,7 @@ from typing import Annotated, BinaryIO
 import typer
 
 from bulk_client.cli.base import ActionId, Exit, Json, Options, client_of, command, options_of
-from bulk_client.cli.output import describe, note, printable, say, write_json
+from bulk_client.cli.output import count_of, describe, note, printable, say, write_json
 from bulk_client.cli.progress import UploadProgress, WatchProgress
 from bulk_client.client import Client
 from bulk_client.errors import BadSettings
@@ -166,9 +166,11 @@ def _follow(
         write_json({**accepted.raw, "repeated": accepted.repeated})
     else:
         of = "" if name is None else f" of {printable(name)}"
-        say(f"Import {printable(action_id)} is {printable(accepted.status)}: {accepted.total_count:,} rows{of}.")
+        rows = f"{count_of(accepted.total_count, 'row')}{of}"
         if accepted.repeated:
-            note("The same was imported before, and is not imported again (--again does that).")
+            say(f"Import {printable(action_id)} is of the same {rows}; --again imports it once more.")
+        else:
+            say(f"Import {printable(action_id)} is {printable(accepted.status)}: {rows}.")
         if accepted.scheduled_at is not None:
             say(f"It is done at {printable(accepted.scheduled_at)}.")
         if accepted.ignored_columns:

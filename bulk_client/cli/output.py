@@ -18,6 +18,8 @@ from bulk_client.models import Counters
 
 #: Columns where there is no terminal: wide enough that nothing is cut.
 _WIDE = 400
+#: Columns that are not broken into lines.
+_WHOLE = frozenset({"id", "import", "at", "made at", "status"})
 _CONTROLS = re.compile("[\x7f-\x9f]")
 
 
@@ -64,28 +66,47 @@ def write_json(value: Any) -> None:
 
 def write_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
     """Write rows as a table; numbers stand on the right. Without any, ``empty`` is said."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     filled = [list(row) for row in rows]
     if not filled:
         note(empty)
         return
     for number, name in enumerate(columns):
         numeric = all(isinstance(row[number], int | None) for row in filled)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        # What is copied or compared stays in one piece, however narrow the terminal is.
+        whole = numeric or name in _WHOLE
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=whole)
     for row in filled:
         table.add_row(*(Text(printable(cell)) for cell in row))
-    console().print(table)
+    _print(table)
 
 
 def write_fields(fields: Iterable[tuple[str, object]]) -> None:
     """Write names and values below each other; those that are None are left out."""
-    table = Table(box=None, show_header=False, pad_edge=False)
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in fields:
         if value is not None:
             table.add_row(Text(name, style="dim"), Text(printable(value)))
-    console().print(table)
+    _print(table)
+
+
+def _print(table: Table) -> None:
+    """Write a table; where there is no terminal without the blanks that fill its lines."""
+    output = console()
+    if output.is_terminal:
+        output.print(table)
+        return
+    with output.capture() as captured:
+        output.print(table)
+    for line in captured.get().splitlines():
+        say(line.rstrip())
+
+
+def count_of(count: int, noun: str) -> str:
+    """Return a number of things."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def describe(counters: Counters) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from bulk_client import ApiError, AsyncClient, Client, Upload
 from tests.support.command_line import environment
 from tests.support.files import contacts_csv
+from tests.support.paths import ROOT
 from tests.support.waiting import wait_for
 from tests.support.workers import Worker
 
@@ -100,3 +102,23 @@ def test_watching_survives_a_worker(start_worker: Callable[..., Worker], file: P
     told = log.read_text()
     assert "Traceback" not in told
     assert re.search(r"CANCELLED: 0 of 2 rows: .* 2 never ran\nReason: nobody needs it", told)
+
+
+def test_documented_programs_run(worker: Worker, tmp_path: Path) -> None:
+    """The programs in the reference of the library do what they say."""
+    (tmp_path / "contacts.csv").write_bytes(ROWS)
+    programs = re.findall(r"```python\n(.*?)```", (ROOT / "docs/reference/client.md").read_text(), re.DOTALL)
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", program.replace("http://localhost:3000", f"http://127.0.0.1:{worker.port}")],
+            cwd=tmp_path,
+            env=environment(worker),
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout
+        for program in programs
+    ]
+    assert "COMPLETED 1 1\n1 INVALID_EMAIL email [2]\n409 TRANSITION_NOT_ALLOWED\n" in told[0]
+    assert told[1].startswith('2 INVALID_EMAIL email is not an email address: "nobody"\nid,name,email,status,_row')

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import time
@@ -10,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command_line import environment
 from tests.support.sessions import sessions
 from tests.support.workers import Worker
 
 PAGES = (
     "README.md",
     "docs/tutorial/first-import.md",
-    *(f"docs/reference/{name}.md" for name in ("files", "action-types", "results")),
+    *(f"docs/reference/{name}.md" for name in ("files", "action-types", "results", "command-line")),
 )
 
 #: What differs from run to run; the sessions share a database with other tests, so a record may be there already.
@@ -58,7 +58,7 @@ def test_sessions_are_what_happens(
             got = subprocess.run(
                 ["bash", "-c", ran],
                 cwd=tmp_path,
-                env={**os.environ, "LC_ALL": "C.UTF-8"},
+                env=environment(worker),
                 capture_output=True,
                 text=True,
                 check=False,
