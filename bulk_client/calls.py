@@ -95,9 +95,7 @@ def _with_following(model: type[M]) -> Callable[[httpx.Response], M]:
 
     def read(response: httpx.Response) -> M:
         found = model.read(_json(response))
-        more = found.model_copy(update={"following": following_of(response)})
-        more._raw = found.raw
-        return more
+        return found.model_copy(update={"following": following_of(response)})
 
     return read
 
@@ -123,11 +121,8 @@ def _of_action(action_id: str, part: str = "") -> str:
 
 
 def _accepted(response: httpx.Response) -> Accepted:
-    answer = _json(response)
-    taken = Accepted.read(answer)
-    made_before = taken.model_copy(update={"repeated": response.headers.get("Idempotency-Replayed") == "true"})
-    made_before._raw = answer
-    return made_before
+    taken = Accepted.read(_json(response))
+    return taken.model_copy(update={"repeated": response.headers.get("Idempotency-Replayed") == "true"})
 
 
 def _nothing(_response: httpx.Response) -> None:

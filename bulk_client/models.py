@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from bulk_client.errors import UnexpectedAnswer
@@ -30,17 +38,23 @@ class Model(BaseModel):
             UnexpectedAnswer: it is none.
         """
         try:
-            model = cls.model_validate(answer)
+            return cls.model_validate(answer)
         except ValidationError as error:
             fault = error.errors(include_url=False)[0]
             where = ".".join(map(str, fault["loc"]))
             raise UnexpectedAnswer(f"The answer is no {cls.__name__}: {where}: {fault['msg']}") from None
-        model._raw = answer
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keep(cls, answer: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        model = handler(answer)
+        if isinstance(answer, Mapping):
+            model._raw = answer
         return model
 
     @property
     def raw(self) -> Mapping[str, Any]:
-        """The JSON object as it was received; empty for a part of an answer."""
+        """The JSON object as it was received."""
         return self._raw
 
 

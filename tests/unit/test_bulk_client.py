@@ -240,6 +240,15 @@ def test_newer_answers_are_read() -> None:
     assert (action.status, action.raw["mood"], action.ended) == ("RESTING", "calm", False)
 
 
+def test_parts_keep_what_was_answered() -> None:
+    """The events of a page, and a page that another one follows, are as they came as well."""
+    event = {"id": "e", "at": "2026-11-23T23:55:49Z", "type": "t", "level": "info", "message": "m", "more": 1}
+    answer = {"engine": "ledger", "events": [event], "counts": {}, "searched": {"complete": False}}
+    link = {"Link": '</search?cursor=abc>; rel="next"'}
+    found = Server(httpx.Response(200, json=answer, headers=link)).client().search("m", limit=1)
+    assert (found.following, found.raw["searched"], found.events[0].raw) == ("abc", {"complete": False}, event)
+
+
 # Watching
 
 
