@@ -1,4 +1,4 @@
-"""Commands beside the worker: ``python -m app verify …``, ``keys …``, ``storage …``, ``index …`` and ``doctor``."""
+"""Commands beside the worker: ``python -m app verify …``, ``keys …``, ``storage …``, ``claims …``, …"""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 
 from app.adapters.mongo import Store
 from app.adapters.storage import open_storage
+from app.cli.claims import claims_commands
 from app.cli.doctor import doctor_command
 from app.cli.index import index_commands
 from app.cli.keys import keys
@@ -27,6 +28,7 @@ cli = typer.Typer(
 )
 cli.add_typer(keys, name="keys")
 cli.add_typer(storage_commands, name="storage")
+cli.add_typer(claims_commands, name="claims")
 cli.add_typer(index_commands, name="index")
 cli.command("doctor")(doctor_command)
 

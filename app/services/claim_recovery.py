@@ -12,8 +12,10 @@ from __future__ import annotations
 import logging
 from bisect import bisect_right
 from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
 
-from app.adapters.redis.claims import ClaimsReleased, ClaimState
+from app.adapters.mongo import Actions
+from app.adapters.redis.claims import Claims, ClaimsReleased, ClaimState
 from app.adapters.storage import ObjectMissing
 from app.context import AppContext
 from app.domain.actions import Action
@@ -71,6 +73,24 @@ async def store_dead_owners(context: AppContext, action: Action, dead_chunks: Se
             rebuilt = True
             taken = await _claim(context, action, checked, state="closed")
         await ledger.store_owners(name, {checked.rows[position]: owner for position, owner in taken.items()})
+
+
+async def forget_claims(actions: Actions, claims: Claims) -> int:
+    """Have the claims of all actions under way rebuilt by the next clean-up; return how many these are.
+
+    For a Redis that does not have what was claimed, as after a restore: it would take rows for the first of their
+    record that are not. No worker may run meanwhile: a chunk in hand has claims that nothing tells of yet.
+
+    Raises:
+        app.domain.faults.DependencyFault: something is away; doing it again is safe.
+    """
+    count = 0
+    async for action in actions.under_way():
+        # What is left behind stops everybody from claiming anew; who meets it has them rebuilt.
+        await claims.release(action.id)
+        await actions.schedule_cleanup(action.id, datetime.now(UTC))
+        count += 1
+    return count
 
 
 async def rebuild_claims(context: AppContext, action: Action) -> None:

@@ -598,6 +598,12 @@ class Actions:
         async for document in self._collection.find(condition).sort("_id", 1):
             yield Action.from_document(document)
 
+    async def under_way(self) -> AsyncIterator[Action]:
+        """Yield every action that has begun and not ended, oldest first."""
+        begun = sorted({Status.OPEN, Status.PROCESSING, Status.PAUSED})
+        async for document in self._collection.find({"status": {"$in": begun}, **_THERE}).sort("_id", 1):
+            yield Action.from_document(document)
+
     async def claim_schedules(self, now: datetime, retry_at: datetime, limit: int) -> Claimed:
         """Queue scheduled actions whose time has come, the earliest first, at most ``limit`` of them.
 
