@@ -16,6 +16,7 @@ from app.cli.doctor import doctor_command
 from app.cli.index import index_commands
 from app.cli.keys import keys
 from app.cli.storage import storage_commands
+from app.domain.faults import DependencyFault
 from app.observability.logs import hide, redact_logs
 from app.services.verification import verify
 from app.settings import get_settings
@@ -100,6 +101,9 @@ async def _verify(action_id: str | None, account: str | None, since: datetime | 
                     break
                 differences += 1
                 typer.echo(f"{action.id}: {difference}")
+    except DependencyFault as error:
+        typer.echo(f"the database cannot be used: {hide(error)}", err=True)
+        return 2
     except OSError as error:
         typer.echo(f"the storage cannot be used: {hide(error)}", err=True)
         return 2
