@@ -44,7 +44,7 @@ _SLICE = 5.0
 #: Chunks that are asked for at once, and events that are gathered for one request.
 _CHUNKS, _EVENTS = 256, 500
 #: Pauses after a failure double from the first to the last, seconds.
-_FIRST_PAUSE, _LAST_PAUSE = 1.0, 60.0
+_FIRST_PAUSE, _LAST_PAUSE = 1.0, 15.0
 #: For every second of work so many seconds are left to others: indexing never takes all of a processor.
 _REST = 0.5
 #: Events of a chunk that a dead letter names.
