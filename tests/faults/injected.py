@@ -29,6 +29,7 @@ from app.adapters.mongo.ledger import Ledger
 from app.adapters.mongo.records import Records
 from app.adapters.mongo.stream_chunks import StreamChunks
 from app.adapters.redis.claims import Claims
+from app.adapters.search import EventIndex
 from app.adapters.storage import local
 from app.kafka import consumer
 from app.kafka.messages import Chunk
@@ -60,6 +61,8 @@ KILL_POINTS: dict[str, tuple[Any, str, str]] = {
     "summed": (Actions, "note_chunk", "after"),
     "sealing": (Actions, "seal", "before"),
     "sealed": (Actions, "seal", "after"),
+    "indexing": (EventIndex, "write", "before"),
+    "indexed": (EventIndex, "write", "after"),
     # The steps of a deletion
     "marked": (Actions, "begin_deletion", "after"),
     "expired": (Actions, "delete_expired", "after"),

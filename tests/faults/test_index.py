@@ -87,17 +87,15 @@ def test_index_is_away_in_the_middle(make_scene: MakeScene, elasticsearch: Stack
     assert worker.dead_letters() == []
 
 
-def test_worker_dies_while_it_indexes(make_scene: MakeScene, elasticsearch: Stack) -> None:
-    """Another one goes on, and no event is missing or there twice."""
-    scene = make_scene(**index_settings(elasticsearch))
+@pytest.mark.parametrize("point", ["indexing", "indexed"])
+def test_worker_dies_while_it_indexes(make_scene: MakeScene, elasticsearch: Stack, point: str) -> None:
+    """Just before, or just after, a batch is written: another one goes on, and no event is missing or there twice."""
+    scene = make_scene(rows=1, **index_settings(elasticsearch))
     index = Index(scene, elasticsearch)
-    rows = 10_000
-    scene.file.write_bytes(contacts_csv(*(f"{number},,nobody,active" for number in range(rows))))
-    worker = scene.worker()
-    action = worker.submit(scene.file)
-    wait_for(lambda: index.by_type(action).get("row.failed"), "the first rows are indexed")
-    worker.kill()
-    assert index.by_type(action)["row.failed"] < rows
+    scene.file.write_bytes(contacts_csv(*(f"{number},,nobody,active" for number in range(5_000))))
+    doomed = scene.worker(inject={"kill": {"point": point, "nth": 4}})
+    action = doomed.submit(scene.file)
+    doomed.wait_dead()
     survivor = scene.worker()
     survivor.wait_ended(action, 120)
     index.assert_complete(survivor, action)
