@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.context import AppContext
+from app.domain.account_events import dead_letter_stored
 from app.domain.actions import Action, Status
 from app.domain.dead_letters import DeadLetter, Kind, Origin, dead_chunk_outcome
 from app.domain.streams import ROWS_PER_CHUNK, first_row_of
@@ -77,6 +78,9 @@ async def _put(letter: DeadLetter, context: AppContext) -> None:
     letters = context.store.dead_letters
     if letter.account_id is not None:
         await letters.put(letter)
+        # A chunk that was given up is told by its ledger.
+        if letter.kind is not Kind.CHUNK:
+            context.event_log.note(dead_letter_stored(letter))
     elif not await letters.put_of_nobody(letter, MAX_OF_NOBODY):
         log.warning("%s: not kept, there are %d letters of nobody already", letter.origin, MAX_OF_NOBODY)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
 from app.adapters.authentication import Authenticator, open_authenticator
+from app.adapters.event_log import EventLog
 from app.adapters.live_actions import LiveActions
 from app.adapters.mongo import Store
 from app.adapters.progress_reporter import Reporter
@@ -44,6 +44,7 @@ class AppContext:
     rate_limits: RateLimits
     dependencies: Dependencies
     live: LiveActions
+    event_log: EventLog
     #: What the rows do not depend on: a worker is ready without it.
     optional_dependencies: Dependencies = field(default_factory=lambda: Dependencies({}), kw_only=True)
     #: Where events are indexed, and searched; None: there is no Elasticsearch.
@@ -105,6 +106,7 @@ class AppContext:
                 }
             ),
             live=LiveActions(store.actions, redis.snapshots),
+            event_log=EventLog(store.events, settings.events_retention),
             optional_dependencies=Dependencies({} if index is None else {"Elasticsearch": index.check}),
             index=index,
             index_search=index_search,
@@ -116,6 +118,7 @@ class AppContext:
         if self.index is not None:
             await self.index.close()
         await self.live.close()
+        await self.event_log.close()
         await self.dependencies.close()
         await self.optional_dependencies.close()
         await self.rate_limits.close()
@@ -131,6 +134,5 @@ def _open_index(settings: Settings) -> tuple[EventIndex | None, IndexSearch | No
     from app.adapters.search import EventIndex, IndexSearch, connect
 
     client = connect(settings)
-    days = settings.events_retention_days
-    index = EventIndex(client, settings.elasticsearch_prefix, timedelta(days=days) if days else None)
+    index = EventIndex(client, settings.elasticsearch_prefix, settings.events_retention)
     return index, IndexSearch(client, settings.elasticsearch_prefix)

@@ -25,6 +25,7 @@ from agents.processor import process
 from agents.progress import count
 from agents.retrier import redeliver
 from agents.watch import Watch
+from app.adapters.event_log import INTERVAL as EVENT_LOG_INTERVAL
 from app.context import AppContext
 from app.kafka.consumer import RepairedApp
 from app.kafka.inline_rows import ChunkMessage
@@ -41,6 +42,8 @@ from app.services.indexing import CARE_INTERVAL as INDEX_CARE_INTERVAL
 from app.services.indexing import INTERVAL as INDEX_INTERVAL
 from app.services.indexing import Indexer, look_after_index
 from app.services.observation import INTERVAL, observe
+from app.services.stored_events import INTERVAL as STORED_EVENTS_INTERVAL
+from app.services.stored_events import index_stored_events
 from app.services.sweeping import OrphanSweeper, sweep_interval
 from app.settings import Settings
 from tables.progress import ProgressTable
@@ -215,10 +218,12 @@ def create_app(settings: Settings) -> BulkApp:
     if settings.orphan_age:
         add_timer(app, sweep_interval(settings.orphan_age), OrphanSweeper().sweep_orphans, on_leader=True)
     add_loop(app, settings.snapshot_interval, _report)
+    add_loop(app, EVENT_LOG_INTERVAL, _write_events)
     add_loop(app, INTERVAL, observe)
     if settings.has_index:
         add_loop(app, INDEX_INTERVAL, Indexer().index)
         add_timer(app, INDEX_CARE_INTERVAL, look_after_index, on_leader=True)
+        add_timer(app, STORED_EVENTS_INTERVAL, index_stored_events, on_leader=True)
     add_loop(app, 0, measure_event_loop)
     app.sensors.add(KafkaSensor(channel.name for channel in (topics.feed, topics.chunks, topics.results)))
     app.watch = Watch(app, (topics.feed, topics.chunks, topics.results), settings.stuck_after)
@@ -228,6 +233,11 @@ def create_app(settings: Settings) -> BulkApp:
     # aiohttp waits this long for requests that are under way.
     app.web.handler_shutdown_timeout = settings.shutdown_timeout / 2
     return app
+
+
+async def _write_events(context: AppContext) -> None:
+    """Write out the events that no other document has."""
+    await context.event_log.flush()
 
 
 async def _report(context: AppContext) -> None:

@@ -23,7 +23,7 @@ from app.domain.access import (
     check_account,
     principal_of_claims,
 )
-from app.domain.api_keys import ApiKey, KeyState, fingerprint, is_key
+from app.domain.api_keys import ApiKey, InactiveKey, KeyState, fingerprint, is_key
 from app.settings import Settings
 
 ACCOUNT_HEADER = "accountid"
@@ -134,8 +134,10 @@ class Credentials:
 
     async def _key(self, sent: str) -> Principal:
         key = await self.keys.get(fingerprint(sent)) if is_key(sent) else None
-        if key is None or key.state(datetime.now(UTC)) != KeyState.ACTIVE:
+        if key is None:
             raise Unauthenticated(INVALID_KEY)
+        if (state := key.state(datetime.now(UTC))) != KeyState.ACTIVE:
+            raise InactiveKey(INVALID_KEY, key, state)
         return key.principal
 
     async def _token(self, sent: str) -> Principal:

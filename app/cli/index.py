@@ -29,7 +29,9 @@ def rebuild_command() -> None:
     async def rebuild() -> int:
         store = Store(settings.mongo_db_uri.get_secret_value())
         try:
-            return await store.index_queue.forget(datetime.now(UTC))
+            now = datetime.now(UTC)
+            await store.events.index_again(now)
+            return await store.index_queue.forget(now)
         except DependencyFault as error:
             sys.exit(f"the database cannot be reached: {hide(error)}")
         finally:

@@ -8,14 +8,15 @@ import os
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from app.adapters.mongo import ApiKeys, Store
+from app.adapters.mongo import Store
 from app.domain.access import Role, check_account
+from app.domain.account_events import Happening, key_made, key_revoked
 from app.domain.api_keys import ApiKey, fingerprint, new_key, parse_expiry
 from app.domain.faults import DependencyFault
 from app.domain.printable import printable
@@ -28,7 +29,7 @@ keys = typer.Typer(no_args_is_help=True, help="API keys: make, list and revoke t
 
 
 @asynccontextmanager
-async def _open_keys() -> AsyncIterator[ApiKeys]:
+async def _open_store() -> AsyncIterator[Store]:
     redact_logs(settings := get_settings())
     try:
         show_audit_log(settings.log_format) if settings.audit_log is None else send_audit_log(settings.audit_log)
@@ -36,11 +37,18 @@ async def _open_keys() -> AsyncIterator[ApiKeys]:
         sys.exit(f"AUDIT_LOG cannot be used: {error.strerror}: {settings.audit_log}")
     store = Store(settings.mongo_db_uri.get_secret_value())
     try:
-        yield store.api_keys
+        yield store
     except DependencyFault as error:
         sys.exit(f"the database cannot be reached: {hide(error)}")
     finally:
         await store.close()
+
+
+async def _note(store: Store, happening: Happening) -> None:
+    """Store what was done as an event of the account. It is done all the same where this fails."""
+    now, retention = datetime.now(UTC), get_settings().events_retention
+    with suppress(DependencyFault):
+        await store.events.add(happening.event(now, 1), None if retention is None else now + retention)
 
 
 def _who() -> dict[str, str]:
@@ -82,8 +90,8 @@ def create_command(
 
 
 async def _add(key: ApiKey) -> None:
-    async with _open_keys() as store:
-        await store.add(key)
+    async with _open_store() as store:
+        await store.api_keys.add(key)
         fields = {
             "account": key.account_id,
             "role": str(key.role),
@@ -91,6 +99,7 @@ async def _add(key: ApiKey) -> None:
             "name": key.name,
         }
         audit("keys create", "done", key=key.id, **fields, **_who())
+        await _note(store, key_made(key.account_id, key.id, key.role, _who()["by"]))
 
 
 @keys.command("list")
@@ -106,8 +115,8 @@ def list_command(
 
 
 async def _all() -> list[ApiKey]:
-    async with _open_keys() as store:
-        return await store.all()
+    async with _open_store() as store:
+        return await store.api_keys.all()
 
 
 @keys.command("revoke")
@@ -117,15 +126,16 @@ def revoke_command(key_id: Annotated[str, typer.Argument(help="the id that the l
 
 
 async def _revoke(key_id: str) -> int:
-    async with _open_keys() as store:
-        found = next((key for key in await store.all() if key.id == key_id), None)
+    async with _open_store() as store:
+        found = next((key for key in await store.api_keys.all() if key.id == key_id), None)
         if found is None:
             audit("keys revoke", "refused", key=printable(key_id, 100), reason="there is no such key", **_who())
             typer.echo(f"there is no key {key_id}", err=True)
             return 1
-        if not await store.revoke(found.fingerprint):
+        if not await store.api_keys.revoke(found.fingerprint):
             typer.echo(f"key {key_id} was revoked before", err=True)
             return 0
         audit("keys revoke", "done", key=key_id, account=found.account_id, role=str(found.role), **_who())
+        await _note(store, key_revoked(found.account_id, key_id, _who()["by"]))
     typer.echo(f"key {key_id} is revoked; workers that have just used it take it for API_KEY_CACHE seconds more")
     return 0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from app.domain.access import Principal, Role
+from app.domain.access import Principal, Role, Unauthenticated
 
 #: The prefix lets scanners of source code and logs recognise a key that should not be there.
 _PREFIX = "bulk_"
@@ -59,6 +59,14 @@ class ApiKey:
         if self.expires_at is not None and self.expires_at <= now:
             return KeyState.EXPIRED
         return KeyState.ACTIVE
+
+
+class InactiveKey(Unauthenticated):
+    """There is a key, and it opens nothing any more; the message does not say so."""
+
+    def __init__(self, message: str, key: ApiKey, state: KeyState) -> None:
+        super().__init__(message)
+        self.key, self.state = key, state
 
 
 def new_key() -> str:

@@ -18,6 +18,7 @@ from enum import StrEnum
 
 from app.context import AppContext
 from app.domain import upload_keys
+from app.domain.account_events import dead_letter_stored
 from app.domain.account_limits import StorageFull, TooManyActiveRows, TooManyRows
 from app.domain.actions import Action
 from app.domain.dead_letters import DeadLetter, Kind, Origin
@@ -231,25 +232,25 @@ async def _keep(context: AppContext, action: Action, message: InlineRows, reason
     if await letters.get(name) is not None or await context.store.actions.count_refused(action.id) > _KEPT:
         return
     payload, now = message.without_token.encode(), datetime.now(UTC)
-    await letters.put(
-        DeadLetter(
-            id=name,
-            kind=Kind.ROWS,
-            error=reason,
-            origin=origin,
-            at=now,
-            message=name,
-            key=message.key.encode(),
-            payload=payload[:_KEPT_BYTES],
-            length=len(payload),
-            complete=len(payload) <= _KEPT_BYTES,
-            first_failure=now.isoformat(timespec="milliseconds"),
-            action_id=action.id,
-            account_id=action.account_id,
-            index=message.index,
-            row_count=len(message.rows),
-        )
+    letter = DeadLetter(
+        id=name,
+        kind=Kind.ROWS,
+        error=reason,
+        origin=origin,
+        at=now,
+        message=name,
+        key=message.key.encode(),
+        payload=payload[:_KEPT_BYTES],
+        length=len(payload),
+        complete=len(payload) <= _KEPT_BYTES,
+        first_failure=now.isoformat(timespec="milliseconds"),
+        action_id=action.id,
+        account_id=action.account_id,
+        index=message.index,
+        row_count=len(message.rows),
     )
+    await letters.put(letter)
+    context.event_log.note(dead_letter_stored(letter))
 
 
 def _place(context: AppContext, message: InlineRows) -> Origin:

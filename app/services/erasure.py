@@ -48,6 +48,7 @@ async def delete(context: AppContext, account_id: str, action_id: str) -> None:
             raise NoSuchAction
     # The only part of it that is shown without it. Where this fails the clean-up does it.
     await context.store.dead_letters.remove_all(action_id)
+    await context.store.events.remove_all(action_id)
 
 
 async def erase(context: AppContext, action: Action) -> None:
@@ -77,6 +78,7 @@ async def sweep_erased(context: AppContext, erased: ErasedAction) -> None:
 
 async def _remove_parts(context: AppContext, erased: ErasedAction) -> None:
     await context.store.dead_letters.remove_all(erased.id)
+    await context.store.events.remove_all(erased.id)
     await context.store.ledger.remove([chunk_id(erased.id, index) for index in range(erased.chunk_count)])
     await context.store.stream_chunks.remove_all(erased.id)
     await context.claims.release(erased.id)

@@ -29,12 +29,17 @@ from app.services.stored_rows import StoredRows
 
 #: Most actions, finished chunks, and chunks whose rows are read, that one page looks at.
 _MOST_ACTIONS, _MOST_CHUNKS, _MOST_READ = 500, 1_000, 32
+#: Most events that are documents of their own, and those of them that are read in one query.
+_MOST_STORED, _STORED_PER_READ = 1_000, 100
 #: Actions, and ledger entries, read in one query.
 _ACTIONS_PER_READ, _CHUNKS_PER_READ = 100, 16
 #: Where the events of an action begin: before its chunks.
 _BEFORE_CHUNKS: Final = -1
 
 _EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
+
+#: Timestamps end with the year 9999.
+_LAST_MILLISECOND: Final = 253_402_300_799_000
 
 _OF_ROWS: dict[EventType, RowStatus] = {EventType.ROW_FAILED: "FAILED", EventType.ROW_SKIPPED: "SKIPPED"}
 _LEVEL_OF: dict[RowStatus, Level] = {"FAILED": Level.ERROR, "SKIPPED": Level.WARNING}
@@ -70,7 +75,10 @@ class Place(NamedTuple):
         """
         match list(values):
             case [int(made), str(action_id), int(chunk), int(passed)] if (
-                0 <= made < 1 << 47 and is_action_id(action_id) and _BEFORE_CHUNKS <= chunk < 1 << 40 and passed >= 0
+                0 <= made < _LAST_MILLISECOND
+                and is_action_id(action_id)
+                and _BEFORE_CHUNKS <= chunk < 1 << 40
+                and passed >= 0
             ):
                 return cls(made, action_id, chunk, passed)
         raise BadCursor("there is no such place in the ledger")
@@ -79,6 +87,35 @@ class Place(NamedTuple):
     def made_at(self) -> datetime:
         """When the action was made."""
         return _EPOCH + self.made * _MILLISECOND
+
+
+class StoredPlace(NamedTuple):
+    """Where a page begins: behind an event that is a document of its own; those come before all actions.
+
+    Attributes:
+        at: When that happened, milliseconds of Unix time.
+        event_id: Which it is; "": any of that time.
+    """
+
+    at: int
+    event_id: str
+
+    @classmethod
+    def of(cls, at: datetime, event_id: str) -> StoredPlace:
+        """Return the place behind an event."""
+        return cls((at - _EPOCH) // _MILLISECOND, event_id)
+
+    @property
+    def before(self) -> tuple[datetime, str]:
+        """What is to be older."""
+        return _EPOCH + self.at * _MILLISECOND, self.event_id
+
+
+def _read_place(values: Sequence[str | int]) -> Place | StoredPlace:
+    match list(values):
+        case [int(at), str(event_id)] if 0 <= at < _LAST_MILLISECOND:
+            return StoredPlace(at, event_id)
+    return Place.read(values)
 
 
 class LedgerSearch:
@@ -95,7 +132,7 @@ class LedgerSearch:
             OSError: the storage is away.
             app.domain.faults.DependencyFault: the database is away.
         """
-        begin = None if search.after is None else Place.read(search.after)
+        begin = None if search.after is None else _read_place(search.after)
         return await _Look(self._context, search).run(begin)
 
 
@@ -107,13 +144,65 @@ class _Look:
         self._events: list[Event] = []
         self._actions = self._chunks = self._chunks_read = 0
         self._since: datetime | None = None
-        self._following: Place | None = None
+        self._following: Place | StoredPlace | None = None
         #: The statuses that rows may have which are asked for; without any, no row is.
         self._statuses = _row_statuses(search)
         self._wants_chunks = _wants_chunks(search)
 
-    async def run(self, begin: Place | None) -> FoundEvents:
+    async def run(self, begin: Place | StoredPlace | None) -> FoundEvents:
         """Look from a place on until everything, or enough, was looked at."""
+        if not isinstance(begin, Place):
+            await self._look_at_stored(begin)
+            begin = None
+        if self._following is None:
+            await self._look_at_actions(begin)
+        return FoundEvents(
+            engine="ledger",
+            events=tuple(self._events),
+            counts=counts_of(self._events),
+            following=self._following,
+            searched=Searched(actions=self._actions, chunks=self._chunks, since=self._since),
+        )
+
+    async def _look_at_stored(self, begin: StoredPlace | None) -> None:
+        """Look at the events that are documents of their own, the newest first."""
+        search, looked = self._search, 0
+        if search.row is not None or search.record_id is not None or search.email is not None:
+            return
+        if begin is None and search.until is not None:
+            # The next millisecond: what is to be found is compared again.
+            begin = StoredPlace.of(search.until + _MILLISECOND, "")
+        while True:
+            found = await self._context.store.events.page(
+                search.account_id,
+                _STORED_PER_READ,
+                action_id=search.action_id,
+                before=None if begin is None else begin.before,
+            )
+            there = await self._there(found)
+            for event in found:
+                if search.since is not None and event.at < search.since:
+                    return
+                if search.finds(event) and event.action_id in there:
+                    if len(self._events) == search.limit:
+                        self._following = begin
+                        return
+                    self._events.append(event)
+                begin = StoredPlace.of(event.at, event.id)
+            looked += len(found)
+            if len(found) < _STORED_PER_READ:
+                return
+            if looked >= _MOST_STORED:
+                self._following = begin
+                return
+
+    async def _there(self, events: Sequence[Event]) -> set[str | None]:
+        """Return which of the actions of events are not deleted, and None for those of no action."""
+        ids = sorted({event.action_id for event in events if event.action_id is not None})
+        return {None, *(action.id for action in (await self._context.store.actions.some(ids) if ids else ()))}
+
+    async def _look_at_actions(self, begin: Place | None) -> None:
+        """Look at what follows from actions, from a place on."""
         async with aclosing(self._candidates(begin)) as actions:
             async for action in actions:
                 place = Place.of(action)
@@ -127,13 +216,6 @@ class _Look:
                     await self._look(action, place)
                 if self._following is not None:
                     break
-        return FoundEvents(
-            engine="ledger",
-            events=tuple(self._events),
-            counts=counts_of(self._events),
-            following=self._following,
-            searched=Searched(actions=self._actions, chunks=self._chunks, since=self._since),
-        )
 
     async def _candidates(self, begin: Place | None) -> AsyncGenerator[Action, None]:
         """Yield the actions that may have events that are asked for, as a list has them, from a place on."""

@@ -44,6 +44,7 @@ async def expire_parts(context: AppContext, action: Action, chunks: Iterable[int
     indexes = range(action.chunk_count) if chunks is None else chunks
     await store.ledger.expire([chunk_id(action.id, index) for index in indexes], at)
     await store.dead_letters.expire(action.id, at)
+    await store.events.expire(action.id, at)
     if action.stream is not None:
         await store.stream_chunks.expire(action.id, at)
 
@@ -57,3 +58,4 @@ async def delete_expired(context: AppContext, now: datetime) -> None:
     if deleted := await context.store.actions.delete_expired(now, _PER_TURN):
         log.info(event("actions expired", count=deleted))
     await context.store.erased_actions.forget(now)
+    await context.store.events.forget(now)

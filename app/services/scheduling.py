@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from app.context import AppContext
 from app.domain.access import Principal
+from app.domain.account_events import dispatch_failed
 from app.domain.actions import Action, Status, initial_status
 from app.domain.progress import Progress
 from app.domain.public_faults import public_text
@@ -91,6 +92,8 @@ async def _announce_all(context: AppContext, action_ids: Sequence[str], timeout:
             raise outcome
     for error, ids in failed.items():
         await context.store.actions.record_dispatch_failure(ids, error)
+        for action in await context.store.actions.some(ids):
+            context.event_log.note(dispatch_failed(action.account_id, action.id, error))
     return [action_id for ids in failed.values() for action_id in ids]
 
 

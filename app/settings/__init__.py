@@ -10,6 +10,7 @@ import os
 import re
 import ssl
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 from urllib.parse import parse_qs, urlsplit
@@ -318,7 +319,7 @@ class Settings(BaseSettings):
         ge=0,
         le=36_500,
         allow_inf_nan=False,
-        description="days for which events are kept in Elasticsearch, at least: they go by the month; 0: for ever",
+        description="days for which events are kept; from Elasticsearch they go by the month, later; 0: for ever",
     )
     data_dir: Path = Field(Path("data/worker"), description="this worker's tables; each worker needs its own")
 
@@ -553,6 +554,11 @@ class Settings(BaseSettings):
             stored_bytes=self.max_stored_bytes,
         )
         return limits_of(account_id, common, self.rate_limit_tiers)
+
+    @property
+    def events_retention(self) -> timedelta | None:
+        """How long events are kept; None: for ever."""
+        return timedelta(days=self.events_retention_days) if self.events_retention_days else None
 
     @property
     def has_index(self) -> bool:

@@ -14,6 +14,7 @@ from agents.cleanup import clean_up
 from agents.dead_letters import store_dead_letter
 from agents.processor import process
 from app.adapters.authentication import AnonymousAuthenticator
+from app.adapters.event_log import EventLog
 from app.adapters.live_actions import LiveActions
 from app.adapters.mongo import Store
 from app.adapters.progress_reporter import Reporter
@@ -92,6 +93,7 @@ class Bench:
             ),
             dependencies=Dependencies({"MongoDB": self.store.check_write, "the storage": self.storage.check}),
             live=LiveActions(self.store.actions, redis.snapshots),
+            event_log=EventLog(self.store.events, None),
             should_yield=lambda: False,
         )
 

@@ -5,13 +5,24 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from app.domain.access import Role
+from app.domain.account_events import (
+    credential_refused,
+    dead_letter_replayed,
+    dead_letter_stored,
+    dispatch_failed,
+    key_made,
+    key_revoked,
+    limit_hit,
+)
 from app.domain.action_events import chunk_event, row_event, transition_events
 from app.domain.actions import Action
+from app.domain.api_keys import ApiKey, InactiveKey, KeyState
 from app.domain.dead_letters import dead_chunk_outcome
 from app.domain.events import Event
 from app.domain.outcomes import ChunkOutcome, Counts, RowOutcome
 from app.domain.timestamps import iso_utc
-from tests.support.factories import make_action
+from tests.support.factories import make_action, make_dead_letter
 
 ACTION, RETRY = "6b04d285235ca65e4442eb33", "6b04d290235ca65e4442eb36"
 
@@ -54,6 +65,24 @@ def example_events() -> list[Event]:
         row_event(action, 0, wrong, at(50), "3", "nobody"),
         row_event(action, 0, twice, at(50), "1", "ada2@example.com"),
     ]
+
+
+def account_events() -> list[Event]:
+    """One event of each type that is a document of its own."""
+    key = ApiKey("1f0c8a2e4b6d8f00" + "0" * 48, "default", Role.OPERATOR, "", at(0))
+    revoked = InactiveKey("no", key, KeyState.REVOKED)
+    address = "203.0.113.7"
+    rows = make_dead_letter(kind="ROWS", actionId=ACTION, error="The chunk is not the one that came before.")
+    happenings = {
+        dispatch_failed("default", ACTION, "the broker is away"): 2,
+        dead_letter_stored(rows): 1,
+        dead_letter_replayed(make_dead_letter(actionId=ACTION), key.principal.name): 1,
+        credential_refused(revoked, token=False, source=address): 17,
+        key_made("default", key.id, key.role, "operator"): 1,
+        key_revoked("default", key.id, "operator"): 1,
+        limit_hit("default", "RATE_LIMITED", source=address, actor=key.principal.name): 120,
+    }
+    return [happening.event(at(49), count) for happening, count in happenings.items()]
 
 
 def as_json(event: Event) -> dict[str, Any]:

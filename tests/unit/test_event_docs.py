@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.domain.events import SCHEMA_VERSION, SECURITY_TYPES, Event, EventType
-from tests.support.events import as_json, example_events
+from tests.support.events import account_events, as_json, example_events
 from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs/reference/events.md").read_text()
@@ -33,7 +33,7 @@ def test_example_is_an_event(name: str) -> None:
     assert as_json(event) == EXAMPLES[name]
 
 
-@pytest.mark.parametrize("event", example_events(), ids=lambda event: event.type)
+@pytest.mark.parametrize("event", [*example_events(), *account_events()], ids=lambda event: event.type)
 def test_example_is_made_by_the_code(event: Event) -> None:
     assert as_json(event) == EXAMPLES[event.type]
 

@@ -10,6 +10,7 @@ from aiohttp.typedefs import Handler, Middleware
 from app.adapters.identity import KeysUnavailable
 from app.context import AppContext
 from app.domain.access import InvalidToken, MissingCredential, Unauthenticated
+from app.domain.account_events import credential_refused
 from app.observability.logs import log_context
 from web.errors.catalogue import (
     CREDENTIAL_REQUIRED,
@@ -21,6 +22,7 @@ from web.errors.catalogue import (
 from web.errors.problem import ApiError
 from web.request_state import PRINCIPAL, REFUSAL
 from web.requested import is_served, needed_role
+from web.source_address import source_of
 
 _REALM = 'realm="bulk-operations"'
 
@@ -41,6 +43,7 @@ def access_control(context: Callable[[], AppContext]) -> Middleware:
             principal = await context().authenticator.principal(request.headers)
         except Unauthenticated as error:
             request[REFUSAL] = str(error)
+            _note(request, context(), error)
             raise _unauthenticated(error, takes_tokens=context().authenticator.takes_tokens) from None
         except KeysUnavailable:
             raise TOKEN_KEYS_UNAVAILABLE() from None
@@ -54,6 +57,14 @@ def access_control(context: Callable[[], AppContext]) -> Middleware:
             return await handler(request)
 
     return check
+
+
+def _note(request: web.Request, context: AppContext, error: Unauthenticated) -> None:
+    """Note that a credential was refused; who has none may not know that one is needed."""
+    if isinstance(error, MissingCredential):
+        return
+    source = source_of(request, context.settings.trusted_proxies)
+    context.event_log.note(credential_refused(error, token=isinstance(error, InvalidToken), source=source))
 
 
 def _unauthenticated(error: Unauthenticated, *, takes_tokens: bool) -> ApiError:

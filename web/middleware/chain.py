@@ -29,7 +29,7 @@ def middlewares(context: Callable[[], AppContext]) -> list[Middleware]:
         request_metrics,
         errors_to_json,
         # It sees each refusal while it is an exception, with its code.
-        limit_metrics,
+        limit_metrics(context),
         # What costs nothing to decide comes first; nothing is counted for an account that is not proved.
         origin_control(context),
         access_control(context),

@@ -9,6 +9,7 @@ from aiohttp import web
 from pydantic import Field
 
 from app.domain.access import DEFAULT_ACCOUNT, Role
+from app.domain.account_events import dead_letter_replayed
 from app.domain.faults import Dependency
 from app.domain.printable import as_utf8
 from app.services.replays import find_obstacle, start_replay
@@ -93,6 +94,7 @@ class DeadLetterReplayView(ApiView):
             raise DEPENDENCY_AWAY(dependency=Dependency.BROKER) from None
         if not started:
             raise ALREADY_REPLAYED()
+        self.context.event_log.note(dead_letter_replayed(letter, self.principal(request).name))
         return json_response({"id": letter_id, "status": "REPLAYED"}, 202)
 
 

@@ -19,6 +19,7 @@ from app.adapters.mongo.api_keys import ApiKeys
 from app.adapters.mongo.dead_letters import DeadLetters
 from app.adapters.mongo.erased_actions import ErasedActions
 from app.adapters.mongo.erased_deletions import ErasedDeletions
+from app.adapters.mongo.events import Events
 from app.adapters.mongo.faults import MONGO
 from app.adapters.mongo.index_queue import IndexQueue
 from app.adapters.mongo.inspection import Inspection
@@ -33,6 +34,7 @@ __all__ = [
     "Actions",
     "ApiKeys",
     "DeadLetters",
+    "Events",
     "IndexQueue",
     "Ledger",
     "Records",
@@ -83,6 +85,7 @@ class Store:
         self.stream_chunks = StreamChunks(journaled(database["stream_chunks"]))
         self.records = Records(database, max_time=operation_timeout * _SERVER_SHARE, most_commands=most_commands)
         self.dead_letters = DeadLetters(database["dead_letters"])
+        self.events = Events(database["events"])
         self.erased_actions = ErasedActions(database["erased_actions"])
         self.erased_deletions = ErasedDeletions(database["erased_deletions"])
         self.api_keys = ApiKeys(database["api_keys"])
@@ -97,6 +100,7 @@ class Store:
                 "stream_chunks": StreamChunks.INDEXES,
                 "dead_letters": DeadLetters.INDEXES,
                 "erased_actions": ErasedActions.INDEXES,
+                "events": Events.INDEXES,
             },
         )
 
@@ -107,6 +111,7 @@ class Store:
         await self.stream_chunks.create_indexes()
         await self.dead_letters.create_indexes()
         await self.erased_actions.create_indexes()
+        await self.events.create_indexes()
 
     async def check(self) -> None:
         """Return when the server answers.

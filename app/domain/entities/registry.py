@@ -27,6 +27,7 @@ RESERVED_COLLECTIONS: Final = frozenset(
         "dead_letters",
         "erased_actions",
         "erased_deletions",
+        "events",
         "installation",
         "probes",
         "stream_chunks",
