@@ -142,19 +142,21 @@ class LogsQuery(Query):
             "so is every word, beside the message. There are no operators and no wildcards."
         ),
     ] = None
-    level: Annotated[Level | None, _asked("level", _read_level, Level), Field(description="Only this level.")] = None
+    level: Annotated[
+        Level | None, _asked("level", _read_level, Level | Literal[""]), Field(description="Only this level.")
+    ] = None
     code: Annotated[str | None, _asked("code", _read_code), Field(description="Only this code.")] = None
     status: Annotated[
         str | None,
         _asked("status", _read_status, Status | RowStatus | Literal[""]),
         Field(description="Only this status: of an action, or of a row."),
     ] = None
-    type: Annotated[EventType | None, _asked("type", _read_type, EventType), Field(description="Only this type.")] = (
-        None
-    )
+    type: Annotated[
+        EventType | None, _asked("type", _read_type, EventType | Literal[""]), Field(description="Only this type.")
+    ] = None
     row: Annotated[
         int | None,
-        _asked("row", _read_row, Annotated[int, Field(ge=1)]),
+        _asked("row", _read_row, Annotated[int, Field(ge=1)] | Literal[""]),
         Field(description="Only this row, and a chunk that was given up with it."),
     ] = None
     record_id: Annotated[
@@ -167,13 +169,16 @@ class LogsQuery(Query):
     ] = None
     since: Annotated[
         datetime | None,
-        _asked("from", parse_moment, datetime),
-        Field(alias="from", description="Only what happened then or later; of a date, from its beginning (UTC)."),
+        _asked("from", parse_moment),
+        Field(
+            alias="from",
+            description="Only what happened then or later: ISO 8601, UTC without an offset; a date is its begin.",
+        ),
     ] = None
     until: Annotated[
         datetime | None,
-        _asked("to", parse_moment, datetime),
-        Field(alias="to", description="Only what happened before."),
+        _asked("to", parse_moment),
+        Field(alias="to", description="Only what happened before, written the same way."),
     ] = None
     limit: Limit = DEFAULT_LIMIT
     cursor: Annotated[tuple[str | int, ...] | None, reads(_read_cursor), CURSOR] = None
@@ -212,7 +217,7 @@ class SearchQuery(LogsQuery):
         str | None, _asked("entityType", _read_entity), Field(description="Only rows and actions of this entity.")
     ] = None
     action_id: Annotated[
-        str | None, _asked("actionId", _read_action, ActionId), Field(description="Only this action.")
+        str | None, _asked("actionId", _read_action, ActionId | Literal[""]), Field(description="Only this action.")
     ] = None
 
 
