@@ -16,6 +16,7 @@ from app.domain.events import Event, EventType, Level
 from app.domain.faults import Dependency, PassingFault
 from app.domain.searches import BadCursor, FoundEvents, Search, terms_of
 from app.services import ledger_search
+from app.services.indexing import Indexer
 from app.services.search import changes_of_record, search_events
 from tests.support.bench import Bench
 from tests.support.clocks import PAST
@@ -50,6 +51,13 @@ async def searched(request: pytest.FixtureRequest, bench: Bench, filled: AppCont
     await index.catch_up()
     yield index.context
     await index.close()
+
+
+async def catch_up(context: AppContext) -> None:
+    """Let what was done since be found in the index, where there is one."""
+    if context.index is not None:
+        await Indexer().index(context)
+        await context.index.refresh()
 
 
 async def find(context: AppContext, text: str | None = None, **wanted: Any) -> FoundEvents:
@@ -222,6 +230,7 @@ async def test_row_of_a_dead_chunk(searched: AppContext, bench: Bench) -> None:
     """It has no event of its own: that its chunk was given up is found."""
     job = await bench.submit(*ROWS, chunk_rows=2, accountId="mine")
     await bench.give_up(job.chunks[0])
+    await catch_up(searched)
     for row, found in ((1, ["chunk.dead"]), (2, ["chunk.dead"]), (3, [])):
         assert [event.type for event in (await find(searched, action_id=job.action_id, row=row)).events] == found
 
