@@ -188,6 +188,17 @@ def test_each_change_of_a_key_is_audited(settings: Settings, audited: Path) -> N
     assert key not in audited.read_text()
 
 
+def test_each_change_of_a_key_is_an_event(settings: Settings) -> None:
+    """Of its account, with the id of the key, by whoever has given the command."""
+    key_id = fingerprint(create("--account", "acme", "--role", "viewer"))[:16]
+    run("revoke", key_id)
+    with pymongo.MongoClient[dict[str, Any]](settings.mongo_db_uri.get_secret_value()) as client:
+        stored = list(client.get_default_database()["events"].find({"accountId": "acme"}).sort("type"))
+    told = [(event["type"], event["code"], event["actor"]) for event in stored]
+    assert told == [("key.made", key_id, getpass.getuser()), ("key.revoked", key_id, getpass.getuser())]
+    assert all(event["expireAt"] > event["@timestamp"] for event in stored)
+
+
 def test_commands_audit_to_standard_error(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no file is named for it."""
     monkeypatch.setenv("AUDIT_LOG", "")
