@@ -86,9 +86,10 @@ def test_wheel_is_what_is_imported(python: Path, tmp_path: Path) -> None:
     assert stack == "None"
 
 
-def test_wheel_offers_the_worker(python: Path, tmp_path: Path) -> None:
+def test_wheel_offers_its_programs(python: Path, tmp_path: Path) -> None:
     assert "--web-port" in run(python, "-m", "faust", "-A", "app", "worker", "--help", cwd=tmp_path)
     assert "verify" in run(python, "-m", "app", "--help", cwd=tmp_path)
+    assert run(python.parent / "bulk", "--version", cwd=tmp_path).startswith("bulk ")
 
 
 @pytest.fixture

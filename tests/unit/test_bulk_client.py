@@ -5,11 +5,14 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import ssl
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -329,6 +332,52 @@ def test_key_of_a_profile_stays_there(profiles: Callable[[str], Path]) -> None:
 def test_wrong_profiles_are_refused(profiles: Callable[[str], Path], text: str, profile: str | None, said: str) -> None:
     with pytest.raises(BadSettings, match=said):
         Connection.load(config_file=profiles(text), environment={}, profile=profile)
+
+
+def test_certificates_are_those_of_the_file(tmp_path: Path) -> None:
+    """A server with a certificate of its own is trusted by its file, and by nothing else."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps(ACTION).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    class Quiet(HTTPServer):
+        def handle_error(self, request: object, client_address: object) -> None:
+            pass  # a client that does not trust the certificate leaves
+
+    with Quiet(("localhost", 0), Handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            url = f"https://localhost:{server.server_port}"
+            with Client(Connection(url=url, ca_file=str(certificate), patience=0)) as client:
+                assert client.action(ACTION_ID).action_id == ACTION_ID
+            with Client(Connection(url=url, patience=0)) as client, pytest.raises(NetworkError, match="certificate"):
+                client.action(ACTION_ID)
+        finally:
+            server.shutdown()
+            thread.join()
+    with pytest.raises(BadSettings, match="cannot be used"):
+        Client(Connection(ca_file=str(key.with_name("none.pem"))))
 
 
 def test_missing_extra_is_told(tmp_path: Path) -> None:
