@@ -73,6 +73,7 @@ def _stream_to_response(action: Action, stream: Stream) -> dict[str, Any]:
         "refusedChunks": stream.refused,
         "declaredRows": declared.rows,
         "declaredChunks": declared.chunks,
+        "closedBy": stream.closed_by,
         "waitingSince": iso_utc(stream.waiting_since) if action.status == Status.OPEN else None,
     }
 
@@ -229,6 +230,7 @@ def dead_letter_to_response(letter: DeadLetter) -> dict[str, Any]:
         "origin": {"topic": origin.topic, "partition": origin.partition, "offset": origin.offset},
         "at": iso_utc(letter.at),
         "replayedAt": iso_utc(letter.replayed_at),
+        "replayedBy": letter.replayed_by,
         "payload": text,
         "payloadEncoding": encoding,
     }

@@ -88,6 +88,7 @@ class DeadLetter:
         first_row: Of a chunk: its first row.
         row_count: Of a chunk: its rows.
         replayed_at: When its replay was asked for.
+        replayed_by: Who has asked for it.
         sends: How often its replay has sent it.
         review_at: When its replay is reviewed.
         obstacle: Why it cannot be replayed, where that was found out by trying.
@@ -112,6 +113,7 @@ class DeadLetter:
     first_row: int | None = None
     row_count: int | None = None
     replayed_at: datetime | None = None
+    replayed_by: str | None = None
     sends: int = 0
     review_at: datetime | None = None
     obstacle: Obstacle | None = None
@@ -146,6 +148,7 @@ class DeadLetter:
             "firstRow": self.first_row,
             "rowCount": self.row_count,
             "replayedAt": self.replayed_at,
+            "replayedBy": self.replayed_by,
             "sends": self.sends or None,
             "lookAt": self.review_at,
             "obstacle": None if self.obstacle is None else self.obstacle.name,
@@ -177,6 +180,7 @@ class DeadLetter:
             first_row=get("firstRow"),
             row_count=get("rowCount"),
             replayed_at=get("replayedAt"),
+            replayed_by=get("replayedBy"),
             sends=get("sends", 0),
             review_at=get("lookAt"),
             obstacle=None if obstacle is None else Obstacle[obstacle],

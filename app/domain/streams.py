@@ -96,6 +96,7 @@ class Stream:
         numbering: How they are numbered; None: none has come.
         waiting_since: When the last of them came, or anything else happened that lets it wait for more.
         declared: What it was closed with; None: it is open for any number.
+        closed_by: Who has closed it.
         backlog: Where the partitions of the chunk topic ended when it had waited for too long; None: it has not.
         arrived: How many chunks have arrived, about.
         refused: How many with the right token were refused.
@@ -106,6 +107,7 @@ class Stream:
     numbering: Numbering | None = None
     waiting_since: datetime
     declared: Declared | None = None
+    closed_by: str | None = None
     backlog: tuple[int, ...] | None = None
     arrived: int = 0
     refused: int = 0
@@ -128,6 +130,8 @@ class Stream:
             document["numbering"] = self.numbering
         if self.declared is not None:
             document["declared"] = {"rows": self.declared.rows, "chunks": self.declared.chunks}
+        if self.closed_by is not None:
+            document["closedBy"] = self.closed_by
         if self.backlog is not None:
             document["backlog"] = list(self.backlog)
         return document
@@ -141,6 +145,7 @@ class Stream:
             numbering=None if numbering is None else Numbering(numbering),
             waiting_since=document["waitingSince"],
             declared=None if declared is None else Declared(declared["rows"], declared["chunks"]),
+            closed_by=document.get("closedBy"),
             backlog=None if backlog is None else tuple(backlog),
             arrived=document["arrived"],
             refused=document["refused"],

@@ -38,8 +38,10 @@ async def find_obstacle(context: AppContext, letter: DeadLetter) -> Obstacle | N
     return Obstacle.ACTION_OVER if action is None or action.aborted else letter.obstacle
 
 
-async def start_replay(context: AppContext, letter: DeadLetter) -> bool:
-    """Begin a replay; False when somebody else was first. What is left to do is done by the clean-up.
+async def start_replay(context: AppContext, letter: DeadLetter, by: str | None = None) -> bool:
+    """Begin a replay that somebody has asked for; False when somebody else was first.
+
+    What is left to do is done by the clean-up.
 
     Raises:
         TimeoutError, app.domain.faults.PassingFault: the broker does not take the message;
@@ -47,7 +49,7 @@ async def start_replay(context: AppContext, letter: DeadLetter) -> bool:
     """
     letters = context.store.dead_letters
     later = datetime.now(UTC) + timedelta(seconds=context.settings.stall_timeout)
-    if not await letters.claim_replay(letter.id, later):
+    if not await letters.claim_replay(letter.id, later, by):
         return False
     if letter.kind == Kind.CHUNK:
         action = await _action_of(context, letter)

@@ -105,8 +105,8 @@ async def open_stream(context: AppContext, principal: Principal, order: StreamOr
     return Opened(standing, token, replayed)
 
 
-async def close_stream(context: AppContext, action: Action, declared: Declared) -> Action:
-    """Note what an action has: it ends when all of that is there. Return it as it is then.
+async def close_stream(context: AppContext, action: Action, declared: Declared, by: str | None = None) -> Action:
+    """Note what an action has, and who says so: it ends when all of that is there. Return it as it is then.
 
     Raises:
         NotAStream: it has a file.
@@ -116,7 +116,7 @@ async def close_stream(context: AppContext, action: Action, declared: Declared) 
     """
     if action.stream is None:
         raise NotAStream
-    closed = await context.store.actions.declare(action.id, declared)
+    closed = await context.store.actions.declare(action.id, declared, by)
     current = closed or await context.store.actions.get(action.id) or action
     standing = None if current.stream is None else current.stream.declared
     if standing is None:

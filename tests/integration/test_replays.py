@@ -94,8 +94,9 @@ async def assert_done(bench: Bench, job: Job) -> None:
 async def test_a_replay_is_done(bench: Bench, context: AppContext) -> None:
     """The usual way: the clean-up finds out its duplicates, sends it, and the recount marks it."""
     job = await half_dead(bench, context)
-    assert await start_replay(context, await letter(bench, job))
-    assert not await start_replay(context, await letter(bench, job))
+    assert await start_replay(context, await letter(bench, job), "key of one")
+    assert not await start_replay(context, await letter(bench, job), "key of another")
+    assert (await letter(bench, job)).replayed_by == "key of one"
     await bench.clean_up(context)
     assert await deliver(bench, context) == 1
     [recount] = [result for result in bench.topics.results.results if result.index is None][-1:]

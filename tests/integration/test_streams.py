@@ -405,7 +405,11 @@ async def test_a_seal_that_got_lost(bench: Bench, context: AppContext, producer:
     """Whoever stored the last chunk died behind it: the dispatcher finds that all is there."""
     await producer.send([contact(1)], 0)
     await deliver_all(bench, context)
-    await bench.store.actions.declare(producer.action_id, Declared(rows=1))
+    await bench.store.actions.declare(producer.action_id, Declared(rows=1), "key of one")
+    await bench.store.actions.declare(producer.action_id, Declared(rows=1), "key of another")
+    stream = (await current(bench, producer.action_id)).stream
+    assert stream is not None
+    assert stream.closed_by == "key of one"
     await silent_for(bench, producer, 30)
     await dispatch(context)
     await assert_complete(bench, producer, rows=1)

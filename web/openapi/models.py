@@ -284,6 +284,7 @@ class StreamState(BaseModel):
             "refusedChunks": 0,
             "declaredRows": 20_000,
             "declaredChunks": None,
+            "closedBy": "key 1e114bd5bfb64a8d",
             "waitingSince": "2026-11-23T23:55:49.597Z",
         }
     )
@@ -293,6 +294,7 @@ class StreamState(BaseModel):
     refused_chunks: Count = Field(description="Messages with the right token that were refused: see the dead letters.")
     declared_rows: Count | None = Field(description="How many rows it was closed with.")
     declared_chunks: Count | None = Field(description="How many chunks it was closed with.")
+    closed_by: str | None = Field(description="Whose credential closed it.")
     waiting_since: datetime | None = Field(description="Since when it waits for more; null: it does not.")
 
 
@@ -730,6 +732,7 @@ class DeadLetter(BaseModel):
             "origin": {"topic": "bulk-action", "partition": 0, "offset": 17},
             "at": "2026-11-23T23:57:34.001Z",
             "replayedAt": None,
+            "replayedBy": None,
             "payload": "{}",
             "payloadEncoding": "utf-8",
         }
@@ -748,6 +751,7 @@ class DeadLetter(BaseModel):
     origin: Origin
     at: datetime
     replayed_at: datetime | None
+    replayed_by: str | None = Field(description="Whose credential asked for the replay.")
     payload: str
     payload_encoding: Literal["utf-8", "base64"]
 

@@ -87,7 +87,8 @@ class ActionCloseView(ApiView):
         asked = await Declaration.receive(request)
         try:
             with refusals("closed"):
-                closed = await close_stream(self.context, action, Declared(asked.rows, asked.chunks))
+                by = self.principal(request).name
+                closed = await close_stream(self.context, action, Declared(asked.rows, asked.chunks), by)
         except NotAStream:
             raise NOT_A_STREAM() from None
         except AlreadyClosed as error:

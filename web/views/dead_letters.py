@@ -88,7 +88,7 @@ class DeadLetterReplayView(ApiView):
         if letter.replayable and (obstacle := await find_obstacle(self.context, letter)) is not None:
             raise OBSTACLES[obstacle]()
         try:
-            started = await start_replay(self.context, letter)
+            started = await start_replay(self.context, letter, self.principal(request).name)
         except Exception as error:
             log.warning("dead letter %s not sent: %r", letter_id, error)
             raise DEPENDENCY_AWAY(dependency=Dependency.BROKER) from None

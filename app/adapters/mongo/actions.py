@@ -374,15 +374,18 @@ class Actions:
             )
         )
 
-    async def declare(self, action_id: str, declared: Declared) -> Action | None:
-        """Note how many rows or chunks an action has, unless that is known; return the action then, None if it is."""
+    async def declare(self, action_id: str, declared: Declared, by: str | None = None) -> Action | None:
+        """Note how many rows or chunks an action has, and who says so, unless that is known.
+
+        Returns the action then, None if it is known.
+        """
         now = datetime.now(UTC)
-        said = {"rows": declared.rows, "chunks": declared.chunks}
+        said = {"stream.declared": {"rows": declared.rows, "chunks": declared.chunks}, "stream.closedBy": by}
         return _action(
             await self._journaled.find_one_and_update(
                 {"_id": action_id, **_TAKES_CHUNKS, "stream.declared": {"$exists": False}},
                 {
-                    "$set": {"stream.declared": said, "stream.waitingSince": now, "updatedAt": now},
+                    "$set": {**said, "stream.waitingSince": now, "updatedAt": now},
                     "$unset": {"stream.backlog": ""},
                 },
                 return_document=ReturnDocument.AFTER,

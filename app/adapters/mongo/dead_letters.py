@@ -15,6 +15,9 @@ from app.adapters.mongo.writes import claim_one, insert_or_replace
 from app.domain.dead_letters import DeadLetter, Kind, Obstacle, State
 from app.observability.metrics import DEAD_LETTERS
 
+#: Takes away what is known of a replay.
+_REPLAY = {"replayedAt": "", "replayedBy": "", "sends": "", "lookAt": ""}
+
 
 @MONGO.at_border
 class DeadLetters:
@@ -86,11 +89,12 @@ class DeadLetters:
         found = self._collection.find(condition).sort([("at", DESCENDING), ("_id", DESCENDING)]).limit(limit)
         return [DeadLetter.from_document(document) async for document in found]
 
-    async def claim_replay(self, letter_id: str, review_at: datetime) -> bool:
-        """Mark a dead letter as replayed; False when it is not dead (any more)."""
+    async def claim_replay(self, letter_id: str, review_at: datetime, by: str | None = None) -> bool:
+        """Mark a dead letter as replayed, by somebody; False when it is not dead (any more)."""
+        asked = {"replayedAt": datetime.now(UTC), "replayedBy": by}
         claimed = await self._collection.find_one_and_update(
             {"_id": letter_id, "status": State.DEAD},
-            {"$set": {"status": State.REPLAYED, "replayedAt": datetime.now(UTC), "sends": 0, "lookAt": review_at}},
+            {"$set": {"status": State.REPLAYED, **asked, "sends": 0, "lookAt": review_at}},
             return_document=ReturnDocument.BEFORE,
         )
         return claimed is not None
@@ -99,7 +103,7 @@ class DeadLetters:
         """Take a claim back, because the message could not be sent."""
         await self._collection.update_one(
             {"_id": letter_id, "status": State.REPLAYED},
-            {"$set": {"status": State.DEAD}, "$unset": {"replayedAt": "", "sends": "", "lookAt": ""}},
+            {"$set": {"status": State.DEAD}, "$unset": _REPLAY},
         )
 
     async def claim_due_replays(self, now: datetime, lease: timedelta, limit: int) -> list[DeadLetter]:
@@ -129,7 +133,7 @@ class DeadLetters:
         """Note that a replay has failed, and why."""
         await self._collection.update_one(
             {"_id": letter_id, "status": State.REPLAYED},
-            {"$set": {"status": State.DEAD, "error": reason}, "$unset": {"replayedAt": "", "sends": "", "lookAt": ""}},
+            {"$set": {"status": State.DEAD, "error": reason}, "$unset": _REPLAY},
         )
 
     async def forbid_replay(self, letter_id: str, obstacle: Obstacle) -> None:
