@@ -42,7 +42,7 @@ def test_the_page_has_sessions() -> None:
 @pytest.mark.parametrize("session", SESSIONS, ids=["keys", "tokens", "limits"])
 def test_session_is_what_happens(guarded: Guarded, tmp_path: Path, session: list[tuple[str, str]]) -> None:
     """A session of the page is what happens."""
-    environment = {**os.environ, **guarded.environment, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, **guarded.environment, "PYTHONPATH": str(ROOT), "AUDIT_LOG": "audit.jsonl"}
     made = ""
     for command, answer in session:
         ran = command.replace("localhost:3000", f"127.0.0.1:{guarded.worker.port}").replace("acme", ACCOUNT)
