@@ -87,7 +87,7 @@ def lines(spans: Sequence[Span]) -> Iterator[str]:
         width = max(1, min(round((span.end - span.start) * scale), _BAR - first))
         bar = " " * first + "━" * width
         after, took = (span.start - begin) * 1000, (span.end - span.start) * 1000
-        links = "".join(f" -> trace {trace}" for trace in span.links)
+        links = "".join(f" -> trace {trace}" for trace in span.links if trace != span.trace)
         known = " ".join(f"{name}={value}" for name, value in list(span.attributes.items())[:_SHOWN])
         text = f"{after:8.1f} {took:8.1f} |{bar:<{_BAR}}| {'  ' * depth}{'! ' if span.failed else ''}{span.name}"
         yield f"{text} {known}{links}".rstrip()
