@@ -10,7 +10,7 @@ from typing import Any
 from app.context import AppContext
 from app.domain.account_events import dead_letter_stored
 from app.domain.actions import Action, Status
-from app.domain.dead_letters import DeadLetter, Kind, Origin, dead_chunk_outcome
+from app.domain.dead_letters import MAX_OF_NOBODY, DeadLetter, Kind, Origin, dead_chunk_outcome
 from app.domain.streams import ROWS_PER_CHUNK, first_row_of
 from app.kafka.inline_rows import InlineRows, read_chunk
 from app.kafka.messages import Chunk, ChunkResult, Message, Undecodable
@@ -24,8 +24,6 @@ log = logging.getLogger(__name__)
 #: Longest message, and longest key, that is kept, bytes.
 MAX_PAYLOAD = 256 * 1024
 MAX_KEY = 1024
-#: Most letters that belong to nobody, who could be told to stop.
-MAX_OF_NOBODY = 1000
 
 
 async def store_dead_letter(event: Any, context: AppContext) -> None:

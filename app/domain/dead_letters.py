@@ -11,6 +11,8 @@ from typing import Any, Self
 from app.domain.outcomes import DEAD_LETTER, ChunkOutcome, Counts, RowOutcome
 
 CODE = DEAD_LETTER
+#: Most letters that belong to nobody, who could be told to stop.
+MAX_OF_NOBODY = 1000
 
 
 class Kind(StrEnum):
@@ -41,7 +43,7 @@ class Obstacle(StrEnum):
 
     NOT_REPLAYABLE = "This message cannot be sent again: it is no longer whole."
     ACTION_OVER = "The action of this chunk has failed or is gone, so that its rows cannot be run any more."
-    NO_INDEX = "There is no index of events, or the action is gone."
+    NO_INDEX = "There is no index of events."
     ROWS_REFUSED = "These rows were refused: they are to be sent again by whoever has sent them."
     CHUNK_UNREADABLE = "The rows of this chunk cannot be read any more."
 

@@ -16,16 +16,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
-import orjson
-
 from app.adapters.mongo.index_queue import ClaimedAction
 from app.context import AppContext
 from app.domain.action_events import transition_events
 from app.domain.actions import Action
-from app.domain.dead_letters import DeadLetter, Kind, Origin
 from app.domain.events import Event, EventType
 from app.domain.faults import Dependency, DependencyFault
 from app.domain.indexing import Indexed, IndexedEvent, Rejected
+from app.domain.rejected_events import letter_of_action
 from app.kafka.messages import chunk_id
 from app.observability.metrics import INDEX_REJECTED, INDEX_SECONDS, INDEXED_EVENTS
 from app.services.action_events import chunk_events
@@ -47,8 +45,6 @@ _CHUNKS, _EVENTS = 256, 500
 _FIRST_PAUSE, _LAST_PAUSE = 1.0, 15.0
 #: For every second of work so many seconds are left to others: indexing never takes all of a processor.
 _REST = 0.5
-#: Events of a chunk that a dead letter names.
-_NAMED = 100
 
 
 @dataclass(slots=True)
@@ -204,40 +200,24 @@ async def _write(context: AppContext, action: Action, batch: _Batch) -> None:
     INDEXED_EVENTS.inc(len(batch.events) - len(rejected))
     if rejected:
         INDEX_REJECTED.inc(len(rejected))
-        await _bury(context, action, [item.event for item in batch.events], rejected)
+        await _store_letters(context, action, [item.event for item in batch.events], rejected)
     batch.events, batch.safe = [], batch.indexed
     await asyncio.sleep(_REST * took)
 
 
-async def _bury(context: AppContext, action: Action, events: Sequence[Event], rejected: Sequence[Rejected]) -> None:
+async def _store_letters(
+    context: AppContext, action: Action, events: Sequence[Event], rejected: Sequence[Rejected]
+) -> None:
     """Store a dead letter for each chunk, and for the action itself, of which events were refused."""
     chunks = {event.id: event.chunk if event.type in _OF_CHUNKS else None for event in events}
     by_chunk: dict[int | None, list[Rejected]] = {}
     for one in rejected:
         by_chunk.setdefault(chunks[one.event_id], []).append(one)
-    now = datetime.now(UTC)
     for chunk, refused in by_chunk.items():
-        reason = f"{len(refused)} events were refused by the index: {refused[0].reason}"
         log.error("action %s, chunk %s: %d events were refused by the index", action.id, chunk, len(refused))
-        payload = orjson.dumps([{"id": one.event_id, "reason": one.reason} for one in refused[:_NAMED]])
-        await context.store.dead_letters.put(
-            DeadLetter(
-                id=f"{action.id}:{'action' if chunk is None else chunk}:{_LETTER}",
-                kind=Kind.EVENTS,
-                error=reason,
-                origin=Origin(_LETTER, 0, 0),
-                at=now,
-                payload=payload,
-                length=len(payload),
-                action_id=action.id,
-                account_id=action.account_id,
-                index=chunk,
-            )
-        )
+        await context.store.dead_letters.put(letter_of_action(action, chunk, refused, datetime.now(UTC)))
     await expire_parts(context, action, chunks=())
 
 
-#: Where such a letter says that it comes from, where others name their topic.
-_LETTER = "events"
 #: Events that are indexed with their chunk.
 _OF_CHUNKS = frozenset({EventType.CHUNK_COMPLETED, EventType.CHUNK_DEAD, EventType.ROW_FAILED, EventType.ROW_SKIPPED})

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from app.context import AppContext
 from app.domain.actions import Action
 from app.domain.dead_letters import DeadLetter, Kind, Obstacle
+from app.domain.rejected_events import named_events
 from app.domain.stalls import pause
 from app.kafka.messages import Chunk
 from app.services.claim_recovery import store_dead_owners
@@ -29,7 +30,7 @@ async def find_obstacle(context: AppContext, letter: DeadLetter) -> Obstacle | N
     if letter.kind == Kind.ROWS:
         return Obstacle.ROWS_REFUSED
     if letter.kind == Kind.EVENTS:
-        return Obstacle.NO_INDEX if context.index is None or letter.action_id is None else None
+        return Obstacle.NO_INDEX if context.index is None else None
     if context.topics.named(letter.origin.topic) is None or not letter.complete:
         return Obstacle.NOT_REPLAYABLE
     if letter.kind != Kind.CHUNK:
@@ -115,9 +116,13 @@ async def _send(context: AppContext, letter: DeadLetter) -> None:
         TimeoutError, app.domain.faults.PassingFault: the broker may not have it.
     """
     letters, channel = context.store.dead_letters, context.topics.named(letter.origin.topic)
-    if letter.kind == Kind.EVENTS and letter.action_id is not None:
+    if letter.kind == Kind.EVENTS:
         # The indexer goes on with it. What is refused again becomes the same letter again.
-        await context.store.index_queue.index_again(letter.action_id, letter.index, datetime.now(UTC))
+        now = datetime.now(UTC)
+        if letter.action_id is not None:
+            await context.store.index_queue.index_again(letter.action_id, letter.index, now)
+        else:
+            await context.store.events.index_again(now, named_events(letter))
         await letters.mark_done(letter.id)
         return
     if channel is None:

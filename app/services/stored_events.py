@@ -6,7 +6,10 @@ import logging
 from datetime import UTC, datetime
 
 from app.context import AppContext
+from app.domain.dead_letters import MAX_OF_NOBODY
 from app.domain.indexing import IndexedEvent
+from app.domain.rejected_events import MAX_NAMED, letter_of_stored
+from app.observability.metrics import INDEX_REJECTED, INDEXED_EVENTS
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +20,7 @@ _PER_TURN = 500
 
 
 async def index_stored_events(context: AppContext) -> None:
-    """Index the events whose minute is over; what the index refuses for what is in it is logged, and left alone.
+    """Index the events whose minute is over; what the index refuses for what is in it becomes dead letters.
 
     Raises:
         app.domain.faults.DependencyFault: the database or the index is away; the next turn goes on.
@@ -27,6 +30,13 @@ async def index_stored_events(context: AppContext) -> None:
     events = await context.store.events.due(datetime.now(UTC), _PER_TURN)
     if not events:
         return
-    for rejected in await context.index.write([IndexedEvent(event, event.at) for event in events]):
-        log.error("the event %s was refused by the index: %s", rejected.event_id, rejected.reason)
+    rejected = await context.index.write([IndexedEvent(event, event.at) for event in events])
+    INDEXED_EVENTS.inc(len(events) - len(rejected))
+    for start in range(0, len(rejected), MAX_NAMED):
+        together = rejected[start : start + MAX_NAMED]
+        INDEX_REJECTED.inc(len(together))
+        log.error("%d events were refused by the index: %s", len(together), together[0].reason)
+        letter = letter_of_stored(together, datetime.now(UTC))
+        if not await context.store.dead_letters.put_of_nobody(letter, MAX_OF_NOBODY):
+            log.warning("%s: not kept, there are %d letters of nobody already", letter.id, MAX_OF_NOBODY)
     await context.store.events.mark_indexed(events)

@@ -17,14 +17,17 @@ from app.context import AppContext
 from app.domain.access import Role
 from app.domain.account_events import Happening, dispatch_failed, key_made, limit_hit
 from app.domain.actions import Status
+from app.domain.dead_letters import Kind
 from app.domain.events import Event, EventType
 from app.domain.searches import BadCursor, Search, terms_of
 from app.kafka.retry_headers import RetryHeaders
 from app.services import ledger_search
 from app.services.erasure import erase
+from app.services.replays import find_obstacle, start_replay
 from app.services.scheduling import announce
 from app.services.search import search_events
 from app.services.stored_events import index_stored_events
+from stack import Stack
 from tests.support.bench import Bench
 from tests.support.fakes import RecordingTopics, event
 from tests.support.indexing import IndexBench, index_settings
@@ -117,6 +120,25 @@ async def test_tampered_places_show_nothing(searched: AppContext) -> None:
         with suppress(BadCursor):
             there = await search_events(searched, Search(account_id="theirs", after=after))
             assert {event.account_id for event in there.events} <= {"theirs"}
+
+
+async def test_refused_events_are_dead_letters(bench: Bench, elasticsearch: Stack) -> None:
+    """Of nobody, with the reason; a replay indexes them when the mapping is mended."""
+    index = IndexBench(bench, index_settings(elasticsearch))
+    try:
+        await bench.store.events.add(hit(code="LIMIT_0").event(AT, 1), None)
+        name = await index.with_mapping(AT, code={"type": "integer"})
+        await index_stored_events(index.context)
+        [letter] = await bench.store.dead_letters.page([None], 10)
+        assert letter.kind is Kind.EVENTS and "code" in letter.error
+        await index.client.indices.delete(index=name)
+        assert await find_obstacle(index.context, letter) is None
+        assert await start_replay(index.context, letter)
+        await index_stored_events(index.context)
+        await index.index.refresh()
+        assert [event.code for event in await index.found(account_id="mine")] == ["LIMIT_0"]
+    finally:
+        await index.close()
 
 
 async def test_a_page_of_them_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from agents.dead_letters import MAX_OF_NOBODY, keep_poison, store_dead_letter
+from agents.dead_letters import keep_poison, store_dead_letter
 from agents.dispatcher import dispatch
 from agents.feeder import feed
 from agents.processor import process
 from app.context import AppContext
 from app.domain.actions import Status, TransitionRefused
-from app.domain.dead_letters import Kind, Obstacle
+from app.domain.dead_letters import MAX_OF_NOBODY, Kind, Obstacle
 from app.domain.entities import ENTITIES
 from app.domain.faults import PermanentFault
 from app.domain.idempotency import KeyReused

@@ -68,9 +68,10 @@ class Events:
         for event in events:
             await self._collection.update_one({"_id": event.id, "count": event.count}, {"$unset": {"indexAt": ""}})
 
-    async def index_again(self, now: datetime) -> None:
-        """Ask for every event to be indexed."""
-        await self._collection.update_many({}, {"$set": {"indexAt": now}})
+    async def index_again(self, now: datetime, ids: Sequence[str] | None = None) -> None:
+        """Ask for events to be indexed again: for these, or for every one (None)."""
+        wanted = {} if ids is None else {"_id": {"$in": list(ids)}}
+        await self._collection.update_many(wanted, {"$set": {"indexAt": now}})
 
     async def expire(self, action_id: str, at: datetime) -> None:
         """Let the server remove what is about an action by then at the latest."""
