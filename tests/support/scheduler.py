@@ -15,6 +15,18 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.paths import ROOT
 
+#: Files whose tests need an Elasticsearch, which takes long to start: they share one, in one process.
+_SEARCHING = frozenset(
+    {
+        "tests/faults/test_index.py",
+        "tests/e2e/test_search_index.py",
+        "tests/integration/test_doctor.py",
+        "tests/integration/test_indexing.py",
+        "tests/integration/test_search.py",
+        "tests/integration/test_stored_events.py",
+    }
+)
+
 #: Directories of tests, those with the longest first: what is short fills the time in which others finish.
 _ORDER = ("faults", "e2e", "security", "integration", "unit")
 
@@ -29,6 +41,8 @@ class FilesAndFaults(LoadScopeScheduling):
 def scope_of(nodeid: str) -> str:
     """What goes to a process as a whole."""
     file = nodeid.partition("::")[0]
+    if file in _SEARCHING:
+        return "elasticsearch"
     return nodeid if "faults" in Path(file).parts else file
 
 

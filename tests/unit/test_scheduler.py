@@ -19,6 +19,15 @@ def test_files_stay_together() -> None:
     assert scope_of("tests/faults/test_a.py::test_b[1]") != scope_of("tests/faults/test_a.py::test_b[2]")
 
 
+def test_elasticsearch_is_started_once() -> None:
+    """All files whose tests ask for it, fault tests too, go to one process."""
+    asks = re.compile(r"\belasticsearch: Stack|getfixturevalue\(\"elasticsearch\"")
+    files = [file for file in ROOT.glob("tests/*/test_*.py") if file.parent.name != "unit"]
+    asking = [file for file in files if asks.search(file.read_text())]
+    scopes = {scope_of(f"{file.relative_to(ROOT)}::test_a") for file in asking}
+    assert len(asking) > 3 and scopes == {"elasticsearch"}
+
+
 @pytest.mark.slow
 def test_file_runs_in_one_process() -> None:
     """The tests of a file run in one process.
