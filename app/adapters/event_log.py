@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -45,10 +46,13 @@ class EventLog:
     Args:
         events: Where it is written.
         retention: How long it is kept there; None: for ever.
+        clock: Tells the time, with its zone.
     """
 
-    def __init__(self, events: Events, retention: timedelta | None) -> None:
-        self._events, self._retention = events, retention
+    def __init__(
+        self, events: Events, retention: timedelta | None, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._events, self._retention, self._clock = events, retention, clock
         #: By minute and name: of what is counted together the first is told.
         self._pending: dict[tuple[datetime, str], _Counted] = {}
         #: Which are told alone in the present minute, by type; also those that are written by now.
@@ -57,7 +61,7 @@ class EventLog:
 
     def note(self, happening: Happening, now: datetime | None = None) -> None:
         """Count something that has happened; it is written soon."""
-        at = now or datetime.now(UTC)
+        at = now or self._clock()
         minute = minute_of(at)
         if minute != self._minute:
             self._minute, self._alone = minute, {}
@@ -79,7 +83,7 @@ class EventLog:
         Raises:
             app.domain.faults.DependencyFault: the database is away; what is not written is tried again.
         """
-        oldest = datetime.now(UTC) - _TOO_OLD
+        oldest = self._clock() - _TOO_OLD
         for key, counted in list(self._pending.items()):
             del self._pending[key]
             if counted.at < oldest:

@@ -37,7 +37,7 @@ class MemoryEvents:
 
 
 def log_into(events: MemoryEvents, retention: timedelta | None = None) -> EventLog:
-    return EventLog(cast(Any, events), retention)
+    return EventLog(cast(Any, events), retention, clock=lambda: NOW)
 
 
 def hit(code: str = "RATE_LIMITED", account: str = "mine") -> Happening:

@@ -39,7 +39,7 @@ class IndexInspection:
             "allow_no_indices": True,
         }
         health = await self._client.cluster.health(filter_path="status")
-        nodes = await self._client.nodes.info(metric="_none", filter_path="nodes.*.version")
+        nodes = await self._client.nodes.info(metric="os", filter_path="nodes.*.version")
         templates = await self._client.options(ignore_status=404).indices.get_index_template(
             name=template_name(self._prefix), filter_path="index_templates.index_template.version"
         )
