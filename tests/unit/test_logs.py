@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
+from types import SimpleNamespace
 
 import pytest
+from faust.utils import terminal
 
+from app.kafka.worker import QuietWorker
 from app.observability.log_format import LogFormat, format_logs
 from app.observability.logs import event, log_context
 from tests.support.logs import logged
@@ -105,6 +109,19 @@ def test_server_tells_no_values_of_rows() -> None:
         log.warning("later: %r", OSError(f"{told}, full error: {{'errmsg': 'ada@example.com'}}"))
     assert "E11000" in written.getvalue()
     assert "example.com" not in written.getvalue()
+
+
+@pytest.mark.parametrize("level", [logging.INFO, logging.WARNING, logging.ERROR])
+def test_only_what_is_shown_is_made(level: int) -> None:
+    """A worker that shows warnings only makes no records for debugging."""
+    logger = logging.Logger("root", level)
+    logger.addHandler(logging.StreamHandler(io.StringIO()))
+    worker = object.__new__(QuietWorker)
+    worker.app = SimpleNamespace(settings=SimpleNamespace(log_format="json"))
+    worker.spinner = terminal.Spinner(file=io.StringIO())
+    worker.on_setup_root_logger(logger, level)
+    assert logger.level == level
+    assert len(logger.handlers) == 1
 
 
 def test_a_terminal_gets_text(monkeypatch: pytest.MonkeyPatch) -> None:
