@@ -29,8 +29,8 @@ _OFF = "everything off"
 MODES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     _OFF: ("warn", ()),
     "log": ("info", ()),
-    "log, traces": ("info", _TRACES),
-    "log, traces, index of events": ("info", _TRACES + _INDEX),
+    "log, index of events": ("info", _INDEX),
+    "log, index of events, traces": ("info", _TRACES + _INDEX),
 }
 SCENARIOS: Mapping[str, Mapping[str, Any]] = {"new": {}, "the same again": {}}
 
