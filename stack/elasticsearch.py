@@ -13,6 +13,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+from stack import log4j
 from stack.downloads import POM, Build, maven
 from stack.errors import Cancellation, StackError
 from stack.model import Place
@@ -50,16 +51,6 @@ _JVM_OPTIONS = """\
 -Djava.io.tmpdir={directory}/tmp
 """
 
-_LOGGING = """\
-status = error
-appender.console.type = Console
-appender.console.name = console
-appender.console.layout.type = PatternLayout
-appender.console.layout.pattern = %d{ISO8601} %-5p %c{1}: %m%n
-rootLogger.level = warn
-rootLogger.appenderRef.console.ref = console
-"""
-
 
 def download() -> Build:
     """Build by unpacking the distribution, which Maven brings as a zip file."""
@@ -95,7 +86,7 @@ def prepare(place: Place) -> None:
         )
     )
     (config / "jvm.options").write_text(_JVM_OPTIONS.format(heap=place.options.elasticsearch_heap, directory=directory))
-    (config / "log4j2.properties").write_text(_LOGGING)
+    (config / "log4j2.properties").write_text(log4j.WARNINGS)
     if os.geteuid() == 0:
         account = pwd.getpwnam(_USER)
         for name in ("config", "data", "logs", "tmp"):

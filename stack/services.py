@@ -7,7 +7,7 @@ import shutil
 import uuid
 from collections.abc import Iterable
 
-from stack import elasticsearch, gateway, probes, prometheus, traces
+from stack import elasticsearch, gateway, log4j, probes, prometheus, traces
 from stack.downloads import HERE, POM, Download, go, maven, maven_and_compile
 from stack.errors import StackError
 from stack.model import Place, Program, Service
@@ -49,16 +49,6 @@ transaction.state.log.num.partitions=4
 share.coordinator.state.topic.num.partitions=4
 """
 
-_KAFKA_LOGGING = """\
-status = error
-appender.console.type = Console
-appender.console.name = console
-appender.console.layout.type = PatternLayout
-appender.console.layout.pattern = %d{ISO8601} %-5p %c{1}: %m%n
-rootLogger.level = warn
-rootLogger.appenderRef.console.ref = console
-"""
-
 
 def _java(place: Place, heap: str, *arguments: str) -> list[str]:
     return ["java", f"-Xmx{heap}", "-cp", f"{place.library}:{place.library}/*", *arguments]
@@ -74,7 +64,7 @@ def _kafka_java(place: Place, *arguments: str) -> list[str]:
 def _prepare_kafka(place: Place) -> None:
     properties = _KAFKA_PROPERTIES.format(host=place.host, port=place.port, controller=place.extra_ports["controller"])
     (place.directory / "server.properties").write_text(properties)
-    (place.directory / "log4j2.properties").write_text(_KAFKA_LOGGING)
+    (place.directory / "log4j2.properties").write_text(log4j.WARNINGS)
     formatted = place.directory / "formatted"
     if formatted.exists():
         return

@@ -36,21 +36,12 @@ def time_left(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{rest:02} left" if hours else f"{minutes}:{rest:02} left"
 
 
-class WatchProgress:
-    """Shows how an import goes on, on standard error."""
+class _OnTerminal:
+    """A bar on standard error that is shown where that is a terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, *columns: ProgressColumn, transient: bool = False) -> None:
         self._console = console(errors=True)
-        self._bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            _Field("rows", "progress.download"),
-            _Field("speed", "progress.data.speed"),
-            _Field("left", "progress.remaining"),
-            console=self._console,
-        )
-        self._task = self._bar.add_task("waiting", total=None)
-        self._said = ("", 0.0)
+        self._bar = Progress(*columns, console=self._console, transient=transient)
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -61,6 +52,21 @@ class WatchProgress:
         # Without a terminal it was never started; to stop it would write an empty line.
         if self._console.is_terminal:
             self._bar.stop()
+
+
+class WatchProgress(_OnTerminal):
+    """Shows how an import goes on, on standard error."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            _Field("rows", "progress.download"),
+            _Field("speed", "progress.data.speed"),
+            _Field("left", "progress.remaining"),
+        )
+        self._task = self._bar.add_task("waiting", total=None)
+        self._said = ("", 0.0)
 
     def show(self, counters: Statistics) -> None:
         """Show the counters as they are now."""
@@ -84,25 +90,12 @@ class WatchProgress:
             note(", ".join(part for part in (counters.status, rows, speed, left) if part))
 
 
-class UploadProgress:
+class UploadProgress(_OnTerminal):
     """Shows how much of a file has been sent, on a terminal."""
 
     def __init__(self, size: int) -> None:
-        self._console = console(errors=True)
-        self._bar = Progress(
-            TextColumn("uploading", markup=False), BarColumn(), DownloadColumn(), console=self._console, transient=True
-        )
+        super().__init__(TextColumn("uploading", markup=False), BarColumn(), DownloadColumn(), transient=True)
         self._task = self._bar.add_task("uploading", total=size)
-
-    def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._bar.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        # Without a terminal it was never started; to stop it would write an empty line.
-        if self._console.is_terminal:
-            self._bar.stop()
 
     def sent(self, size: int) -> None:
         """Show that so many bytes have been sent."""
