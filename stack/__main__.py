@@ -1,4 +1,4 @@
-"""The command line of the launcher: `python -m stack up | cluster | fetch | doctor | trace`."""
+"""The command line of the launcher: `python -m stack up | cluster | fetch | vendor | doctor | trace`."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from stack.spans import lines as trace_lines
 from stack.spans import read as read_spans
 from stack.spans import traces_of
 from stack.traces import FILE as TRACES_FILE
+from stack.vendoring import vendor
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 # On stderr: stdout belongs to the command that is served.
@@ -145,6 +146,16 @@ def fetch(services: ServicesOption = _NEEDED) -> None:
     with _explained(_Signals(cancellation)):
         fetch_all(services.split(","), _report, cancellation)
         console.print("everything is downloaded")
+
+
+@cli.command("vendor")
+def vendor_command() -> None:
+    """Fetch the libraries of the dashboard anew, into the repository."""
+    try:
+        for line in vendor():
+            print(line)
+    except StackError as error:
+        _fail(error)
 
 
 @cli.command()
