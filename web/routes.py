@@ -1,4 +1,4 @@
-"""Every route of the API with its view: the one list."""
+"""Every route with its view: those of the API, and those of the dashboard."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 from faust.web import Blueprint
 
+from web.dashboard.assets import load_dashboard
 from web.openapi.operations import Operation
 from web.views.actions import ActionStatisticsView, ActionsView, ActionView
 from web.views.base import ApiView
 from web.views.closing import ActionCloseView
+from web.views.dashboard import DASHBOARD, DashboardAssetView, DashboardView
 from web.views.dead_letters import DeadLetterReplayView, DeadLettersView
 from web.views.documentation import DESCRIPTION, DescriptionView, DocsView, prepare
 from web.views.entities import EntitiesView, EntityTemplateView, EntityView
@@ -68,13 +70,20 @@ ROUTES: tuple[Route, ...] = (
     Route("/docs", DocsView),
 )
 
+#: What browsers ask for: no part of the API, and of its description. A path of files goes on to the end.
+PAGES: tuple[Route, ...] = (
+    Route("/", DashboardView),
+    Route("/assets/{version}/{path:.+}", DashboardAssetView),
+)
+
 
 def add_to(app: Any) -> None:
     """Serve the routes from the workers of ``app``."""
     blueprint = Blueprint("api")
-    for route in ROUTES:
+    for route in (*ROUTES, *PAGES):
         # Any character may stand in a part of a path; aiohttp's own pattern leaves out braces.
         pattern = re.sub(r"\{(\w+)\}", r"{\1:[^/]+}", route.path)
         blueprint.route(pattern, name=route.view.__name__)(route.view)
     app.web.blueprints.add("", blueprint)
     app.web.web_app[DESCRIPTION] = prepare(ROUTES, credential_required=app.settings.auth_mode == "required")
+    app.web.web_app[DASHBOARD] = load_dashboard()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -105,6 +105,9 @@ class ApiWeb(Web):  # type: ignore[misc]
 
     Faust wraps a view into a function that hides it (``_wrap_into_asyncdef`` is not public).
     """
+
+    #: Faust's own page at ``/``, in whose place the dashboard stands.
+    production_blueprints: ClassVar[list[Any]] = []
 
     def __init__(self, app: Any, **options: Any) -> None:
         super().__init__(app, **options)

@@ -64,7 +64,8 @@ ROUTES = {
     ("GET", "/metrics"),
     ("GET", "/openapi.json"),
     ("GET", "/docs"),
-    ("GET", "/"),  # Faust's own, empty, page
+    ("GET", "/"),
+    ("GET", "/assets/{version}/{path}"),
 }
 
 

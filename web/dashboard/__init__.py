@@ -1,0 +1,1 @@
+"""The dashboard: pages for people, made of files that are served as they are."""

@@ -1,0 +1,110 @@
+"""The files of the dashboard, ready to be sent.
+
+They are modules and style sheets that a browser reads as they are: there is no build. All have one version, the digest
+of all of them, which is a part of their address: an address always stands for the same bytes, so that it may be kept
+for ever, and the modules of two versions never meet in one page.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
+
+_FILES = resources.files("web.dashboard") / "static"
+_PAGE = "index.html"
+#: Where the address of the files, and a line for each module, are put into the page.
+_BASE, _MODULES = "{{assets}}", "{{modules}}"
+
+_CONTENT_TYPES = {
+    "css": "text/css",
+    "html": "text/html",
+    "js": "text/javascript",
+    "json": "application/json",
+    "svg": "image/svg+xml",
+    "txt": "text/plain",
+}
+
+#: What the page may do: run and show its own files, and ask its own server. Text never becomes markup or script, which
+#: the browser enforces (Trusted Types, W3C). ``blob:`` is a file that the user takes away.
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+        "trusted-types 'none'",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A file as it is sent.
+
+    Attributes:
+        body: Its bytes.
+        packed: The same, packed with gzip.
+        content_type: What it is.
+        tag: Another one for every other body.
+    """
+
+    body: bytes
+    packed: bytes
+    content_type: str
+    tag: str
+
+    @classmethod
+    def of(cls, body: bytes, name: str) -> Asset:
+        """Return a file that is called ``name``."""
+        # Without a time in it, so that all workers send the same bytes.
+        return cls(body, gzip.compress(body, mtime=0), _CONTENT_TYPES[name.rpartition(".")[2]], _digest(body))
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """All of it: the page, and what it loads, by the path behind ``/assets/{version}/``."""
+
+    version: str
+    page: Asset
+    assets: Mapping[str, Asset]
+
+    @property
+    def size(self) -> int:
+        """The bytes that a browser is sent before the page is whole, packed."""
+        loaded = (asset for path, asset in self.assets.items() if path.endswith((".js", ".css", ".svg")))
+        return len(self.page.packed) + sum(len(asset.packed) for asset in loaded)
+
+
+def load_dashboard() -> Dashboard:
+    """Read the files of this installation."""
+    assets = {path: Asset.of(body, path) for path, body in sorted(_read(_FILES)) if path != _PAGE}
+    page = (_FILES / _PAGE).read_text(encoding="utf-8")
+    version = _digest("".join(f"{path} {asset.tag}\n" for path, asset in assets.items()).encode() + page.encode())[:16]
+    # Relative, so that the platform may stand behind a path of another server.
+    base = f"assets/{version}"
+    modules = "\n".join(
+        f'    <link rel="modulepreload" href="{base}/{path}">' for path in assets if path.endswith(".js")
+    )
+    page = page.replace(_BASE, base).replace(_MODULES, modules.strip())
+    return Dashboard(version, Asset.of(page.encode(), _PAGE), assets)
+
+
+def _read(directory: Traversable, prefix: str = "") -> Iterator[tuple[str, bytes]]:
+    for entry in directory.iterdir():
+        if entry.is_dir():
+            yield from _read(entry, f"{prefix}{entry.name}/")
+        else:
+            yield f"{prefix}{entry.name}", entry.read_bytes()
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()[:32]

@@ -1,0 +1,43 @@
+/** The dashboard: opens the session, and shows the page that the address names. */
+
+import { Layout } from "./components/layout.js";
+import { Empty, Loading, Problem } from "./components/states.js";
+import { openSession } from "./lib/api.js";
+import { route } from "./lib/router.js";
+import { may, session } from "./lib/session.js";
+import { useStore } from "./lib/store.js";
+import { language, t } from "./lib/texts.js";
+import { html, render, useEffect, useState } from "./lib/ui.js";
+import { HOME, PAGES } from "./pages/index.js";
+import { SignIn } from "./pages/sign_in.js";
+
+function App() {
+  const { state, accountId } = useStore(session);
+  const shown = useStore(language);
+  const [error, setError] = useState(null);
+  function open() {
+    setError(null);
+    openSession().catch(setError);
+  }
+  useEffect(open, []);
+  useEffect(() => {
+    document.documentElement.lang = shown;
+    document.title = t("app.name");
+  }, [shown]);
+  let content = html`<${Page} key=${`${accountId} ${shown}`} />`;
+  if (error) content = html`<${Problem} error=${error} retry=${open} />`;
+  else if (state === "starting") content = html`<${Loading} />`;
+  else if (state === "signed-out") content = html`<${SignIn} />`;
+  return html`<${Layout} pages=${PAGES}>${content}<//>`;
+}
+
+function Page() {
+  const { parts } = useStore(route);
+  const name = parts[0] ?? (may("operator") ? HOME : "actions");
+  const found = PAGES.find((page) => page.name === name && parts.length <= page.parts);
+  if (!found) return html`<${Empty}><h1>${t("app.noPage")}</h1><a href="#/">${t("app.toBeginning")}</a><//>`;
+  if (!may(found.role)) return html`<${Empty}><h1>${t("app.notAllowed")}</h1><p>${t("app.needsRole", { role: t(`roles.${found.role}`) })}</p><//>`;
+  return html`<${found.page} key=${parts.join("/")} parts=${parts} />`;
+}
+
+render(html`<${App} />`, document.getElementById("app"));

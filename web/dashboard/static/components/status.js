@@ -1,0 +1,40 @@
+/** The status of an action, and its counters as a bar. */
+
+import { number, percent } from "../lib/format.js";
+import { t, textOr } from "../lib/texts.js";
+import { html } from "../lib/ui.js";
+
+export const ENDED = ["COMPLETED", "FAILED", "CANCELLED"];
+
+export function Status({ status }) {
+  return html`<span class=${`status ${status.toLowerCase()}`}>${textOr(`status.${status}`, status)}</span>`;
+}
+
+/**
+ * The counters of an action (`stats` or an entry of the list) as a bar, with the same in words for those who do not see it.
+ */
+export function Progress({ counts, label }) {
+  const total = counts.totalCount ?? counts.processedCount;
+  const share = (count) => (total > 0 ? count / total : 0);
+  const parts = [
+    ["succeeded", counts.successCount],
+    ["failed", counts.failureCount],
+    ["skipped", counts.skippedCount],
+    ["unprocessed", counts.unprocessedCount ?? 0],
+  ];
+  const ended = ENDED.includes(counts.status);
+  const done = ended && total === 0 ? 1 : share(counts.processedCount + (counts.unprocessedCount ?? 0));
+  return html`
+    <div
+      class="bar"
+      role="progressbar"
+      aria-label=${label ?? t("counts.progress")}
+      aria-valuemin="0"
+      aria-valuemax="100"
+      aria-valuenow=${Math.floor(done * 100)}
+      aria-valuetext=${`${percent(done)}: ${parts.map(([name, count]) => `${t(`counts.${name}`)} ${number(count)}`).join(", ")}`}
+    >
+      ${parts.map(([name, count]) => count > 0 && html`<span key=${name} class=${name} style=${{ width: `${share(count) * 100}%` }} title=${`${t(`counts.${name}`)}: ${number(count)}`}></span>`)}
+    </div>
+  `;
+}
