@@ -50,7 +50,8 @@ def list_actions(
 ) -> None:
     """List imports, the newest first."""
     with client_of(ctx) as client:
-        found = list(client.actions(status=status, entity_type=entity, limit=limit))
+        found = list(client.actions(status=status, entity_type=entity, limit=limit + 1))
+    more, found = len(found) > limit, found[:limit]
     if as_json:
         write_json([action.raw for action in found])
         return
@@ -71,6 +72,8 @@ def list_actions(
         ),
         empty="There are no imports.",
     )
+    if more:
+        note("There are more: --limit shows more.")
 
 
 def show(ctx: typer.Context, action_id: ActionId, as_json: Json = False) -> None:

@@ -95,6 +95,28 @@ def options_of(ctx: typer.Context) -> Options:
     return ctx.obj if isinstance(ctx.obj, Options) else Options()
 
 
+def command_with(ctx: typer.Context, **changed: str) -> str:
+    """Return the command that runs, with other values of these options, to be copied."""
+    names: list[str] = []
+    step: Any = ctx
+    while step.parent is not None:
+        names.insert(0, step.info_name)
+        step = step.parent
+    options, arguments = [f"--{name}={value}" for name, value in changed.items()], []
+    for parameter in ctx.command.params:
+        source = ctx.get_parameter_source(parameter.name or "")
+        if source is None or source.name != "COMMANDLINE" or parameter.name in changed:
+            continue
+        value = str(ctx.params[parameter.name or ""])
+        if parameter.param_type_name == "argument":
+            arguments.append(value)
+        else:
+            options.append(parameter.opts[0] if value == "True" else f"{parameter.opts[0]}={value}")
+    # What begins with a dash is none of the options behind two of them.
+    dashes = ["--"] if any(word.startswith("-") for word in arguments) else []
+    return options_of(ctx).command(*names, *options, *dashes, *arguments)
+
+
 def client_of(ctx: typer.Context) -> Client:
     """Return the client that a command works with."""
     return options_of(ctx).client()
@@ -103,6 +125,7 @@ def client_of(ctx: typer.Context) -> Client:
 Json = Annotated[bool, typer.Option("--json", help="JSON for programs, in the place of tables.")]
 ActionId = Annotated[str, typer.Argument(metavar="ID", help="The id of the import.")]
 Limit = Annotated[int, typer.Option(min=1, help="Most entries.")]
+Cursor = Annotated[str | None, typer.Option(help="Where to go on, as the page before has said.")]
 
 
 def examples(*lines: str) -> str:

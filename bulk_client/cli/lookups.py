@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
-from bulk_client.cli.base import Json, Limit, client_of, command
-from bulk_client.cli.output import note, say, write_fields, write_json, write_table
+from bulk_client.cli.base import Cursor, Json, Limit, client_of, command, command_with
+from bulk_client.cli.output import note, printable, say, write_fields, write_json, write_table
 from bulk_client.client import Client
 from bulk_client.models import Event
 
@@ -84,9 +84,13 @@ def search(
     since: Annotated[str | None, typer.Option("--from", help="Then or later, ISO 8601.")] = None,
     until: Annotated[str | None, typer.Option("--to", help="Before then, ISO 8601.")] = None,
     limit: Limit = 50,
+    cursor: Cursor = None,
     as_json: Json = False,
 ) -> None:
-    """Find what happened: to imports, chunks and rows, and to the account."""
+    """Find what happened: to imports, chunks and rows, and to the account.
+
+    Where there is more, the command for it is told; with --json it is the cursor in "next".
+    """
     asked = {
         "text": text,
         "level": level,
@@ -100,29 +104,37 @@ def search(
         "since": since,
         "until": until,
     }
+    given = {name: value for name, value in asked.items() if value is not None}
     with client_of(ctx) as client:
-        found = _events(client, action, limit, {name: value for name, value in asked.items() if value is not None})
+        found, following = _events(client, action, limit, cursor, given)
     if as_json:
-        write_json([event.raw for event in found])
+        write_json({"events": [event.raw for event in found], "next": following})
         return
     write_table(
         ("at", "level", "type", "import", "row", "message"),
         ((event.at, event.level, event.type, event.action_id, event.row, event.message) for event in found),
         empty="Nothing is found.",
     )
+    _tell_next(ctx, following)
 
 
-def _events(client: Client, action: str | None, limit: int, asked: dict[str, object]) -> list[Event]:
-    """Return so many events; a page of the ledger may have few or none, and be followed by others."""
+def _tell_next(ctx: typer.Context, cursor: str | None) -> None:
+    if cursor is not None:
+        note(f"There is more: {printable(command_with(ctx, cursor=cursor))}")
+
+
+def _events(
+    client: Client, action: str | None, limit: int, cursor: str | None, asked: Mapping[str, object]
+) -> tuple[list[Event], str | None]:
+    """Return so many events, and where to go on; a page may have few or none and be followed by others."""
     found: list[Event] = []
-    cursor: str | None = None
     while len(found) < limit:
         size = min(_PAGE, limit - len(found))
         page = client.search(action_id=action, limit=size, cursor=cursor, **asked)  # type: ignore[arg-type]
         found += page.events
         if (cursor := page.following) is None:
             break
-    return found
+    return found, cursor
 
 
 def show_record(
@@ -130,13 +142,17 @@ def show_record(
     entity: _EntityType,
     record_id: Annotated[str, typer.Argument(metavar="ID", help="The id of the record.")],
     limit: Limit = 20,
+    cursor: Cursor = None,
     as_json: Json = False,
 ) -> None:
-    """Show a record, and which rows have created, changed and deleted it."""
+    """Show a record, and which rows have created, changed and deleted it.
+
+    Where there is more of its history, the command for it is told; with --json it is the cursor in "next".
+    """
     with client_of(ctx) as client:
-        record = client.record(entity, record_id, limit=limit)
+        record = client.record(entity, record_id, limit=min(limit, _PAGE), cursor=cursor)
     if as_json:
-        write_json(record.raw)
+        write_json({**record.raw, "next": record.following})
         return
     if record.record is None:
         note("It was deleted.")
@@ -149,10 +165,9 @@ def show_record(
             (change.at, change.code, change.action_id, change.row, change.file_name, change.by)
             for change in record.history
         ),
-        empty="Nothing is known of how it came to be.",
+        empty="Nothing is known of how it came to be." if record.following is None else "Nothing so far.",
     )
-    if record.following is not None:
-        note("There is more of its history: --limit shows more.")
+    _tell_next(ctx, record.following)
 
 
 def list_dead_letters(
@@ -164,12 +179,15 @@ def list_dead_letters(
 ) -> None:
     """List what could not be carried out, the newest first."""
     with client_of(ctx) as client:
-        letters = list(itertools.islice(client.dead_letters(action_id=action, status=status, limit=limit), limit))
+        letters = list(client.dead_letters(action_id=action, status=status, limit=limit + 1))
+    more, letters = len(letters) > limit, letters[:limit]
     if as_json:
         write_json([letter.raw for letter in letters])
         return
     rows = [(letter.id, letter.kind, letter.status, letter.row_count, letter.at, letter.error) for letter in letters]
     write_table(("id", "kind", "status", "rows", "at", "error"), rows, empty="There are no dead letters.")
+    if more:
+        note("There are more: --limit shows more.")
 
 
 def replay(

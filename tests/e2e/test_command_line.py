@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 import re
+import shlex
 import signal
 import subprocess
 import uuid
@@ -18,6 +19,7 @@ from typer.testing import CliRunner
 from bulk_client.cli.app import app
 from tests.support.command_line import bulk, environment
 from tests.support.files import contacts_csv
+from tests.support.namespaces import storage_of
 from tests.support.producers import open_stream
 from tests.support.waiting import wait_for
 from tests.support.workers import Worker
@@ -131,6 +133,68 @@ def test_standard_input_is_a_file(worker: Worker, good: Path) -> None:
     assert json.loads(packed.stdout.splitlines()[-1])["sha256"] == end["sha256"]
 
 
+def following(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """The arguments of the command that a page names for the next one; none on the last page."""
+    told = re.search(r"^There is more: bulk (.+)$", done.stderr, re.MULTILINE)
+    return shlex.split(told[1]) if told else []
+
+
+def test_search_goes_on_page_by_page(worker: Worker, tmp_path: Path, ident: str) -> None:
+    """Each page names the command of the next one, which finds what comes then; the last one names none."""
+    action_id = worker.submit(contacts_csv(*(f"{ident}{n},Ada,nobody,active" for n in range(5))))
+    worker.wait_ended(action_id)
+    asked = ["search", "email address", "--action", action_id, "--code", "INVALID_EMAIL", "--limit", "2"]
+    rows, arguments = [], asked
+    while arguments:
+        done = bulk(worker, *arguments, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        rows += re.findall(rf"{action_id} +(\d+) ", done.stdout)
+        arguments = following(done)
+    assert rows == ["1", "2", "3", "4", "5"]
+
+    numbers, cursor = [], []
+    while True:
+        page = json.loads(bulk(worker, *asked, "--json", *cursor, cwd=tmp_path).stdout)
+        numbers += [event["row"] for event in page["events"]]
+        if page["next"] is None:
+            break
+        cursor = ["--cursor", page["next"]]
+    assert numbers == [1, 2, 3, 4, 5]
+    assert bulk(worker, *asked, "--cursor", "none", cwd=tmp_path).returncode == 4
+
+
+def test_history_goes_on_page_by_page(worker: Worker, tmp_path: Path, ident: str) -> None:
+    """Also of a record whose id looks like an option."""
+    record_id, made = f"-{ident}", []
+    for name in ("Ada", "Bo", "Cy"):
+        made.insert(0, worker.submit(contacts_csv(f"{record_id},{name},{ident}@example.com,active")))
+        worker.wait_ended(made[0])
+    shown, arguments = [], ["records", "show", "--limit", "1", "--", "Contact", record_id]
+    while arguments:
+        done = bulk(worker, *arguments, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        shown += re.findall(r"(?:CREATED|UPDATED) +([0-9a-f]{24})", done.stdout)
+        arguments = following(done)
+    assert shown == made
+
+    asked = ["records", "show", "--limit", "2", "--json"]
+    first = json.loads(bulk(worker, *asked, "--", "Contact", record_id, cwd=tmp_path).stdout)
+    last = json.loads(bulk(worker, *asked, "--cursor", first["next"], "--", "Contact", record_id, cwd=tmp_path).stdout)
+    assert [change["actionId"] for page in (first, last) for change in page["history"]] == made
+    assert last["next"] is None
+
+
+def test_list_says_that_there_is_more(worker: Worker, tmp_path: Path, ident: str) -> None:
+    """Where a list was cut, and not where it was not."""
+    for _ in range(2):
+        worker.submit(contacts_csv(f"{ident},Ada,{ident}@example.com,active"), scheduledAt=LATER)
+    cut = bulk(worker, "list", "--limit", "1", cwd=tmp_path)
+    assert cut.stdout.count("SCHEDULED") == 1
+    assert "There are more: --limit shows more." in cut.stderr
+    whole = bulk(worker, "list", "--limit", "1000", cwd=tmp_path)
+    assert (whole.returncode, whole.stderr) == (0, "")
+
+
 def test_reader_may_leave(worker: Worker, tmp_path: Path) -> None:
     """A pipe that nobody reads any more ends the command quietly."""
     command = "set -o pipefail; bulk entities --json | true; echo ${PIPESTATUS[0]}"
@@ -187,13 +251,15 @@ HELPED = (
     *("import", "watch", "retry", "list", "show", "failures", "results", "cancel", "pause", "resume", "reschedule"),
     *("delete", "entities", "template", "search", "records show", "deadletters list", "deadletters replay"),
 )
-#: How the examples end that do not end with 0: the rows fail again; there is no such dead letter.
-ENDS = {"retry": 3, "deadletters replay": 4}
+#: How the examples end that do not end with 0: the rows fail again.
+ENDS = {"retry": 3}
 EXAMPLE_ID = "6b04d285235ca65e4442eb3"
 
 
 @pytest.fixture(scope="module")
-def world(worker: Worker, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Callable[[str], str]]:
+def world(
+    worker: Worker, shared_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Callable[[str], str]]:
     """A directory with the files of the examples, and what puts ids of actions in a fitting state into a command."""
     directory = tmp_path_factory.mktemp("examples")
     ident = f"ex{uuid.uuid4().hex[:8]}"
@@ -211,11 +277,23 @@ def world(worker: Worker, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
         worker.wait_ended(action_id)
         return action_id
 
+    def given_up() -> str:
+        """An action whose only chunk is a dead letter, because its file was away; now the file is back."""
+        action_id = worker.submit(contacts_csv(f"{ident}9,Ida,{ident}9@example.com,active"), scheduledAt=LATER)
+        [file] = (storage_of(shared_environment) / action_id).glob("upload*")
+        away = file.rename(directory / file.name)
+        assert worker.client.patch(f"/bulk-actions/{action_id}", json={"scheduledAt": None}).status_code == 200
+        worker.wait_ended(action_id)
+        wait_for(lambda: worker.dead_letters(actionId=action_id), "the letter is there")
+        away.rename(file)
+        return action_id
+
     makers: dict[str, Callable[[], str]] = {
         "3": lambda: ended("1,Ada Lovelace,ada@example.com,active"),
         "4": lambda: ended(*rows),
         "5": scheduled,
         "7": scheduled,
+        "8": given_up,
     }
 
     def opened(command: str) -> str:
