@@ -14,11 +14,13 @@ Json = dict[str, Any]
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; --link: light-dark(#0550ae, #79c0ff) }
 * { box-sizing: border-box }
+html { background: Canvas; color: CanvasText }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
 h1, h2, h3 { line-height: 1.2 } h2 { margin-top: 3rem }
 a { color: var(--link) }
 code, pre { font: 14px/1.45 ui-monospace, monospace }
-pre { background: var(--soft); padding: .75rem; border-radius: 6px; overflow-x: auto; margin: .5rem 0 }
+pre { background: var(--soft); padding: .75rem; border-radius: 6px; margin: .5rem 0 }
+pre { white-space: pre-wrap; overflow-wrap: anywhere }
 table { border-collapse: collapse; width: 100%; margin: .5rem 0 }
 th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; border-top: 1px solid var(--line) }
 section { border: 1px solid var(--line); border-radius: 8px; padding: 0 1rem 1rem; margin: 1rem 0; overflow-x: auto }
@@ -44,7 +46,7 @@ def render(document: Json) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{_STYLE}</style></head><body>"
+        f"<title>{title}</title><style>{_STYLE}</style></head><body><main>"
         f"<h1>{title} <small class=soft>{escape(document['info']['version'])}</small></h1>"
         f"{_prose(document['info']['description'])}"
         '<p>The same for programs: <a href="/openapi.json">/openapi.json</a>, OpenAPI 3.1.</p>'
@@ -52,7 +54,7 @@ def render(document: Json) -> str:
         f"<h2>Credentials</h2>{_credentials(document)}"
         f"{''.join(_operation(document, *each) for each in _operations(document))}"
         f"<h2>Schemas</h2>{''.join(_schemas(document))}"
-        "</body></html>\n"
+        "</main></body></html>\n"
     )
 
 
@@ -72,7 +74,7 @@ def _contents(document: Json) -> Iterator[str]:
 
 def _credentials(document: Json) -> str:
     return _table(
-        ("name", "sent as", ""),
+        ("name", "sent as", "meaning"),
         (
             (f"<code>{name}</code>", f"<code>{_sent_as(scheme)}</code>", _line(scheme["description"]))
             for name, scheme in document["components"]["securitySchemes"].items()
@@ -109,7 +111,7 @@ def _example_request(path: str, method: str, operation: Json) -> str:
 def _parameters(document: Json, operation: Json) -> str:
     parameters = [_resolved(document, parameter) for parameter in operation["parameters"]]
     return "<h4>Parameters</h4>" + _table(
-        ("name", "in", "type", ""),
+        ("name", "in", "type", "meaning"),
         (
             (
                 f"<code>{escape(parameter['name'])}</code>{_required(parameter.get('required', False))}",
@@ -134,7 +136,7 @@ def _form(operation: Json) -> str:
 def _fields(schema: Json) -> str:
     required = schema.get("required", ())
     return _table(
-        ("name", "type", ""),
+        ("name", "type", "meaning"),
         (
             (
                 f"<code>{escape(name)}</code>{_required(name in required)}",
@@ -151,7 +153,7 @@ def _answer(document: Json, status: str, answer: Json) -> str:
     headers = {name: _resolved(document, header) for name, header in answer.get("headers", {}).items()}
     shown.append(
         _table(
-            ("header", ""),
+            ("header", "meaning"),
             ((f"<code>{escape(name)}</code>", _line(header["description"])) for name, header in headers.items()),
         )
     )
