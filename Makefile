@@ -10,7 +10,7 @@ MINUTES ?= 10
 SEED ?= 0
 N ?= 3
 
-.PHONY: help run serve cluster test test-fast test-integration test-e2e test-faults lint audit services bench bench-large profile soak clean
+.PHONY: help run serve cluster test test-fast test-integration test-e2e test-browser test-faults lint audit services bench bench-large profile soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -60,6 +60,10 @@ test-integration: $(VENV)/.ready ## The tests of parts of the platform, on real 
 test-e2e: $(VENV)/.ready ## The tests of whole workers: what clients and attackers meet (8 min)
 	@$(BIN)/python -m pytest -n 2 tests/e2e tests/security
 
+test-browser: $(VENV)/.ready ## The tests of the pages, in a real browser (5 min)
+	@$(BIN)/python -m stack clients
+	@$(BIN)/python -m pytest -n 2 tests/browser
+
 test-faults: $(VENV)/.ready ## The tests in which processes die and services are away (12 min)
 	@$(BIN)/python -m pytest -n 3 tests/faults
 
@@ -70,6 +74,8 @@ test: lint ## All checks and all tests, on real services of their own (30 min)
 	@for service in s3 gateway prometheus elasticsearch; do \
 		if [ -n "$$CI" ] || $(BIN)/python -m stack doctor --services $$service >/dev/null 2>&1; then \
 		$(BIN)/python -m stack fetch --services $$service || exit 1; fi; done
+	@# What tests use beside the services: a browser, and what npm has.
+	@$(BIN)/python -m stack clients
 	@# Side by side, because most tests wait most of the time (tests/support/scheduler.py says how).
 	@$(BIN)/python -m pytest -n 3
 

@@ -1,4 +1,4 @@
-"""The command line of the launcher: `python -m stack up | cluster | fetch | vendor | doctor | trace`."""
+"""The command line of the launcher: `python -m stack up | cluster | fetch | clients | vendor | doctor | trace`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from stack.clients import CLIENTS
 from stack.cluster import run as run_workers
 from stack.doctor import examine
 from stack.errors import Cancellation, StackError
@@ -156,6 +157,23 @@ def vendor_command() -> None:
             print(line)
     except StackError as error:
         _fail(error)
+
+
+@cli.command()
+def clients() -> None:
+    """Install or download what tests use beside the services: newman, a browser, its rules of accessibility.
+
+    One that cannot be had is named, and its tests are skipped; with CI set it is an error.
+    """
+    cancellation = Cancellation()
+    with _explained(_Signals(cancellation)):
+        for client in CLIENTS:
+            try:
+                client.provide(cancellation, _report)
+            except StackError as error:
+                if cancellation.requested or os.environ.get("CI"):
+                    raise
+                _report(client.name, f"its tests will be skipped: {error}")
 
 
 @cli.command()

@@ -1,14 +1,62 @@
-"""Programs that talk to the platform as its users' do: fetched like the services, and not among them."""
+"""Programs with which tests meet the platform as its users do: fetched like the services, and not among them."""
 
 from __future__ import annotations
 
-from stack.downloads import Download, npm
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack.downloads import LIBRARY, Download, npm, provide
+from stack.errors import Cancellation, StackError
+from stack.instance import Report
 from stack.tools import Tool
+
+_NEWMAN = "6.2.2"
+_AXE = "4.14.1"
 
 NODE = Tool("node", package="nodejs", brew="node")
 NPM = Tool("npm", package="npm", brew="node")
 
-_NEWMAN = "6.2.2"
 
-#: Runs collections of Postman: ``node_modules/.bin/newman``.
-NEWMAN = Download(f"newman-{_NEWMAN}", (), (NODE, NPM), npm(f"newman@{_NEWMAN}"))
+@dataclass(frozen=True)
+class Client:
+    """A program that tests use: of the operating system, or downloaded."""
+
+    name: str
+    tools: tuple[Tool, ...] = ()
+    """What it takes to run."""
+    download: Download | None = None
+
+    def problem(self) -> str | None:
+        """Say in one line which programs are missing and how to install them; None when all are here."""
+        fetching = self.download is not None and not self.download.present(LIBRARY)
+        tools = (*self.tools, *(self.download.tools if self.download and fetching else ()))
+        return "; ".join(f"{tool.command}: {problem}" for tool in tools if (problem := tool.problem())) or None
+
+    def provide(self, cancellation: Cancellation, report: Report | None = None) -> Path:
+        """Install or download it, if it is not here, and return where it is.
+
+        That is the program itself for one of the operating system, else the directory ``node_modules``. Raises
+        StackError when it cannot be had.
+        """
+
+        def say(text: str) -> None:
+            if report is not None:
+                report(self.name, text)
+
+        directory = provide(self.tools, self.download, LIBRARY, cancellation, say)
+        if directory is not None:
+            return directory / "node_modules"
+        path = self.tools[0].path()
+        if path is None:
+            raise StackError(f"{self.name}: {self.tools[0].problem()}")
+        return Path(path)
+
+
+#: Runs collections of Postman: ``.bin/newman``.
+NEWMAN = Client("newman", (NODE,), Download(f"newman-{_NEWMAN}", (), (NODE, NPM), npm(f"newman@{_NEWMAN}")))
+#: The browser in which the pages are tested.
+CHROMIUM = Client("chromium", (Tool("chromium", package="chromium", brew="chromium"),))
+#: Rules of accessibility, which run inside a page: ``axe-core/axe.min.js``.
+AXE = Client("axe", download=Download(f"axe-core-{_AXE}", (), (NPM,), npm(f"axe-core@{_AXE}")))
+
+CLIENTS = (NEWMAN, CHROMIUM, AXE)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from stack.errors import Cancellation
+from stack.errors import Cancellation, StackError
 from stack.process import run
-from stack.tools import Tool
+from stack.tools import Tool, can_install, install
 
 HERE = Path(__file__).resolve().parent
 LIBRARY = HERE.parent / ".stack" / "lib"
@@ -69,6 +69,36 @@ def fetch(download: Download, library: Path, cancellation: Cancellation) -> Path
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     return finished
+
+
+def provide(
+    tools: Sequence[Tool],
+    download: Download | None,
+    library: Path,
+    cancellation: Cancellation,
+    say: Callable[[str], None],
+) -> Path | None:
+    """Provide the tools that a program runs with and its download; return where the download is.
+
+    Raises StackError when a tool is missing and cannot be installed, or when a download fails.
+    """
+    fetching = download is not None and not download.present(library)
+    needed = tuple(dict.fromkeys((*tools, *(download.tools if download and fetching else ()))))
+    if missing := [tool for tool in needed if not tool.present()]:
+        if not can_install():
+            raise StackError("; ".join(f"{tool.command}: {tool.problem()}" for tool in missing))
+        say(f"installing {', '.join(tool.package for tool in missing)}")
+        with exclusive(library / ".tools.lock", cancellation):
+            install(missing, library / "install.log", cancellation)
+    if download is None:
+        return None
+    if fetching:
+        # Looked at only here because it takes a moment; a start that follows needs the same versions.
+        for tool in needed:
+            if problem := tool.problem():
+                raise StackError(f"{tool.command}: {problem}")
+        say("downloading (only this once)")
+    return fetch(download, library, cancellation)
 
 
 def maven(profile: str) -> Build:

@@ -12,11 +12,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from stack.addresses import Address, free_port, is_free, is_listening, local
-from stack.downloads import Lock, exclusive, fetch
+from stack.downloads import Lock, provide
 from stack.errors import AddressTaken, Cancellation, NotReady, Refused, StackError
 from stack.model import Options, Place, Service
 from stack.process import Child, PidFile, tail, write_whole
-from stack.tools import can_install, install
 
 Report = Callable[[str, str], None]
 """Is told the name of a service and what happens to it."""
@@ -153,24 +152,8 @@ class Instance:
 
         Raises StackError when a tool is missing and cannot be installed, or when a download fails.
         """
-        download = self._program.download
-        fetching = download is not None and not download.present(self._library)
-        tools = self._program.all_tools() if fetching else self._program.tools
-        if missing := [tool for tool in tools if not tool.present()]:
-            if not can_install():
-                raise StackError("; ".join(f"{tool.command}: {tool.problem()}" for tool in missing))
-            self._say(f"installing {', '.join(tool.package for tool in missing)}")
-            with exclusive(self._library / ".tools.lock", self._cancellation):
-                install(missing, self._library / "install.log", self._cancellation)
-        if download is None:
-            return None
-        if fetching:
-            # Looked at only here because it takes a moment; a start that follows needs the same versions.
-            for tool in tools:
-                if problem := tool.problem():
-                    raise StackError(f"{tool.command}: {problem}")
-            self._say("downloading (only this once)")
-        return fetch(download, self._library, self._cancellation)
+        program = self._program
+        return provide(program.tools, program.download, self._library, self._cancellation, self._say)
 
     def failure(self) -> str:
         """Return how our process ended, with the end of its log."""

@@ -12,8 +12,7 @@ import pytest
 from app.settings import Settings
 from stack import ELASTICSEARCH, S3, Options, Stack
 from stack.clients import NEWMAN
-from stack.downloads import LIBRARY, fetch
-from stack.errors import Cancellation
+from tests.support.installed import provided
 from tests.support.namespaces import namespace
 from tests.support.paths import ROOT
 from tests.support.secure_kafka import SecureKafka
@@ -22,7 +21,14 @@ from tests.support.workers import Worker
 pytest_plugins = ["tests.support.figures", "tests.support.scheduler"]
 
 #: The marker of a test, by its folder.
-TIERS = {"unit": "unit", "integration": "integration", "e2e": "e2e", "security": "e2e", "faults": "faults"}
+TIERS = {
+    "unit": "unit",
+    "integration": "integration",
+    "e2e": "e2e",
+    "security": "e2e",
+    "browser": "browser",
+    "faults": "faults",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -80,10 +86,7 @@ def secure_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKaf
 @pytest.fixture(scope="session")
 def newman() -> Path:
     """The program. It is installed with npm; without that its tests are skipped, but not in CI."""
-    for tool in NEWMAN.tools:
-        if (problem := tool.problem()) and not os.environ.get("CI"):
-            pytest.skip(f"no newman: {tool.command}: {problem}")
-    return fetch(NEWMAN, LIBRARY, Cancellation()) / "node_modules" / ".bin" / "newman"
+    return provided(NEWMAN) / ".bin" / "newman"
 
 
 @pytest.fixture

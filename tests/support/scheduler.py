@@ -28,7 +28,7 @@ _SEARCHING = frozenset(
 )
 
 #: Directories of tests, those with the longest first: what is short fills the time in which others finish.
-_ORDER = ("faults", "e2e", "security", "integration", "unit")
+_ORDER = ("faults", "browser", "e2e", "security", "integration", "unit")
 
 
 class FilesAndFaults(LoadScopeScheduling):

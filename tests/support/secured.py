@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,7 +37,9 @@ class Guarded:
         """Make a key, past the command."""
         secret = new_key()
         key = ApiKey(fingerprint(secret), account, role, **{"name": "test", "created_at": datetime.now(UTC), **changes})
-        asyncio.run(self._add(key))
+        # In a thread: a browser's test has an event loop running in its own.
+        with ThreadPoolExecutor() as thread:
+            thread.submit(asyncio.run, self._add(key)).result()
         return secret
 
     async def _add(self, key: ApiKey) -> None:
