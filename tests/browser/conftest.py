@@ -12,7 +12,7 @@ from playwright.sync_api import Page
 from app.domain.access import Role
 from stack import Stack
 from stack.clients import CHROMIUM
-from tests.support.browsing import Chromium, Watch
+from tests.support.browsing import Chromium, Modules, Watch
 from tests.support.installed import provided
 from tests.support.namespaces import namespace
 from tests.support.secured import Guarded, count_answers, guarded_worker
@@ -80,6 +80,12 @@ def dashboard(
     finally:
         worker.kill()
         worker.client.close()
+
+
+@pytest.fixture
+def modules(page: Page, dashboard: Worker) -> Modules:
+    """The modules of the dashboard: ``modules.call("lib/format.js", "number", 1234)``."""
+    return Modules(page, dashboard.url)
 
 
 @pytest.fixture(scope="session")

@@ -51,6 +51,9 @@ _CONTEXT: dict[str, Any] = {
     "reduced_motion": "reduce",
 }
 
+#: How the dashboard finds out that it has to ask for a key.
+_ASKED_FOR_KEY = r"status of 401.*/whoami\)$"
+
 _VIOLATION = "Content-Security-Policy violated:"
 _TELL_VIOLATIONS = f"""
 document.addEventListener("securitypolicyviolation", (event) =>
@@ -94,12 +97,13 @@ class Watch:
 
     Wrong are: an error that no script caught, an error in the console, a violation of the Content-Security-Policy, and
     a request to another host. Chromium writes answers from 400 on into the console: a test that means to have some
-    says which (:meth:`allow_status`, :meth:`allow_outage`).
+    says which (:meth:`allow_status`, :meth:`allow_outage`); the one with which the dashboard finds out that it needs a
+    key is expected always.
     """
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
-        self._allowed: list[str] = []
+        self._allowed = [_ASKED_FOR_KEY]
         self._wrong: list[str] = []
         self._log: list[str] = []
         self._contexts: list[BrowserContext] = []
@@ -179,6 +183,31 @@ class Watch:
         self._log.append(f"{request.method} {request.url}")
         if url.scheme not in ("data", "blob") and url.hostname not in ("127.0.0.1", "localhost"):
             self._wrong.append(f"request to another host: {request.url}")
+
+
+class Modules:
+    """The modules of the dashboard, imported in a page of it and called from Python."""
+
+    def __init__(self, page: Page, worker_url: str) -> None:
+        page.goto(worker_url)
+        self.page = page
+        self._base = page.evaluate("document.querySelector('script[type=module]').src").rpartition("/")[0]
+
+    def url(self, module: str) -> str:
+        """The address of a module: ``lib/format.js``."""
+        return f"{self._base}/{module}"
+
+    def call(self, module: str, function: str, *arguments: Any) -> Any:
+        """Call a function of a module, and return what it returns, awaited; both ways as JSON, dates too."""
+        return self.page.evaluate(
+            "async ([url, name, given]) => (await import(url))[name](...given)", [self.url(module), function, arguments]
+        )
+
+    def run(self, module: str, script: str, argument: Any = None) -> Any:
+        """Call a function of JavaScript with a module and an argument: ``run("lib/a.js", "(m, x) => m.b(x).c", 1)``."""
+        return self.page.evaluate(
+            f"async ([url, argument]) => ({script})(await import(url), argument)", [self.url(module), argument]
+        )
 
 
 # What people do
