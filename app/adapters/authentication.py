@@ -56,6 +56,9 @@ class Authenticator(Protocol):
             app.domain.faults.PassingFault: its key cannot be looked up now.
         """
 
+    def forget(self, key: ApiKey) -> None:
+        """Look a key up again before it is taken here the next time: it was changed."""
+
 
 def open_authenticator(settings: Settings, keys: ApiKeys) -> Authenticator:
     """Return what the settings ask for."""
@@ -103,6 +106,9 @@ class AnonymousAuthenticator:
             raise ValueError("must be sent once")
         return Principal(check_account(named[0]), Role.ADMIN, "nobody in particular")
 
+    def forget(self, key: ApiKey) -> None:
+        """Do nothing: no key is looked at."""
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
@@ -132,6 +138,10 @@ class Credentials:
             return await self._token(tokens[0].rstrip(" "))
         raise MissingCredential(what_to_send(takes_tokens=self.takes_tokens))
 
+    def forget(self, key: ApiKey) -> None:
+        """Look a key up again before it is taken here the next time: it was changed."""
+        self.keys.forget(key.fingerprint)
+
     async def _key(self, sent: str) -> Principal:
         key = await self.keys.get(fingerprint(sent)) if is_key(sent) else None
         if key is None:
@@ -158,6 +168,7 @@ class ApiKeyCache:
         self._lifetime = lifetime
         self._clock = clock
         self._recent: dict[str, tuple[float, ApiKey]] = {}
+        self._forgotten = 0
 
     async def get(self, name: str) -> ApiKey | None:
         """Return the key of that fingerprint, as it was at most ``lifetime`` seconds ago.
@@ -172,9 +183,16 @@ class ApiKeyCache:
             if now - read_at < self._lifetime:
                 return key
             del self._recent[name]
+        forgotten = self._forgotten
         found = await self._keys.get(name)
-        if found is not None:
+        # What was read while a key was forgotten may be that key, as it was before.
+        if found is not None and forgotten == self._forgotten:
             if len(self._recent) >= _MAX_KEYS:
                 del self._recent[next(iter(self._recent))]
             self._recent[name] = now, found
         return found
+
+    def forget(self, name: str) -> None:
+        """Look the key of that fingerprint up again the next time."""
+        self._forgotten += 1
+        self._recent.pop(name, None)

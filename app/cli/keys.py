@@ -17,12 +17,13 @@ import typer
 from app.adapters.mongo import Store
 from app.domain.access import Role, check_account
 from app.domain.account_events import Happening, key_made, key_revoked
-from app.domain.api_keys import ApiKey, fingerprint, new_key, parse_expiry
+from app.domain.api_keys import ApiKey, fit_key_name, parse_expiry
 from app.domain.faults import DependencyFault
 from app.domain.printable import printable
 from app.domain.timestamps import iso_utc
 from app.observability.audit import audit, send_audit_log, show_audit_log
 from app.observability.logs import hide, redact_logs
+from app.services.api_keys import MadeKey, NoSuchKey, TooManyKeys, make_key, revoke_key
 from app.settings import get_settings
 
 keys = typer.Typer(no_args_is_help=True, help="API keys: make, list and revoke them.")
@@ -40,6 +41,8 @@ async def _open_store() -> AsyncIterator[Store]:
         yield store
     except DependencyFault as error:
         sys.exit(f"the database cannot be reached: {hide(error)}")
+    except TimeoutError:
+        sys.exit("the database is too busy, please try again")
     finally:
         await store.close()
 
@@ -80,18 +83,23 @@ def create_command(
         expires_at = parse_expiry(expires, now) if expires is not None else None
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--expires") from None
-    secret = new_key()
-    shown = "".join(character for character in name if character.isprintable())[:100]
-    key = ApiKey(fingerprint(secret), account, role, shown, now, expires_at)
-    asyncio.run(_add(key))
+    made = asyncio.run(_make(account, role, fit_key_name(name), expires_at))
     until = f"until {iso_utc(expires_at)}" if expires_at else "until it is revoked"
-    typer.echo(f"key {key.id}: {role} of {account}, {until}; it is shown this once:", err=True)
-    typer.echo(secret)
+    typer.echo(f"key {made.key.id}: {role} of {account}, {until}; it is shown this once:", err=True)
+    typer.echo(made.secret)
 
 
-async def _add(key: ApiKey) -> None:
+async def _make(account: str, role: Role, name: str, expires_at: datetime | None) -> MadeKey:
+    most, by = get_settings().max_api_keys_per_account, _who()["by"]
     async with _open_store() as store:
-        await store.api_keys.add(key)
+        try:
+            made = await make_key(store, account, role, name=name, expires_at=expires_at, by=by, most=most)
+        except TooManyKeys:
+            reason = f"the account has {most} active keys, as many as MAX_API_KEYS_PER_ACCOUNT allows: revoke one first"
+            audit("keys create", "refused", account=account, role=str(role), reason=reason, **_who())
+            typer.echo(reason, err=True)
+            raise typer.Exit(1) from None
+        key = made.key
         fields = {
             "account": key.account_id,
             "role": str(key.role),
@@ -99,7 +107,8 @@ async def _add(key: ApiKey) -> None:
             "name": key.name,
         }
         audit("keys create", "done", key=key.id, **fields, **_who())
-        await _note(store, key_made(key.account_id, key.id, key.role, _who()["by"]))
+        await _note(store, key_made(key.account_id, key.id, key.role, by))
+    return made
 
 
 @keys.command("list")
@@ -108,15 +117,14 @@ def list_command(
 ) -> None:
     """List the keys, oldest first: id, state, account, role, when made, until when, name; between them tabs."""
     now = datetime.now(UTC)
-    for key in asyncio.run(_all()):
-        if account in (None, key.account_id):
-            timestamps = iso_utc(key.created_at), iso_utc(key.expires_at) or "-"
-            typer.echo("\t".join([key.id, key.state(now), key.account_id, key.role, *timestamps, key.name]))
+    for key in asyncio.run(_all(account)):
+        timestamps = iso_utc(key.created_at), iso_utc(key.expires_at) or "-"
+        typer.echo("\t".join([key.id, key.state(now), key.account_id, key.role, *timestamps, key.name]))
 
 
-async def _all() -> list[ApiKey]:
+async def _all(account: str | None) -> list[ApiKey]:
     async with _open_store() as store:
-        return await store.api_keys.all()
+        return await store.api_keys.all(account)
 
 
 @keys.command("revoke")
@@ -127,15 +135,18 @@ def revoke_command(key_id: Annotated[str, typer.Argument(help="the id that the l
 
 async def _revoke(key_id: str) -> int:
     async with _open_store() as store:
-        found = next((key for key in await store.api_keys.all() if key.id == key_id), None)
-        if found is None:
+        by = _who()["by"]
+        try:
+            revoked = await revoke_key(store, key_id, by=by)
+        except NoSuchKey:
             audit("keys revoke", "refused", key=printable(key_id, 100), reason="there is no such key", **_who())
             typer.echo(f"there is no key {key_id}", err=True)
             return 1
-        if not await store.api_keys.revoke(found.fingerprint):
+        if not revoked.new:
             typer.echo(f"key {key_id} was revoked before", err=True)
             return 0
-        audit("keys revoke", "done", key=key_id, account=found.account_id, role=str(found.role), **_who())
-        await _note(store, key_revoked(found.account_id, key_id, _who()["by"]))
+        key = revoked.key
+        audit("keys revoke", "done", key=key_id, account=key.account_id, role=str(key.role), **_who())
+        await _note(store, key_revoked(key.account_id, key_id, by))
     typer.echo(f"key {key_id} is revoked; workers that have just used it take it for API_KEY_CACHE seconds more")
     return 0

@@ -50,6 +50,8 @@ class Principal:
     role: Role
     #: For logs: which credential it was.
     name: str
+    #: Of an API key, its id.
+    key_id: str | None = None
 
 
 def check_account(text: object) -> str:

@@ -18,7 +18,14 @@ _KEY = re.compile(_PREFIX + r"[A-Za-z0-9_-]{43}")
 
 #: So much of a fingerprint names its key in lists and commands; it opens nothing.
 ID_LENGTH = 16
+_ID = re.compile(rf"[0-9a-f]{{{ID_LENGTH}}}")
 
+#: Longest name of a key, characters.
+MAX_NAME = 100
+#: So much of what is not an expiry is quoted, characters.
+_MOST_QUOTED = 60
+
+_EXPIRIES = "must be 90d, 12h or a moment such as 2030-01-31T09:00:00Z"
 _DURATION = re.compile(r"([0-9]{1,6})([hd])")
 
 
@@ -32,7 +39,10 @@ class KeyState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What is known of a key; the key itself is not."""
+    """What is known of a key; the key itself is not.
+
+    Who has made and revoked it is not known of keys of older versions.
+    """
 
     fingerprint: str
     account_id: str
@@ -41,6 +51,8 @@ class ApiKey:
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    created_by: str | None = None
+    revoked_by: str | None = None
 
     @property
     def id(self) -> str:
@@ -50,7 +62,7 @@ class ApiKey:
     @property
     def principal(self) -> Principal:
         """On whose behalf the holder of the key acts."""
-        return Principal(self.account_id, self.role, f"key {self.id}")
+        return Principal(self.account_id, self.role, f"key {self.id}", key_id=self.id)
 
     def state(self, now: datetime) -> KeyState:
         """Tell whether the key opens anything at ``now``; it expires with the moment, not after it."""
@@ -79,6 +91,27 @@ def is_key(text: str) -> bool:
     return _KEY.fullmatch(text) is not None
 
 
+def is_key_id(text: str) -> bool:
+    """Tell whether ``text`` has the form of the id of a key."""
+    return _ID.fullmatch(text) is not None
+
+
+def check_key_name(name: object) -> str:
+    """Return the name of a key: text that can be printed, of at most 100 characters.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not (isinstance(name, str) and len(name) <= MAX_NAME and name.isprintable()):
+        raise ValueError(f"must be printable text of at most {MAX_NAME} characters")
+    return name
+
+
+def fit_key_name(name: str) -> str:
+    """Return of a name what can be one."""
+    return "".join(character for character in name if character.isprintable())[:MAX_NAME]
+
+
 def fingerprint(key: str) -> str:
     """Return what a key is stored and found under.
 
@@ -90,12 +123,15 @@ def fingerprint(key: str) -> str:
     return hashlib.sha256(key.encode(errors="replace")).hexdigest()
 
 
-def parse_expiry(text: str, now: datetime) -> datetime:
+def parse_expiry(text: object, now: datetime) -> datetime:
     """Read when a key expires: ``90d``, ``12h``, or an ISO 8601 moment (UTC when it names no offset).
 
     Raises:
         ValueError: it is none of these, or not in the future.
     """
+    if not isinstance(text, str):
+        raise ValueError(f"{_EXPIRIES}, and is no text")
+    quoted = repr(text[:_MOST_QUOTED])
     try:
         if match := _DURATION.fullmatch(text):
             count = int(match[1])
@@ -104,7 +140,7 @@ def parse_expiry(text: str, now: datetime) -> datetime:
             moment = datetime.fromisoformat(text)
             expiry = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ValueError(f"must be 90d, 12h or a moment such as 2030-01-31T09:00:00Z, not {text!r}") from None
+        raise ValueError(f"{_EXPIRIES}, not {quoted}") from None
     if expiry <= now:
-        raise ValueError(f"must be in the future, and {text} is not")
+        raise ValueError(f"must be in the future, and {quoted} is not")
     return expiry

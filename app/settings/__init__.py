@@ -455,6 +455,9 @@ class Settings(BaseSettings):
         0, ge=0, description="rows of an account's actions that have not ended, together; 0: no limit"
     )
     max_stored_bytes: int = Field(0, ge=0, description="size of all files of an account together, bytes; 0: no limit")
+    max_api_keys_per_account: int = Field(
+        100, ge=1, le=10_000, description="API keys of an account that are neither revoked nor expired"
+    )
     rate_limit_tiers: Annotated[dict[str, dict[str, int]], NoDecode, BeforeValidator(parse_tiers)] = Field(
         default_factory=dict,
         description="JSON: limits of single accounts, and of all others as default; docs/security.md",

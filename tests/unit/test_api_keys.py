@@ -8,7 +8,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.domain.access import Role
-from app.domain.api_keys import ApiKey, KeyState, fingerprint, is_key, new_key, parse_expiry
+from app.domain.api_keys import (
+    ApiKey,
+    KeyState,
+    check_key_name,
+    fingerprint,
+    fit_key_name,
+    is_key,
+    is_key_id,
+    new_key,
+    parse_expiry,
+)
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 KEY = ApiKey(fingerprint("bulk_x"), "acme", Role.OPERATOR, "nightly", NOW)
@@ -61,6 +71,36 @@ def test_key_has_account_and_role() -> None:
     """The holder of a key acts for its account with its role."""
     assert (KEY.principal.account_id, KEY.principal.role) == ("acme", Role.OPERATOR)
     assert KEY.id in KEY.principal.name
+    assert KEY.principal.key_id == KEY.id
+
+
+def test_id_is_no_key_and_no_fingerprint() -> None:
+    key = new_key()
+    assert is_key_id(fingerprint(key)[:16])
+    for other in ("", key, fingerprint(key), "0" * 15, "0" * 17, "G" * 16, "F" * 16, "\u0663" * 16, "0" * 16 + "\n"):
+        assert not is_key_id(other)
+
+
+@pytest.mark.parametrize("name", ["", "nightly", "x" * 100, "Müller & Söhne", "<b>", "\N{PILE OF POO}"])
+def test_printable_name_is_a_name(name: str) -> None:
+    assert check_key_name(name) == fit_key_name(name) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "fit"),
+    [("x" * 101, "x" * 100), ("a\nb", "ab"), ("\x1b[2J", "[2J"), ("a\u202eb", "ab"), ("\udcff\0", "")],
+)
+def test_other_name_is_refused_or_cut(name: str, fit: str) -> None:
+    """The API refuses what the command makes fit."""
+    with pytest.raises(ValueError, match="must be printable text of at most 100 characters"):
+        check_key_name(name)
+    assert fit_key_name(name) == fit
+
+
+@pytest.mark.parametrize("name", [None, 1, True, ["x"], {"$ne": None}])
+def test_name_of_another_type_is_refused(name: object) -> None:
+    with pytest.raises(ValueError, match="must be printable text"):
+        check_key_name(name)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +126,21 @@ def test_bad_expiry_is_refused(text: str) -> None:
     """What is not an expiry is refused with examples."""
     with pytest.raises(ValueError, match="must be 90d, 12h or a moment such as"):
         parse_expiry(text, NOW)
+
+
+@pytest.mark.parametrize("value", [None, 90, 1.5, True, [], {"$gt": ""}])
+def test_expiry_of_another_type_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match=r"must be 90d.*no text"):
+        parse_expiry(value, NOW)
+
+
+@pytest.mark.parametrize("text", ["9" * 10_000, "\x1b[2J", "2020-01-01\x1b12:00", "a\nb"])
+def test_refused_expiry_is_quoted_safely(text: str) -> None:
+    """Short, and without what a terminal would obey."""
+    with pytest.raises(ValueError, match="must be") as refused:
+        parse_expiry(text, NOW)
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 200
 
 
 @pytest.mark.parametrize("text", ["0d", "0h", "2025-12-31", "2026-01-01T12:00:00Z", "0001-01-01"])

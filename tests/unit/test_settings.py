@@ -115,6 +115,8 @@ WRONG = [
     ("MAX_ACTIVE_ACTIONS", "-1"),
     ("MAX_ACTIVE_ROWS", "many"),
     ("MAX_STORED_BYTES", "1 GB"),
+    ("MAX_API_KEYS_PER_ACCOUNT", "0"),
+    ("MAX_API_KEYS_PER_ACCOUNT", "10001"),
     ("RATE_LIMIT_TIERS", "acme=100"),
     ("RATE_LIMIT_TIERS", '["acme"]'),
     ("RATE_LIMIT_TIERS", '{"acme": 100}'),

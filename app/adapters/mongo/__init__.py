@@ -101,6 +101,7 @@ class Store:
                 "dead_letters": DeadLetters.INDEXES,
                 "erased_actions": ErasedActions.INDEXES,
                 "events": Events.INDEXES,
+                "api_keys": ApiKeys.INDEXES,
             },
         )
 
@@ -112,6 +113,7 @@ class Store:
         await self.dead_letters.create_indexes()
         await self.erased_actions.create_indexes()
         await self.events.create_indexes()
+        await self.api_keys.create_indexes()
 
     async def check(self) -> None:
         """Return when the server answers.
