@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any, Self
 
 import orjson
@@ -16,6 +17,8 @@ BODY_PROBLEMS = (INVALID_BODY, UNKNOWN_FIELD, BODY_TOO_LARGE, BODY_TOO_SLOW)
 
 #: Largest body, bytes, and longest time that it may take to arrive, seconds.
 _MAX_BODY, _TIMEOUT = 64 * 1024, 30
+#: Most levels of a body: no field has any, and what has a thousand cannot even be shown.
+_MAX_DEPTH = 16
 
 
 class JsonBody(Input):
@@ -49,6 +52,19 @@ async def _read_object(request: web.Request) -> dict[str, Any]:
         value = orjson.loads(body) if body.strip() else {}
     except orjson.JSONDecodeError:
         raise INVALID_BODY() from None
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or _is_deep(value):
         raise INVALID_BODY()
     return value
+
+
+def _is_deep(value: object) -> bool:
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        level = [part for whole in level for part in _parts(whole)]
+        if not level:
+            return False
+    return True
+
+
+def _parts(value: object) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
