@@ -10,7 +10,9 @@ from typing import Any
 
 import orjson
 
+from app.domain.account_limits import AccountLimits
 from app.domain.actions import Action, Status, StoredFile, Transition, initial_status
+from app.domain.api_keys import ApiKey
 from app.domain.csv.encodings import UTF_8
 from app.domain.dead_letters import DeadLetter
 from app.domain.entities import Entity
@@ -25,6 +27,7 @@ from app.domain.timestamps import iso_utc
 from app.services.record_history import HistoryEntry, HistoryPage
 from app.services.search import Changes
 from app.services.streams import Opened
+from app.settings import Settings
 from web.openapi.models import OPENED
 
 #: Rows per second below which no time is told: rounded up from nothing, a rate would make a number that says nothing.
@@ -233,6 +236,44 @@ def dead_letter_to_response(letter: DeadLetter) -> dict[str, Any]:
         "replayedBy": letter.replayed_by,
         "payload": text,
         "payloadEncoding": encoding,
+    }
+
+
+def api_key_to_response(key: ApiKey, now: datetime) -> dict[str, Any]:
+    """Return an API key as the API shows it, with its state at ``now``."""
+    return {
+        "keyId": key.id,
+        "name": key.name,
+        "role": key.role,
+        "state": key.state(now),
+        "createdAt": iso_utc(key.created_at),
+        "createdBy": key.created_by,
+        "expiresAt": iso_utc(key.expires_at),
+        "revokedAt": iso_utc(key.revoked_at),
+        "revokedBy": key.revoked_by,
+    }
+
+
+def limits_to_response(
+    settings: Settings, limits: AccountLimits, *, window_seconds: int, counted: bool
+) -> dict[str, Any]:
+    """Return what a client can know beforehand of what is refused; ``counted``: whether its requests are counted."""
+    return {
+        "maxUploadBytes": settings.max_upload_bytes,
+        "maxRows": settings.max_rows,
+        "maxColumns": settings.max_columns,
+        "maxFieldBytes": settings.max_field_bytes,
+        "maxRecordBytes": settings.max_record_bytes,
+        "scheduleMaxDays": settings.schedule_max_days,
+        # Of these, 0 is no limit.
+        "retentionDays": settings.retention_days or None,
+        "maxActiveActions": limits.active_actions or None,
+        "maxActiveRows": limits.active_rows or None,
+        "maxStoredBytes": limits.stored_bytes or None,
+        "maxApiKeys": settings.max_api_keys_per_account,
+        "uploadsPerWindow": limits.uploads or None if counted else None,
+        "requestsPerWindow": limits.reads or None if counted else None,
+        "windowSeconds": window_seconds,
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from aiohttp import web
 
 from app.domain.access import Principal
@@ -20,6 +22,9 @@ REFUSAL = web.RequestKey("refusal", str)
 
 #: The id of the action that it has made, or that the same request had made before.
 MADE = web.RequestKey("made", str)
+
+#: What else the audit log says of it, by names of its own.
+AUDITED = web.RequestKey("audited", Mapping[str, object])
 
 #: What is left of the account's rate limit, as headers; absent where the request is not counted.
 RATE_LIMIT_HEADERS = web.RequestKey("rate_limit_headers", dict[str, str])

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from app.domain.access import Role
 from app.settings import Settings
+from web import headers
 from web.openapi.operations import Operation
 from web.views.base import ApiView
 
@@ -30,6 +31,11 @@ def declared_role(request: web.Request) -> Role | None:
     """
     operation = requested_operation(request)
     return Role.ADMIN if operation is None else operation.role
+
+
+def names_nobody(request: web.Request, settings: Settings) -> bool:
+    """Return whether the API is open, and the request names no account: nobody in particular asks it."""
+    return settings.auth_mode == "none" and headers.ACCOUNT not in request.headers
 
 
 def needed_role(request: web.Request, settings: Settings) -> Role | None:

@@ -10,6 +10,7 @@ from faust.web import Blueprint
 
 from web.dashboard.assets import load_dashboard
 from web.openapi.operations import Operation
+from web.views.access import ApiKeysView, ApiKeyView, WhoAmIView
 from web.views.actions import ActionStatisticsView, ActionsView, ActionView
 from web.views.base import ApiView
 from web.views.closing import ActionCloseView
@@ -63,6 +64,9 @@ ROUTES: tuple[Route, ...] = (
     Route("/records/{entity_type}/{record_id}", RecordView),
     Route("/dead-letters", DeadLettersView),
     Route("/dead-letters/{letter_id}/replay", DeadLetterReplayView),
+    Route("/whoami", WhoAmIView),
+    Route("/api-keys", ApiKeysView),
+    Route("/api-keys/{key_id}", ApiKeyView),
     Route("/health", HealthView),
     Route("/ready", ReadyView),
     Route("/metrics", MetricsView),

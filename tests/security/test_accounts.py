@@ -15,6 +15,7 @@ import pymongo
 import pytest
 
 from app.domain.access import Role
+from app.domain.api_keys import fingerprint
 from tests.support.assertions import error_of
 from tests.support.files import HEADER
 from tests.support.forms import REQUIRED
@@ -78,6 +79,11 @@ class House:
         with pymongo.MongoClient[dict[str, Any]](self.mongo_uri) as client:
             client.get_default_database()["dead_letters"].replace_one({"_id": letter_id}, letter, upsert=True)
 
+    def add_key(self, account: str) -> str:
+        """An API key of an account, by its id."""
+        key = Guarded(self.worker, {"MONGO_DB_URI": self.mongo_uri}).key(account, Role.VIEWER)
+        return fingerprint(key)[:16]
+
 
 @pytest.fixture(scope="module", params=["header", "key", "token"])
 def house(request: pytest.FixtureRequest) -> House:
@@ -114,6 +120,7 @@ class Neighbours:
     action_id: str
     waiting_id: str
     letter_id: str
+    key_id: str
     #: Other actions of the first, by which a record was made and deleted.
     earlier_ids: list[str]
 
@@ -132,7 +139,8 @@ def neighbours(house: House) -> Neighbours:
     waiting_id = house.submit(owner, b"9,Eve,eve@example.com,active\n", scheduledAt="2100-01-01T00:00:00Z")
     letter_id = f"{action_id}:0"
     house.add_letter(letter_id, accountId=owner, actionId=action_id, index=0)
-    return Neighbours(house, owner, other, action_id, waiting_id, letter_id, earlier)
+    key_id = house.add_key(owner)
+    return Neighbours(house, owner, other, action_id, waiting_id, letter_id, key_id, earlier)
 
 
 def with_an_id() -> list[tuple[str, str]]:
@@ -150,6 +158,8 @@ def named(neighbours: Neighbours, path: str) -> list[str]:
     """The path for each thing of the owner."""
     if "record_id" in path:
         return [path.replace("{record_id}", key) for key in ("1", "deleted")]
+    if "key_id" in path:
+        return [path.replace("{key_id}", neighbours.key_id)]
     if "letter_id" in path:
         return [path.replace("{letter_id}", neighbours.letter_id)]
     return [path.replace("{action_id}", known) for known in (neighbours.action_id, neighbours.waiting_id)]
@@ -182,7 +192,8 @@ def test_an_account_sees_its_own_things(neighbours: Neighbours, method: str, pat
 def test_lists_hide_other_accounts(neighbours: Neighbours, path: str) -> None:
     """Lists have nothing of another account."""
     shown = neighbours.house.get(neighbours.other, path).text
-    for thing in (neighbours.action_id, neighbours.waiting_id, "secret of an account", neighbours.owner):
+    things = (neighbours.action_id, neighbours.waiting_id, neighbours.key_id, "secret of an account", neighbours.owner)
+    for thing in things:
         assert thing not in shown
 
 
@@ -192,6 +203,7 @@ def test_lists_have_own_things(neighbours: Neighbours) -> None:
     actions = [action["actionId"] for action in house.get(owner, "/bulk-actions").json()]
     assert actions == [neighbours.waiting_id, neighbours.action_id, *reversed(neighbours.earlier_ids)]
     assert [letter["id"] for letter in house.get(owner, "/dead-letters").json()] == [neighbours.letter_id]
+    assert neighbours.key_id in {key["keyId"] for key in house.get(owner, "/api-keys").json()}
 
 
 _KNOWN_PARAMETERS = {

@@ -12,8 +12,10 @@ from pydantic import BaseModel, Field
 
 from app.domain.access import Role
 from app.domain.actions import Action
+from app.domain.api_keys import ApiKey
 from app.domain.entities import ENTITIES
 from app.domain.outcomes import RowOutcome
+from app.settings import Settings
 from tests.support.factories import make_action, make_dead_letter
 from tests.support.openapi import DOCUMENT, answers, operations
 from web.errors.problem import Problem
@@ -25,8 +27,10 @@ from web.openapi.operations import Answer, operation
 from web.openapi.page import render
 from web.representations import (
     action_to_response,
+    api_key_to_response,
     dead_letter_to_response,
     entity_to_response,
+    limits_to_response,
     row_to_response,
     statistics_to_response,
 )
@@ -225,6 +229,27 @@ def test_dead_letter_model_is_complete(payload: bytes) -> None:
     shown = dead_letter_to_response(make_dead_letter(kind="POISON", payload=payload))
     models.DeadLetter.model_validate(shown)
     assert set(shown) == fields(models.DeadLetter)
+
+
+@pytest.mark.parametrize("changes", [{}, {"expires_at": NOW}, {"revoked_at": NOW, "revoked_by": "key 1"}])
+def test_api_key_model_is_complete(changes: dict[str, Any]) -> None:
+    """The model of an API key is what is shown of one."""
+    key = ApiKey("0" * 64, "acme", Role.VIEWER, "nightly", NOW, **changes)
+    shown = api_key_to_response(key, NOW)
+    models.ListedApiKey.model_validate(shown)
+    assert set(shown) == fields(models.ListedApiKey)
+    assert key.fingerprint not in str(shown)
+
+
+def test_limits_model_is_complete() -> None:
+    """The model of the limits is what is told; what has no limit is null, never 0."""
+    settings = Settings(_env_file=None)
+    for counted in (True, False):
+        shown = limits_to_response(settings, settings.limits_of("acme"), window_seconds=60, counted=counted)
+        models.Limits.model_validate(shown)
+        assert set(shown) == fields(models.Limits)
+        assert 0 not in shown.values()
+        assert (shown["uploadsPerWindow"] is None) != counted
 
 
 def test_row_model_is_complete() -> None:

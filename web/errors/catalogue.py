@@ -15,6 +15,7 @@ from app.adapters.authentication import INVALID_KEY, what_to_send
 from app.domain.access import Role, check_account
 from app.domain.account_limits import StorageFull, TooManyActive, TooManyActiveRows
 from app.domain.actions import Status
+from app.domain.api_keys import KeyState, check_key_name, parse_expiry
 from app.domain.csv.column_mapping import parse_mapping
 from app.domain.csv.encodings import ENCODING_NAMES, WINDOWS_1252, Transcoder
 from app.domain.csv.gunzip import Gunzip, GzipTooDense
@@ -156,6 +157,7 @@ INVALID_LIMIT = Problem(
 )
 INVALID_CURSOR = Problem(400, "INVALID_CURSOR", "cursor must be one that a Link header gave.")
 INVALID_STATUS = Problem(400, "INVALID_STATUS", "status must be one of {known}.", {"known": ", ".join(Status)})
+INVALID_STATE = Problem(400, "INVALID_STATE", "state must be one of {known}.", {"known": ", ".join(KeyState)})
 INVALID_SEARCH = Problem(400, "INVALID_SEARCH", "{reason}.", {"reason": "row must be the number of a row, from 1"})
 NOT_ACCEPTABLE = Problem(
     406, "NOT_ACCEPTABLE", "The answer can be {offered}, and Accept wants none of these.", {"offered": "text/csv"}
@@ -199,6 +201,19 @@ ALREADY_RETRIED = Problem(
 NOT_SETTLED = Problem(
     409, "NOT_SETTLED", "Rows of this action are still being finished or replayed. Please try again in a moment."
 )
+API_KEY_NOT_FOUND = Problem(404, "API_KEY_NOT_FOUND", "API key not found")
+TOO_MANY_API_KEYS = Problem(
+    409,
+    "TOO_MANY_API_KEYS",
+    "The account has {limit} active API keys, and may have no more: revoke one first.",
+    {"limit": 100},
+)
+#: It would outlive the time in which everybody is an admin.
+API_IS_OPEN = Problem(
+    409,
+    "API_IS_OPEN",
+    "The API is open (AUTH_MODE=none), so nobody has proved to be an admin: python -m app keys create makes a key.",
+)
 DEAD_LETTER_NOT_FOUND = Problem(404, "DEAD_LETTER_NOT_FOUND", "Dead letter not found")
 #: Why a dead letter cannot be replayed.
 OBSTACLES = {obstacle: Problem(409, obstacle.name, obstacle.value) for obstacle in Obstacle}
@@ -224,6 +239,18 @@ BODY_TOO_SLOW = Problem(
 
 INVALID_REASON = Problem(
     400, "INVALID_REASON", "reason must be text of at most {limit} characters.", {"limit": 500}, where="reason"
+)
+
+INVALID_ROLE = Problem(400, "INVALID_ROLE", "role must be one of {known}.", {"known": ", ".join(Role)}, where="role")
+INVALID_KEY_NAME = Problem(
+    400, "INVALID_KEY_NAME", f"name {_REASON}.", _reason(lambda: check_key_name("\t")), where="name"
+)
+INVALID_EXPIRY = Problem(
+    400,
+    "INVALID_EXPIRY",
+    f"expires {_REASON}.",
+    _reason(lambda: parse_expiry("soon", datetime(2026, 1, 1, tzinfo=UTC))),
+    where="expires",
 )
 
 INVALID_DECLARATION = Problem(
@@ -437,5 +464,5 @@ CATALOGUE: Mapping[str, Problem] = {
 #: Those with which a limit refuses a request: of its size, of its account, or of what this worker does at once.
 LIMITS: Sequence[Problem] = (
     *(problem for problem in CATALOGUE.values() if problem.status in (413, 429, 507)),
-    *(TOO_MANY_UPLOADS, TOO_MANY_DOWNLOADS, TOO_MANY_LOOKUPS, TOO_MANY_STREAMS),
+    *(TOO_MANY_UPLOADS, TOO_MANY_DOWNLOADS, TOO_MANY_LOOKUPS, TOO_MANY_STREAMS, TOO_MANY_API_KEYS),
 )

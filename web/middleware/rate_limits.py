@@ -15,7 +15,7 @@ from web import headers
 from web.errors.catalogue import COUNTED, RATE_LIMITS_UNAVAILABLE
 from web.errors.catalogue import RATE_LIMITED as TOO_MANY_REQUESTS
 from web.request_state import PRINCIPAL, RATE_LIMIT_HEADERS
-from web.requested import requested_operation
+from web.requested import names_nobody, requested_operation
 
 
 def rate_limits(context: Callable[[], AppContext]) -> Middleware:
@@ -27,7 +27,7 @@ def rate_limits(context: Callable[[], AppContext]) -> Middleware:
 
     @web.middleware
     async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if PRINCIPAL not in request or _is_anonymous(request, context().settings.auth_mode):
+        if PRINCIPAL not in request or names_nobody(request, context().settings):
             return await handler(request)
         kind = _kind(request)
         account_id = request[PRINCIPAL].account_id
@@ -60,11 +60,6 @@ def _kind(request: web.Request) -> str:
     # A replay of a dead letter has no body to speak of, and who replays a hundred should not need twenty minutes.
     operation = requested_operation(request)
     return "uploads" if operation is not None and operation.form is not None else "reads"
-
-
-def _is_anonymous(request: web.Request, auth_mode: str) -> bool:
-    """Return whether the request names no account."""
-    return auth_mode == "none" and headers.ACCOUNT not in request.headers
 
 
 def _headers(verdict: Verdict) -> dict[str, str]:

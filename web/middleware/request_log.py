@@ -17,7 +17,7 @@ from app.context import AppContext
 from app.domain.printable import printable
 from app.observability.audit import audit
 from app.observability.logs import event
-from web.request_state import ERROR_CODE, MADE, PRINCIPAL, REFUSAL, REQUEST_ID
+from web.request_state import AUDITED, ERROR_CODE, MADE, PRINCIPAL, REFUSAL, REQUEST_ID
 from web.requested import is_served, requested_operation
 from web.source_address import source_of
 
@@ -74,6 +74,7 @@ def _log(request: web.Request, response: web.StreamResponse | None, source: str 
             _result(response),
             role=None if principal is None else str(principal.role),
             made=request.get(MADE),
+            **request.get(AUDITED, {}),
             **{name: printable(value, _LONGEST) for name, value in _subjects(request)},
             **common,
         )

@@ -71,6 +71,11 @@ _IN_PATHS: Mapping[str, Json] = {
         "schema": {"type": "string", "minLength": 1},
         "example": "1",
     },
+    "key_id": {
+        "description": "The `keyId` of an API key.",
+        "schema": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+        "example": "3f1d3ba2ff4e9d3e",
+    },
     "letter_id": {
         "description": "The `id` of a dead letter.",
         "schema": {"type": "string", "minLength": 1},
@@ -83,7 +88,7 @@ _CREDENTIALS: Mapping[str, Json] = {
         "type": "apiKey",
         "in": "header",
         "name": headers.API_KEY,
-        "description": "An API key, made with `python -m app keys create`.",
+        "description": "An API key, made with `python -m app keys create` or `POST /api-keys`.",
     },
     "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "A token of the issuer."},
     "account": {
@@ -218,6 +223,8 @@ def _tag(path: str) -> str:
         "entities": "Entities",
         "records": "Records",
         "dead-letters": "Dead letters",
+        "whoami": "Access",
+        "api-keys": "Access",
     }
     return tags.get(path.split("/")[1], "The worker")
 

@@ -12,7 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import SkipJsonSchema
 
+from app.domain.access import Role
 from app.domain.actions import Status
+from app.domain.api_keys import MAX_NAME, KeyState
 from app.domain.cells import EmptyCells
 from app.domain.csv.delimiters import DelimiterSource
 from app.domain.csv.encodings import EncodingSource
@@ -763,6 +765,104 @@ class Replayed(BaseModel):
 
     id: str
     status: Literal["REPLAYED"]
+
+
+_KEY_ID = "3f1d3ba2ff4e9d3e"
+_API_KEY: dict[str, Any] = {
+    "keyId": _KEY_ID,
+    "name": "nightly",
+    "role": "operator",
+    "state": "active",
+    "createdAt": "2026-11-24T04:20:00.000Z",
+    "createdBy": "key 9c1e5d20ab34f876",
+    "expiresAt": "2027-02-22T04:20:00.000Z",
+    "revokedAt": None,
+    "revokedBy": None,
+}
+
+
+class ListedApiKey(BaseModel):
+    """An API key, without the key itself, which nobody knows but its holder."""
+
+    model_config = _model(_API_KEY)
+
+    key_id: str = Field(pattern=r"^[0-9a-f]{16}$", description="Names the key, and opens nothing.")
+    name: str = Field(max_length=MAX_NAME)
+    role: Role
+    state: KeyState = Field(description="Only a key that is `active` opens anything.")
+    created_at: datetime
+    created_by: str | None = Field(description="Who made it; null: an older version has not noted it.")
+    expires_at: datetime | None = Field(description="From when on it opens nothing; null: it does not expire.")
+    revoked_at: datetime | None
+    revoked_by: str | None = Field(description="Who revoked it; null: nobody, or an older version has not noted it.")
+
+
+class MadeApiKey(ListedApiKey):
+    """An API key that was just made."""
+
+    model_config = _model({**_API_KEY, "key": "bulk_EXAMPLEk1Zb0f2m9sVgqvU7dKXo4yT5cWn8hA3q27wE"})
+
+    key: str = Field(pattern=r"^bulk_[A-Za-z0-9_-]{43}$", description="The key itself; it is not told again.")
+
+
+class Limits(BaseModel):
+    """What this server takes, of everybody or of this account."""
+
+    model_config = _model()
+
+    max_upload_bytes: Count = Field(description="Largest file, as it is sent and unpacked.")
+    max_rows: Count = Field(description="Most rows of a file.")
+    max_columns: Count = Field(description="Most columns of its header.")
+    max_field_bytes: Count = Field(description="Largest field.")
+    max_record_bytes: Count = Field(description="Largest row.")
+    schedule_max_days: Count = Field(description="Days that `scheduledAt` may be ahead.")
+    retention_days: float | None = Field(description="Days for which an ended action is kept; null: for ever.")
+    max_active_actions: Count | None = Field(description="Actions that have not ended; null: any number.")
+    max_active_rows: Count | None = Field(description="Rows of these together; null: any number.")
+    max_stored_bytes: Count | None = Field(description="Size of all files together; null: any.")
+    max_api_keys: Count = Field(description="Active API keys.")
+    uploads_per_window: Count | None = Field(description="Uploads in a window; null: any number.")
+    requests_per_window: Count | None = Field(description="Other requests in a window; null: any number.")
+    window_seconds: Count = Field(description="The window of these, which slides.")
+
+
+class WhoAmI(BaseModel):
+    """On whose behalf a request is made, and what it may ask for."""
+
+    model_config = _model(
+        {
+            "accountId": "acme",
+            "role": "operator",
+            "credential": f"key {_KEY_ID}",
+            "keyId": _KEY_ID,
+            "authMode": "required",
+            "version": "0.3.0",
+            "limits": {
+                "maxUploadBytes": 5368709120,
+                "maxRows": 20000000,
+                "maxColumns": 500,
+                "maxFieldBytes": 131072,
+                "maxRecordBytes": 1048576,
+                "scheduleMaxDays": 366,
+                "retentionDays": None,
+                "maxActiveActions": None,
+                "maxActiveRows": None,
+                "maxStoredBytes": None,
+                "maxApiKeys": 100,
+                "uploadsPerWindow": 5,
+                "requestsPerWindow": 600,
+                "windowSeconds": 60,
+            },
+        }
+    )
+
+    account_id: str = Field(description="Whose actions and records are seen and changed.")
+    role: Role = Field(description="What may be done.")
+    credential: str | None = Field(description="Which credential it is, as in the logs; null: none is asked for.")
+    key_id: str | None = Field(description="The `keyId` of an API key; null: it is a token, or no credential.")
+    auth_mode: Literal["none", "required"] = Field(description="Whether a credential is asked for.")
+    version: str = Field(description="The version of this server.")
+    limits: Limits
 
 
 class Health(BaseModel):
