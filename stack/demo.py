@@ -83,6 +83,7 @@ def _show(base: str, sample: Path, expected: dict[str, int], worker: subprocess.
         else f"the totals are NOT what the sample contains: {expected}"
     )
     console.print(f"try:  curl {base}/bulk-actions\n      curl {base}{action}/stats\n      curl {base}/ready")
+    console.print(f"the page, to import a file of your own:  {base}/")
     return exact
 
 
