@@ -10,7 +10,7 @@ MINUTES ?= 10
 SEED ?= 0
 N ?= 3
 
-.PHONY: help run serve cluster test test-fast test-integration test-e2e test-browser test-faults lint audit services bench bench-large profile soak clean
+.PHONY: help run serve cluster test test-fast test-integration test-e2e test-browser test-faults lint format-js audit services bench bench-large profile soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -42,6 +42,9 @@ lint: $(VENV)/.ready ## Style, types and the import contract
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict app agents bulk_client tables web stack benchmarks
 	@$(BIN)/lint-imports
+
+format-js: $(VENV)/.ready ## Format the dashboard's JavaScript and CSS in place, and mend what can be mended
+	@$(BIN)/python -m tests.support.biome --write
 
 audit: $(VENV)/.ready ## Known vulnerabilities of the pinned dependencies, where the advisory service can be reached
 	@test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && \

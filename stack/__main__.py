@@ -161,7 +161,7 @@ def vendor_command() -> None:
 
 @cli.command()
 def clients() -> None:
-    """Install or download what tests use beside the services: newman, a browser, its rules of accessibility.
+    """Install or download what tests use beside the services: newman, a browser, axe-core, biome.
 
     One that cannot be had is named, and its tests are skipped; with CI set it is an error.
     """

@@ -12,6 +12,7 @@ from stack.tools import Tool
 
 _NEWMAN = "6.2.2"
 _AXE = "4.14.1"
+_BIOME = "2.6.8"
 
 NODE = Tool("node", package="nodejs", brew="node")
 NPM = Tool("npm", package="npm", brew="node")
@@ -58,5 +59,7 @@ NEWMAN = Client("newman", (NODE,), Download(f"newman-{_NEWMAN}", (), (NODE, NPM)
 CHROMIUM = Client("chromium", (Tool("chromium", package="chromium", brew="chromium"),))
 #: Rules of accessibility, which run inside a page: ``axe-core/axe.min.js``.
 AXE = Client("axe", download=Download(f"axe-core-{_AXE}", (), (NPM,), npm(f"axe-core@{_AXE}")))
+#: Style of JavaScript and CSS: ``.bin/biome``.
+BIOME = Client("biome", (NODE,), Download(f"biome-{_BIOME}", (), (NODE, NPM), npm(f"@biomejs/biome@{_BIOME}")))
 
-CLIENTS = (NEWMAN, CHROMIUM, AXE)
+CLIENTS = (NEWMAN, CHROMIUM, AXE, BIOME)

@@ -15,6 +15,7 @@ from playwright.sync_api import (
     BrowserContext,
     ConsoleMessage,
     Download,
+    FilePayload,
     Page,
     Request,
     WebError,
@@ -223,11 +224,9 @@ def sign_in(page: Page, key: str) -> None:
 
 def upload(page: Page, *files: Path | tuple[str, bytes]) -> None:
     """Choose files in the page's only field for files: paths, or names with contents."""
+    given = [(each.name, each.read_bytes()) if isinstance(each, Path) else each for each in files]
     page.locator("input[type=file]").set_input_files(
-        [
-            each if isinstance(each, Path) else {"name": each[0], "mimeType": "text/csv", "buffer": each[1]}
-            for each in files
-        ]
+        [FilePayload(name=name, mimeType="text/csv", buffer=content) for name, content in given]
     )
 
 

@@ -36,7 +36,8 @@ function Page() {
   const name = parts[0] ?? (may("operator") ? HOME : "actions");
   const found = PAGES.find((page) => page.name === name && parts.length <= page.parts);
   if (!found) return html`<${Empty}><h1>${t("app.noPage")}</h1><a href="#/">${t("app.toBeginning")}</a><//>`;
-  if (!may(found.role)) return html`<${Empty}><h1>${t("app.notAllowed")}</h1><p>${t("app.needsRole", { role: t(`roles.${found.role}`) })}</p><//>`;
+  if (!may(found.role))
+    return html`<${Empty}><h1>${t("app.notAllowed")}</h1><p>${t("app.needsRole", { role: t(`roles.${found.role}`) })}</p><//>`;
   return html`<${found.page} key=${parts.join("/")} parts=${parts} />`;
 }
 

@@ -74,7 +74,8 @@ export async function read(route, { query, signal, attempts = Number.POSITIVE_IN
     let wait = backoff(attempt);
     try {
       const response = await send(url(route, query), { signal });
-      if (response.ok) return { data: response.status === 204 ? null : await response.json(), next: cursorOf(response) };
+      if (response.ok)
+        return { data: response.status === 204 ? null : await response.json(), next: cursorOf(response) };
       const error = await errorOf(response);
       const passes = error.status === 429 || error.status === 502 || error.status === 503 || error.status === 504;
       // A short wait is waited for; of a long one the user is told.

@@ -28,7 +28,8 @@ export default {
   roles: { viewer: "Leser", operator: "Bearbeiter", admin: "Verwalter" },
   session: {
     title: "Anmelden",
-    explanation: "Dieser Server verlangt einen API-Schlüssel oder ein Token. Beides erhalten Sie von dem, der ihn betreibt.",
+    explanation:
+      "Dieser Server verlangt einen API-Schlüssel oder ein Token. Beides erhalten Sie von dem, der ihn betreibt.",
     credential: "API-Schlüssel oder Token",
     kept: "Er bleibt nur in diesem Tab und wird vergessen, wenn Sie ihn schließen.",
     signIn: "Anmelden",

@@ -1,0 +1,15 @@
+"""The dashboard's JavaScript and CSS are formatted, and have none of the faults that biome knows."""
+
+from __future__ import annotations
+
+from stack.clients import BIOME
+from tests.support.biome import check
+from tests.support.installed import provided
+
+
+def test_javascript_has_its_style() -> None:
+    """The dashboard's own files are as `make format-js` leaves them."""
+    done = check(provided(BIOME))
+    assert done.returncode == 0, done.stdout + done.stderr
+    # With the files in another place, nothing would be checked.
+    assert "Checked" in done.stdout and "Checked 0 files" not in done.stdout
