@@ -7,11 +7,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from multidict import MultiMapping
 
-from app.adapters.identity import JwksClient, SharedSecret, TokenVerifier
 from app.adapters.mongo import ApiKeys
 from app.domain.access import (
     DEFAULT_ACCOUNT,
@@ -25,6 +24,9 @@ from app.domain.access import (
 )
 from app.domain.api_keys import ApiKey, InactiveKey, KeyState, fingerprint, is_key
 from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.adapters.identity import TokenVerifier
 
 ACCOUNT_HEADER = "accountid"
 KEY_HEADER = "X-API-Key"
@@ -52,7 +54,7 @@ class Authenticator(Protocol):
         Raises:
             Unauthenticated: it has no valid credential.
             ValueError: it names an account that cannot be.
-            app.adapters.tokens.KeysUnavailable: its token cannot be judged now.
+            app.domain.access.KeysUnavailable: its token cannot be judged now.
             app.domain.faults.PassingFault: its key cannot be looked up now.
         """
 
@@ -75,6 +77,9 @@ def open_authenticator(settings: Settings, keys: ApiKeys) -> Authenticator:
 def _verifier(settings: Settings) -> TokenVerifier | None:
     if settings.jwt_issuer is None:
         return None
+    # Only here: what verifies signatures takes long to import, and many do without tokens.
+    from app.adapters.identity import JwksClient, SharedSecret, TokenVerifier
+
     if settings.jwt_jwks_url is not None:
         return TokenVerifier(
             JwksClient(settings.jwt_jwks_url, lifetime=settings.jwt_jwks_cache, stale_lifetime=settings.jwt_jwks_stale),

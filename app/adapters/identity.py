@@ -18,7 +18,7 @@ import orjson
 from aiohttp import ClientError, ClientSession, ClientTimeout
 from jwt import PyJWK
 
-from app.domain.access import InvalidToken
+from app.domain.access import InvalidToken, KeysUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +33,6 @@ _FETCH_PAUSE = 5.0
 
 #: What PyJWT raises for what a client may have put into a token.
 _MALFORMED = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
-
-
-class KeysUnavailable(Exception):
-    """The keys of the identity provider cannot be had now."""
 
 
 class KeySource(Protocol):

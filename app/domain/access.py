@@ -42,6 +42,10 @@ class InvalidToken(Unauthenticated):
     """There is a bearer token, and it is not valid."""
 
 
+class KeysUnavailable(Exception):
+    """Whether a bearer token is valid cannot be said: the keys of the identity provider cannot be had now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """On whose behalf a request is made."""

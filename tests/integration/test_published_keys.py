@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 from jwt import PyJWK
 
-from app.adapters.identity import JwksClient, KeysUnavailable
-from app.domain.access import InvalidToken
+from app.adapters.identity import JwksClient
+from app.domain.access import InvalidToken, KeysUnavailable
 from tests.support.clocks import ManualClock
 from tests.support.issuer import KeyProvider, ec_signer
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +15,7 @@ from app import runtime as startup
 from app.adapters.redis.client import UnfitRedis
 from app.kafka.admin import PartitionsWithoutLeader, WrongPartitions
 from app.runtime import _until_ready, port_is_free
+from tests.support.paths import ROOT
 
 
 def bound(host: str, *, listen: bool) -> socket.socket:
@@ -98,3 +102,16 @@ async def test_hopeless_wait_ends_the_start(fault: Exception) -> None:
 
     with pytest.raises(type(fault)):
         await _until_ready("it", step, SimpleNamespace(should_yield=lambda: False))  # type: ignore[arg-type]
+
+
+def test_start_imports_what_is_needed() -> None:
+    """A worker imports nothing for what few of them do, builds no schema of answers, and leaves the collector on."""
+    script = (
+        "import gc, json, sys; from app import app; from web.openapi.models import Action\n"
+        "print(json.dumps([list(sys.modules), Action.__pydantic_complete__, gc.isenabled(), gc.get_freeze_count()]))"
+    )
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, cwd=ROOT)
+    modules, built, collecting, frozen = json.loads(told.stdout)
+    assert not {"jwt", "charset_normalizer", "elasticsearch", "aiobotocore"} & set(modules)
+    assert not built and collecting
+    assert frozen > 50_000, "the collector walks through all modules whenever it looks at everything"

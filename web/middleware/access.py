@@ -7,9 +7,8 @@ from collections.abc import Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from app.adapters.identity import KeysUnavailable
 from app.context import AppContext
-from app.domain.access import InvalidToken, MissingCredential, Unauthenticated
+from app.domain.access import InvalidToken, KeysUnavailable, MissingCredential, Unauthenticated
 from app.domain.account_events import credential_refused
 from app.observability.logs import log_context
 from web.errors.catalogue import (

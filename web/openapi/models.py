@@ -32,7 +32,13 @@ Absent = SkipJsonSchema[None]
 
 
 def _model(*examples: dict[str, Any]) -> ConfigDict:
-    return ConfigDict(alias_generator=to_camel, populate_by_name=True, json_schema_extra={"examples": list(examples)})
+    return ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        json_schema_extra={"examples": list(examples)},
+        # Built when the description is first asked for: all of them would be a tenth of a worker's imports.
+        defer_build=True,
+    )
 
 
 class FaultOfRequest(BaseModel):

@@ -13,9 +13,10 @@ import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
-from charset_normalizer import CharsetMatch, from_bytes
+if TYPE_CHECKING:
+    from charset_normalizer import CharsetMatch
 
 UTF_8: Final = "utf-8"
 UTF_16: Final = "utf-16"
@@ -297,6 +298,9 @@ def _detected(block: bytes) -> Encoding:
 
 def _match(sample: bytes, codec: str, most_chaos: float) -> CharsetMatch | None:
     """Return what the detector says of a sample in this encoding; None: that it cannot be."""
+    # Only here: it takes long to import, and most files are UTF-8.
+    from charset_normalizer import from_bytes
+
     # One by one: it passes over what is similar to an encoding that cannot be.
     return from_bytes(
         sample, cp_isolation=[codec], threshold=most_chaos, preemptive_behaviour=False, enable_fallback=False
