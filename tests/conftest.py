@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +20,11 @@ from tests.support.secure_kafka import SecureKafka
 from tests.support.workers import Worker
 
 pytest_plugins = ["tests.support.figures", "tests.support.scheduler"]
+
+# Hundreds of processes import the same modules. These are compiled once, whatever the environment says: that is a fifth
+# of the time in which a worker starts.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 #: The marker of a test, by its folder.
 TIERS = {
