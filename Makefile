@@ -70,17 +70,24 @@ test-browser: $(VENV)/.ready ## The tests of the pages, in a real browser (5 min
 test-faults: $(VENV)/.ready ## The tests in which processes die and services are away (12 min)
 	@$(BIN)/python -m pytest -n 3 tests/faults
 
-test: lint ## All checks and all tests, on real services of their own (30 min)
-	@$(BIN)/python -m stack fetch
-	@# The S3 server is built with Go; the gateway is nginx. Without these, and without Prometheus and Elasticsearch, their
-	@# tests are skipped, but not in CI.
-	@for service in s3 gateway prometheus elasticsearch; do \
-		if [ -n "$$CI" ] || $(BIN)/python -m stack doctor --services $$service >/dev/null 2>&1; then \
-		$(BIN)/python -m stack fetch --services $$service || exit 1; fi; done
-	@# What tests use beside the services: a browser, and what npm has.
-	@$(BIN)/python -m stack clients
+test: $(VENV)/.ready ## All checks and all tests, on real services of their own (30 min)
+	@# At once, because the checks take a processor, and downloads the network.
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=line lint fetch-services fetch-clients
 	@# Side by side, because most tests wait most of the time (tests/support/scheduler.py says how).
 	@$(BIN)/python -m pytest -n 3
+
+.PHONY: fetch-services fetch-clients
+
+fetch-services: $(VENV)/.ready
+	@# The S3 server is built with Go; the gateway is nginx. Without these, and without Prometheus and Elasticsearch, their
+	@# tests are skipped, but not in CI.
+	@services=kafka,mongo,redis; for service in s3 gateway prometheus elasticsearch; do \
+		if [ -n "$$CI" ] || $(BIN)/python -m stack doctor --services $$service >/dev/null 2>&1; then \
+		services=$$services,$$service; fi; done; $(BIN)/python -m stack fetch --services $$services
+
+# What tests use beside the services: a browser, and what npm has.
+fetch-clients: $(VENV)/.ready
+	@$(BIN)/python -m stack clients
 
 $(VENV)/.bench: $(VENV)/.ready
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'

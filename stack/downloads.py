@@ -41,6 +41,11 @@ class Download:
             digest.update(source.read_bytes())
         return library / f"{self.name}-{digest.hexdigest()[:12]}"
 
+    @property
+    def lock(self) -> str:
+        """The name of the file that those hold who make it: one at a time of those that the same tools make."""
+        return ".".join(("", *(tool.command for tool in self.tools), "lock"))
+
     def present(self, library: Path) -> bool:
         """Tell whether it is complete."""
         return self.path(library).is_dir()
@@ -55,7 +60,8 @@ def fetch(download: Download, library: Path, cancellation: Cancellation) -> Path
     if finished.is_dir():
         return finished
     log = library / f"{download.name}.log"
-    with exclusive(library / ".lock", cancellation):
+    # Maven must not write one artifact twice at once; what other tools fetch is no affair of its.
+    with exclusive(library / download.lock, cancellation):
         if finished.is_dir():
             return finished
         for abandoned in library.glob(f".{download.name}-*.new"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -116,32 +116,17 @@ class Stack:
         return found
 
     def _all(self, action: Callable[[Instance], None]) -> None:
-        if not self._instances:
-            return
-        with ThreadPoolExecutor(len(self._instances), thread_name_prefix="stack") as pool:
-            futures = [pool.submit(action, instance) for instance in self]
-            for future in futures:
-                future.add_done_callback(self._give_up_together)
-            try:
-                errors = [error for future in futures if (error := future.exception()) is not None]
-            except BaseException:
-                self.cancel()
-                raise
-        # The one that failed says more than those that gave up because of it.
-        errors.sort(key=lambda error: isinstance(error, Cancelled))
-        if errors:
-            raise errors[0]
-
-    def _give_up_together(self, future: Future[None]) -> None:
-        if future.exception() is not None:
-            self.cancel()
+        _at_once(action, list(self), self._cancellation)
 
 
 def fetch_all(
     services: Iterable[str | Service], report: Report, cancellation: Cancellation, library: Path = LIBRARY
 ) -> None:
-    """Download what the services need and install missing tools, without starting anything. Raises StackError."""
-    for service in select(services):
+    """Download what the services need and install missing tools, all at once, without starting anything.
+
+    Raises StackError.
+    """
+    instances = [
         Instance(
             service,
             DATA / service.name,
@@ -150,7 +135,34 @@ def fetch_all(
             options=Options(),
             cancellation=cancellation,
             report=report,
-        ).provide()
+        )
+        for service in select(services)
+    ]
+    _at_once(Instance.provide, instances, cancellation)
+
+
+def _at_once(action: Callable[[Instance], object], instances: Collection[Instance], cancellation: Cancellation) -> None:
+    """Do something with all instances, each in a thread; when one fails the others are asked to give up."""
+    if not instances:
+        return
+
+    def give_up_together(future: Future[object]) -> None:
+        if future.exception() is not None:
+            cancellation.requested = True
+
+    with ThreadPoolExecutor(len(instances), thread_name_prefix="stack") as pool:
+        futures = [pool.submit(action, instance) for instance in instances]
+        for future in futures:
+            future.add_done_callback(give_up_together)
+        try:
+            errors = [error for future in futures if (error := future.exception()) is not None]
+        except BaseException:
+            cancellation.requested = True
+            raise
+    # The one that failed says more than those that gave up because of it.
+    errors.sort(key=lambda error: isinstance(error, Cancelled))
+    if errors:
+        raise errors[0]
 
 
 def _address(service: Service, position: int, ports: Ports, environment: Mapping[str, str]) -> Address | None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -17,6 +18,7 @@ import pytest
 from stack.downloads import Download, Lock, fetch
 from stack.errors import Cancellation, Cancelled, StackError
 from stack.process import Child, PidFile, run, tail
+from stack.tools import Tool
 
 
 @pytest.fixture
@@ -194,6 +196,19 @@ def test_download_is_made_once(tmp_path: Path) -> None:
         thread.join()
     assert len(made) == 1
     assert (wanted.path(library) / "file").read_text() == "content"
+
+
+def test_other_tools_do_not_wait(tmp_path: Path) -> None:
+    """Two downloads that different tools make are under way at once."""
+    meet = threading.Barrier(2)
+
+    def build(directory: Path, _log: Path, _cancellation: Cancellation) -> None:
+        meet.wait(20)
+
+    both = [Download(command, (), (Tool(command, package=command, brew=command),), build) for command in ("mvn", "go")]
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(lambda wanted: fetch(wanted, tmp_path, Cancellation()), both))
+    assert all(directory.is_dir() for directory in made)
 
 
 def test_broken_download_is_repeated(tmp_path: Path) -> None:
