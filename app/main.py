@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import faust
 import faust.auth
 
+from agents.announcer import Announcer
 from agents.cleanup import clean_up
 from agents.dead_letters import keep_poison, store_dead_letter
 from agents.dispatcher import dispatch
@@ -29,6 +30,7 @@ from app.adapters.event_log import INTERVAL as EVENT_LOG_INTERVAL
 from app.context import AppContext
 from app.kafka.consumer import RepairedApp
 from app.kafka.inline_rows import ChunkMessage
+from app.kafka.membership import Membership
 from app.kafka.messages import ChunkResult, Feed
 from app.kafka.security import client_options
 from app.kafka.sensor import KafkaSensor
@@ -45,6 +47,7 @@ from app.services.observation import INTERVAL, observe
 from app.services.stored_events import INTERVAL as STORED_EVENTS_INTERVAL
 from app.services.stored_events import index_stored_events
 from app.services.sweeping import OrphanSweeper, sweep_interval
+from app.services.workers import Workers
 from app.settings import Settings
 from tables.progress import ProgressTable
 from web import routes
@@ -62,6 +65,8 @@ class BulkApp(ServesApi, RepairedApp):
     progress_table: ProgressTable
     settings: Settings
     watch: Watch
+    workers: Workers
+    announcer: Announcer | None = None
 
     async def on_first_start(self) -> None:
         """Make sure of the port and the directory, which Faust would only fail on with a traceback."""
@@ -101,6 +106,13 @@ class BulkApp(ServesApi, RepairedApp):
             await prepare(self.context)
         except REFUSALS as error:
             _refuse(str(error))
+        self.workers = Workers(
+            self.context,
+            Membership(self, [channel.name for channel in self.channels.of_agents]),
+            stuck=lambda: self.watch.stuck,
+            port=self.conf.web_port,
+        )
+        self.announcer = Announcer(self.workers)
         _quieten_garbage_collector()
 
     async def on_stop(self) -> None:
@@ -108,6 +120,8 @@ class BulkApp(ServesApi, RepairedApp):
         self._deadline = threading.Timer(self.settings.shutdown_timeout, _end_hard)
         self._deadline.daemon = True
         self._deadline.start()
+        if self.announcer is not None:
+            self.announcer.announce()
         # The web server waits for requests that are under way, and these end by themselves only now.
         await self.context.live.close()
         self.watch.close()
@@ -116,6 +130,8 @@ class BulkApp(ServesApi, RepairedApp):
     async def on_shutdown(self) -> None:
         """Close the stores after every service has stopped."""
         await super().on_shutdown()
+        if self.announcer is not None:
+            await self.announcer.end(orderly=not self.crashed)
         await self.context.close()
         await asyncio.to_thread(stop_tracing)
         self._deadline.cancel()
@@ -225,8 +241,8 @@ def create_app(settings: Settings) -> BulkApp:
         add_timer(app, INDEX_CARE_INTERVAL, look_after_index, on_leader=True)
         add_timer(app, STORED_EVENTS_INTERVAL, index_stored_events, on_leader=True)
     add_loop(app, 0, measure_event_loop)
-    app.sensors.add(KafkaSensor(channel.name for channel in (topics.feed, topics.chunks, topics.results)))
-    app.watch = Watch(app, (topics.feed, topics.chunks, topics.results), settings.stuck_after)
+    app.sensors.add(KafkaSensor(channel.name for channel in topics.of_agents))
+    app.watch = Watch(app, topics.of_agents, settings.stuck_after)
     if settings.stuck_after:
         add_loop(app, app.watch.interval, app.watch.look)
     routes.add_to(app)

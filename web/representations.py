@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -15,6 +15,7 @@ from app.domain.actions import Action, Status, StoredFile, Transition, initial_s
 from app.domain.api_keys import ApiKey
 from app.domain.csv.encodings import UTF_8
 from app.domain.dead_letters import DeadLetter
+from app.domain.dependencies import DependencyState
 from app.domain.entities import Entity
 from app.domain.entities.kinds import Kind
 from app.domain.events import Event
@@ -24,6 +25,7 @@ from app.domain.searches import FACETS, FoundEvents, Search, marks
 from app.domain.speed import Rate
 from app.domain.streams import ROWS_PER_CHUNK, Declared, Stream, place_of
 from app.domain.timestamps import iso_utc
+from app.domain.workers import Roll, SeenWorker
 from app.services.record_history import HistoryEntry, HistoryPage
 from app.services.search import Changes
 from app.services.streams import Opened
@@ -32,6 +34,15 @@ from web.openapi.models import OPENED
 
 #: Rows per second below which no time is told: rounded up from nothing, a rate would make a number that says nothing.
 _SLOWEST = 1e-3
+
+#: What answers call the dependencies (``app.context``).
+_DEPENDENCIES = {
+    "MongoDB": "mongodb",
+    "Redis": "redis",
+    "the storage": "storage",
+    "Kafka": "kafka",
+    "Elasticsearch": "elasticsearch",
+}
 
 _COUNTS = ("processedCount", "successCount", "failureCount", "skippedCount")
 _DETAIL_COUNTS = ("duplicateCount", "createdCount", "updatedCount", "unchangedCount", "deletedCount")
@@ -419,6 +430,66 @@ def _failure_group_to_response(group: FailureGroup) -> dict[str, Any]:
     if group.various:
         shown["otherValues"] = True
     return shown
+
+
+def dependency_name(state: DependencyState) -> str:
+    """Return what answers call a dependency; a worker of another version may have one that is unknown here."""
+    return _DEPENDENCIES.get(state.name, state.name)
+
+
+def dependencies_to_response(
+    required: Iterable[DependencyState], optional: Iterable[DependencyState]
+) -> list[dict[str, Any]]:
+    """Return the states of what a worker depends on, those first without which it is not ready."""
+    return [
+        *(_dependency_to_response(state, required=True) for state in required),
+        *(_dependency_to_response(state, required=False) for state in optional),
+    ]
+
+
+def _dependency_to_response(state: DependencyState, *, required: bool) -> dict[str, Any]:
+    return {
+        "name": dependency_name(state),
+        "required": required,
+        "ok": state.ok,
+        "since": iso_utc(state.since),
+        "latencyMs": round(state.latency * 1000, 1),
+        "lastError": state.last_error,
+        "lastErrorAt": iso_utc(state.last_error_at),
+    }
+
+
+def roll_to_response(roll: Roll, own_id: str) -> dict[str, Any]:
+    """Return all workers; ``own_id``: of the one that answers."""
+    return {
+        "workers": [_worker_to_response(one, roll.at, own_id) for one in roll.workers],
+        "at": iso_utc(roll.at),
+        "complete": roll.complete,
+    }
+
+
+def _worker_to_response(seen: SeenWorker, at: datetime, own_id: str) -> dict[str, Any]:
+    report = seen.report
+    return {
+        "workerId": report.worker_id,
+        "self": report.worker_id == own_id,
+        "state": seen.state_at(at),
+        "host": report.host,
+        "pid": report.pid,
+        "port": report.port,
+        "version": report.version,
+        "startedAt": iso_utc(report.started_at),
+        "seenAt": iso_utc(seen.seen_at),
+        "leader": report.leader,
+        "partitions": dict(report.partitions),
+        "chunksInHand": report.chunks_in_hand,
+        "rowsPerSecond": round(report.rows_per_second, 1),
+        "memoryBytes": report.memory_bytes,
+        "openUploads": report.open_uploads,
+        "openStreams": report.open_streams,
+        "openDownloads": report.open_downloads,
+        "dependencies": dependencies_to_response(report.required, report.optional),
+    }
 
 
 def _some(counts: Mapping[str, int], names: tuple[str, ...]) -> dict[str, int]:

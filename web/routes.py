@@ -28,6 +28,7 @@ from web.views.records import ActionRecordsView
 from web.views.results import ActionResultsView
 from web.views.retries import ActionRetryView
 from web.views.search import ActionLogsView, SearchView
+from web.views.workers import WorkersView
 
 
 class Route(NamedTuple):
@@ -67,6 +68,7 @@ ROUTES: tuple[Route, ...] = (
     Route("/whoami", WhoAmIView),
     Route("/api-keys", ApiKeysView),
     Route("/api-keys/{key_id}", ApiKeyView),
+    Route("/workers", WorkersView),
     Route("/health", HealthView),
     Route("/ready", ReadyView),
     Route("/metrics", MetricsView),

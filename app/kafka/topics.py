@@ -111,6 +111,11 @@ class Topics:
         self._named = {channel.name: channel for channel in self.all}
 
     @property
+    def of_agents(self) -> tuple[Channel, ...]:
+        """The topics whose messages agents handle as they come."""
+        return self.feed, self.chunks, self.results
+
+    @property
     def of_faust(self) -> list[str]:
         """The topics that Faust creates for itself, without which it does not start either."""
         tables = [table.changelog_topic.get_topic_name() for table in self._app.tables.values()]

@@ -11,10 +11,11 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
+from app.domain.dependencies import DependencyState
 from app.domain.public_faults import kind_of
 from app.domain.tasks import end_tasks
 from app.observability.metrics import DEPENDENCY_SECONDS, DEPENDENCY_UP
@@ -27,27 +28,6 @@ _TIMEOUT = 3.0
 _INTERVAL = 1.0
 
 Probe = Callable[[], Awaitable[object]]
-
-
-@dataclass(frozen=True, slots=True)
-class DependencyState:
-    """What is known of a dependency.
-
-    Attributes:
-        name: as the log calls it.
-        ok: whether it could be used when it was last asked.
-        since: since when that has been so, as far as this process knows.
-        latency: seconds that it took to answer, or to fail, when it was last asked.
-        last_error: the last thing that was wrong with it, in words that may be said outside; it stays.
-        last_error_at: when that was.
-    """
-
-    name: str
-    ok: bool
-    since: datetime
-    latency: float
-    last_error: str | None = None
-    last_error_at: datetime | None = None
 
 
 class Dependencies:
@@ -94,6 +74,11 @@ class Dependencies:
     async def all_answered(self, since: float) -> bool:
         """Tell whether everything can be used, and nothing has been found away after a time of the clock."""
         return not await self.unavailable(since=self._clock()) and self._last_away < since
+
+    @property
+    def known(self) -> list[DependencyState]:
+        """The state of each as of the last round; asks nobody, and is empty before the first."""
+        return list(self._states.values())
 
     def now(self) -> float:
         """Return the time of the clock, seconds."""

@@ -130,6 +130,11 @@ def entity_label(name: str) -> str:
     return OTHER if entity is None else entity.name
 
 
+def sum_of(metric: Counter | Gauge) -> float:
+    """Return the sum of a metric over all its labels."""
+    return sum(sample.value for family in metric.collect() for sample in family.samples)
+
+
 def count_rows(entity: str, counts: Counts) -> None:
     """Count the rows of a chunk by their outcomes."""
     label = entity_label(entity)

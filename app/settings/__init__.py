@@ -513,6 +513,12 @@ class Settings(BaseSettings):
     shutdown_timeout: Seconds = Field(30.0, description="seconds a stopping worker has for what it has in hand")
     progress_interval: Seconds = Field(0.5, description="seconds between two writes of an action's counters")
     snapshot_interval: Seconds = Field(0.1, description="seconds between two live snapshots of an action")
+    worker_announce_seconds: float = Field(
+        5.0,
+        ge=0.1,
+        le=60,
+        description="seconds between two announcements of a worker to the others; without three it is shown as lost",
+    )
     broker_session_timeout: Seconds = Field(
         8.0, description="seconds after which a dead worker's partitions move to the others"
     )

@@ -41,6 +41,7 @@ def test_stuck_consumer_is_told(make_scene: MakeScene, fault: str) -> None:
     [told] = [line for line in lines_of(worker.log) if line["event"] == "the consumer is stuck"]
     assert told["level"] == "error"
     assert "=" in told["waiting"]
+    assert [one["state"] for one in worker.client.get("/workers").json()["workers"]] == ["STUCK"]
     # It is not what is needed that is away.
     assert set(worker.readiness()["checks"].values()) == {"UP"}
     worker.kill()

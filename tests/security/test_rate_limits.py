@@ -243,6 +243,10 @@ def test_absent_redis_follows_settings(limited: Limited) -> None:
         assert [figure(worker, name) for worker in limited.both] == [figures + READS + 10 for figures in before]
         for worker in limited.both:
             assert worker.log.read_text(errors="replace").count("rate limits cannot be told, Redis is away") == 1
+            # Who runs the platform wants to know now, of all times: of this worker at least.
+            listed = worker.client.get("/workers").json()
+            shown = [(one["self"], one["state"]) for one in listed["workers"]]
+            assert (shown, listed["complete"]) == ([(True, "NOT_READY")], False)
     finally:
         limited.redis.start()
     for worker in limited.both:

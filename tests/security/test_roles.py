@@ -46,7 +46,10 @@ def test_roles_open_what_the_table_says(
     """A role opens what the table says, and nothing else."""
     sent = {"X-API-Key": keys[role]} if credential == "key" else {"Authorization": f"Bearer {token(role=role)}"}
     answer = request(guarded, method, path, **sent)
-    if need is None or role.covers(need):
+    if path == "/workers" and role is Role.ADMIN:
+        # Of an account that is not the platform's.
+        assert error(answer) in ((403, "PLATFORM_ONLY"), (403, None))
+    elif need is None or role.covers(need):
         # An id that is unknown, a form without a file and a key without a role are found only behind the door.
         assert answer.status_code in (200, 404, 400), answer.text
         if answer.status_code == 400:
@@ -84,6 +87,18 @@ def test_refusal_names_both_roles(guarded: Guarded, keys: dict[Role, str], role:
 def test_no_header_raises_a_role(guarded: Guarded, keys: dict[Role, str], name: str, value: str) -> None:
     answer = request(guarded, "POST", "/bulk-actions?role=admin", **{"X-API-Key": keys[Role.VIEWER], name: value})
     assert error_of(answer)[:2] == (403, "FORBIDDEN")
+
+
+@pytest.mark.parametrize(
+    ("role", "code"), [(Role.VIEWER, "FORBIDDEN"), (Role.OPERATOR, "FORBIDDEN"), (Role.ADMIN, None)]
+)
+def test_workers_are_for_the_platform(guarded: Guarded, role: Role, code: str | None) -> None:
+    """The list of workers is shown to admins of the account that what belongs to nobody is shown to."""
+    answer = request(guarded, "GET", "/workers", **{"X-API-Key": guarded.key("default", role)})
+    if code is not None:
+        assert error_of(answer)[:2] == (403, code)
+        return
+    assert [worker["self"] for worker in answer.json()["workers"]] == [True]
 
 
 @pytest.mark.parametrize(("role", "status"), [(Role.VIEWER, 403), (Role.OPERATOR, 403), (Role.ADMIN, 200)])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from app.domain.actions import Action, Status, new_action_id
 from app.domain.dead_letters import DeadLetter
+from app.domain.dependencies import DependencyState
+from app.domain.workers import WorkerReport, WorkerState
 from tests.support.clocks import PAST
 from tests.support.files import COLUMNS
 
@@ -79,3 +82,28 @@ def chunk_document(**changes: Any) -> dict[str, Any]:
         "source": source_document(),
         **changes,
     }
+
+
+def make_report(*, dependency: str = "Redis", **fields: Any) -> WorkerReport:
+    """What a worker tells of itself that depends on one thing."""
+    report = WorkerReport(
+        worker_id="0123456789abcdef",
+        host="worker-1",
+        pid=17,
+        port=3000,
+        version="0.3.0",
+        started_at=PAST,
+        interval=5.0,
+        state=WorkerState.READY,
+        leader=True,
+        partitions={"bulk-action": 4},
+        chunks_in_hand=1,
+        rows_per_second=10.0,
+        memory_bytes=100_000_000,
+        open_uploads=0,
+        open_streams=0,
+        open_downloads=0,
+        required=(DependencyState(dependency, True, PAST, 0.001),),
+        optional=(),
+    )
+    return replace(report, **fields)

@@ -63,6 +63,7 @@ ROUTES = {
     ("GET", "/api-keys"),
     ("POST", "/api-keys"),
     ("DELETE", "/api-keys/{key_id}"),
+    ("GET", "/workers"),
     ("GET", "/health"),
     ("GET", "/ready"),
     ("GET", "/metrics"),

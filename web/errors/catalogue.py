@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.adapters.authentication import INVALID_KEY, what_to_send
-from app.domain.access import Role, check_account
+from app.domain.access import DEFAULT_ACCOUNT, Role, check_account
 from app.domain.account_limits import StorageFull, TooManyActive, TooManyActiveRows
 from app.domain.actions import Status
 from app.domain.api_keys import KeyState, check_key_name, parse_expiry
@@ -107,6 +107,11 @@ FORBIDDEN = Problem(
     "FORBIDDEN",
     "This needs the role {needed}, and the credential has the role {role}.",
     {"needed": Role.ADMIN, "role": Role.OPERATOR},
+)
+PLATFORM_ONLY = Problem(
+    403,
+    "PLATFORM_ONLY",
+    f"This is about the platform and no account: it is shown to admins of the account {DEFAULT_ACCOUNT}.",
 )
 TOKEN_KEYS_UNAVAILABLE = Problem(
     503,

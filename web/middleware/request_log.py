@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 #: Asked for again and again by whoever watches the workers.
-_WATCHED = frozenset({"/health", "/ready", "/metrics"})
+_WATCHED = frozenset({"/health", "/ready", "/metrics", "/workers"})
 #: A part of a path that may say whom a record is about.
 _RECORD_ID = "record_id"
 #: Longest id, path and method that is logged, characters.

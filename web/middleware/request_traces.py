@@ -11,7 +11,7 @@ from web.request_state import ERROR_CODE, MADE, REQUEST_ID
 from web.requested import is_served, requested_operation
 
 #: Asked for again and again by whoever watches the workers.
-_WATCHED = frozenset({"getHealth", "getReadiness", "getMetrics"})
+_WATCHED = frozenset({"getHealth", "getReadiness", "getMetrics", "listWorkers"})
 
 
 @web.middleware

@@ -21,6 +21,7 @@ from app.domain.csv.encodings import EncodingSource
 from app.domain.events import EventType, Level
 from app.domain.faults import Dependency
 from app.domain.outcomes import RowStatus
+from app.domain.workers import WorkerState
 
 _ID = "6b04d285235ca65e4442eb33"
 
@@ -903,6 +904,17 @@ class DependencyState(BaseModel):
     last_error_at: datetime | None = Field(description="When that was.")
 
 
+_REDIS_AWAY = {
+    "name": "redis",
+    "required": True,
+    "ok": False,
+    "since": "2026-11-25T10:00:00.000Z",
+    "latencyMs": 1.7,
+    "lastError": "Redis could not be used: ConnectionError.",
+    "lastErrorAt": "2026-11-25T10:00:07.000Z",
+}
+
+
 class Readiness(BaseModel):
     """Whether the worker and everything it needs can work."""
 
@@ -910,17 +922,7 @@ class Readiness(BaseModel):
         {
             "status": "DOWN",
             "checks": {"mongodb": "UP", "redis": "DOWN", "storage": "UP", "kafka": "UP", "worker": "UP"},
-            "dependencies": [
-                {
-                    "name": "redis",
-                    "required": True,
-                    "ok": False,
-                    "since": "2026-11-25T10:00:00.000Z",
-                    "latencyMs": 1.7,
-                    "lastError": "Redis could not be used: ConnectionError.",
-                    "lastErrorAt": "2026-11-25T10:00:07.000Z",
-                }
-            ],
+            "dependencies": [_REDIS_AWAY],
         }
     )
 
@@ -928,4 +930,78 @@ class Readiness(BaseModel):
     checks: Checks | Absent = Field(default=None, description="Absent in the answer of a gateway.")
     dependencies: list[DependencyState] | Absent = Field(
         default=None, description="The same with details. Absent in the answer of a gateway."
+    )
+
+
+class Worker(BaseModel):
+    """A worker, as it last told of itself."""
+
+    model_config = _model()
+
+    worker_id: str = Field(description="The process: a worker that is started again has another id.")
+    # A field cannot be called so.
+    own: bool = Field(alias="self", description="Whether it is the one that answers.")
+    state: WorkerState = Field(
+        description="`READY`, or why its `/ready` is DOWN: `NOT_READY` (something that it depends on is away), "
+        "`STARTING` (tables are recovered, or partitions change hands), `STOPPING`; `STUCK`: its `/health` is DOWN; "
+        "`LOST`: it has announced itself no more, and did not say that it stops."
+    )
+    host: str
+    pid: int
+    port: int = Field(description="Where it serves the API.")
+    version: str
+    started_at: datetime
+    seen_at: datetime = Field(description="When it last announced itself, by the same clock as `at`.")
+    leader: bool = Field(description="Whether it runs what runs once: schedules, the watchdog, the clean-up.")
+    partitions: dict[str, Count] = Field(
+        description="How many partitions of each topic it has; empty while they change hands."
+    )
+    chunks_in_hand: Count = Field(description="Chunks that it is running.")
+    rows_per_second: float = Field(
+        ge=0, description="Rows that it has run lately; a chunk that is run again counts again."
+    )
+    memory_bytes: int | None = Field(description="Its resident size; null where the system does not tell.")
+    open_uploads: Count = Field(description="Uploads that it is taking.")
+    open_streams: Count = Field(description="Streams of events that it is sending.")
+    open_downloads: Count = Field(description="Results that it is sending.")
+    dependencies: list[DependencyState] = Field(description="As in its `/ready`; empty before it was first asked.")
+
+
+class WorkerList(BaseModel):
+    """All workers that are known."""
+
+    model_config = _model(
+        {
+            "workers": [
+                {
+                    "workerId": "5f0c1d7be2a94b36",
+                    "self": True,
+                    "state": "NOT_READY",
+                    "host": "worker-1",
+                    "pid": 17,
+                    "port": 3000,
+                    "version": "0.3.0",
+                    "startedAt": "2026-11-25T09:00:00.000Z",
+                    "seenAt": "2026-11-25T10:00:08.000Z",
+                    "leader": True,
+                    "partitions": {"bulk-action": 8, "bulk-action.feed": 8, "bulk-action.results": 8},
+                    "chunksInHand": 4,
+                    "rowsPerSecond": 8123.4,
+                    "memoryBytes": 191889408,
+                    "openUploads": 1,
+                    "openStreams": 2,
+                    "openDownloads": 0,
+                    "dependencies": [_REDIS_AWAY],
+                }
+            ],
+            "at": "2026-11-25T10:00:08.000Z",
+            "complete": False,
+        }
+    )
+
+    workers: list[Worker] = Field(description="The oldest first.")
+    at: datetime
+    complete: bool = Field(
+        description="Whether the others are known. If not, Redis is away, or was a moment ago: some may be missing, "
+        "and some that are shown as `LOST` may live."
     )

@@ -7,21 +7,12 @@ from typing import Any
 
 from aiohttp import web
 
-from app.domain.timestamps import iso_utc
-from app.observability.dependencies import DependencyState
+from app.kafka.membership import is_recovered
 from web import headers
 from web.openapi.models import Health, Readiness
 from web.openapi.operations import OPEN, Answer, operation
+from web.representations import dependencies_to_response, dependency_name
 from web.views.base import ApiView, json_response
-
-#: What the answer calls the dependencies (``app.context``).
-_NAMES = {
-    "MongoDB": "mongodb",
-    "Redis": "redis",
-    "the storage": "storage",
-    "Kafka": "kafka",
-    "Elasticsearch": "elasticsearch",
-}
 
 
 class HealthView(ApiView):
@@ -54,36 +45,12 @@ class ReadyView(ApiView):
         states, optional = await asyncio.gather(
             self.context.dependencies.states(), self.context.optional_dependencies.states()
         )
-        checks = {_NAMES[state.name]: "UP" if state.ok else "DOWN" for state in states}
-        checks["worker"] = "UP" if self._worker_ready() else "STARTING"
+        checks = {dependency_name(state): "UP" if state.ok else "DOWN" for state in states}
+        checks["worker"] = "UP" if is_recovered(self.app) else "STARTING"
         up = all(state == "UP" for state in checks.values())
         answer: dict[str, Any] = {"status": "UP" if up else "DOWN"}
         # A proxy adds it. The state of single dependencies is for those who are in the network themselves.
         if headers.FORWARDED_FOR not in request.headers:
             answer["checks"] = checks
-            answer["dependencies"] = [
-                *(_to_response(state, required=True) for state in states),
-                *(_to_response(state, required=False) for state in optional),
-            ]
+            answer["dependencies"] = dependencies_to_response(states, optional)
         return json_response(answer, 200 if up else 503)
-
-    def _worker_ready(self) -> bool:
-        app = self.app
-        return bool(
-            app.tables.recovery.completed.is_set()
-            and app.tables.actives_ready
-            and not app.rebalancing
-            and not app.should_stop
-        )
-
-
-def _to_response(state: DependencyState, *, required: bool) -> dict[str, Any]:
-    return {
-        "name": _NAMES[state.name],
-        "required": required,
-        "ok": state.ok,
-        "since": iso_utc(state.since),
-        "latencyMs": round(state.latency * 1000, 1),
-        "lastError": state.last_error,
-        "lastErrorAt": iso_utc(state.last_error_at),
-    }

@@ -1,1 +1,1 @@
-"""Redis: claims, rate limits and live progress, and nothing else of it outside this package."""
+"""Redis: claims, rate limits, live progress and the list of workers, and nothing else of it outside this package."""

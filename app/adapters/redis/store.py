@@ -6,6 +6,7 @@ from app.adapters.redis.claims import Claims
 from app.adapters.redis.client import REDIS, open_redis, refuse_unfit
 from app.adapters.redis.inspection import Inspection
 from app.adapters.redis.snapshots import Snapshots
+from app.adapters.redis.workers import WorkerRegister
 
 #: So long the trace of a probe stays, milliseconds.
 _PROBE_TTL_MS = 10_000
@@ -13,7 +14,7 @@ _PROBE_TTL_MS = 10_000
 
 @REDIS.at_border
 class RedisStore:
-    """The client that claims and live counters share.
+    """The client that claims, live counters and the list of workers share.
 
     Args:
         uri: Where Redis is; nothing is connected yet.
@@ -26,6 +27,7 @@ class RedisStore:
         self._namespace = namespace
         self.claims = Claims(self._redis, ttl=claims_ttl)
         self.snapshots = Snapshots(self._redis)
+        self.workers = WorkerRegister(self._redis, namespace)
         self.inspection = Inspection(self._redis)
 
     async def prepare(self) -> None:
