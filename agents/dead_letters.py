@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -10,16 +9,15 @@ from typing import Any
 from app.context import AppContext
 from app.domain.account_events import dead_letter_stored
 from app.domain.actions import Action, Status
-from app.domain.dead_letters import MAX_OF_NOBODY, DeadLetter, Kind, Origin, dead_chunk_outcome
+from app.domain.dead_letters import DeadLetter, Kind, Origin, dead_chunk_outcome
 from app.domain.streams import ROWS_PER_CHUNK, first_row_of
 from app.kafka.inline_rows import InlineRows, read_chunk
 from app.kafka.messages import Chunk, ChunkResult, Message, Undecodable
 from app.kafka.retry_headers import RetryHeaders
 from app.observability.metrics import count_rows
 from app.services.arrivals import keep_refused
+from app.services.dead_letters import keep_of_nobody
 from app.services.retention import expire_parts
-
-log = logging.getLogger(__name__)
 
 #: Longest message, and longest key, that is kept, bytes.
 MAX_PAYLOAD = 256 * 1024
@@ -72,15 +70,13 @@ async def keep_poison(event: Any, context: AppContext) -> None:
 
 
 async def _put(letter: DeadLetter, context: AppContext) -> None:
-    """Keep a letter; one that is nobody's only if there are few of them: anybody can send what becomes one."""
-    letters = context.store.dead_letters
-    if letter.account_id is not None:
-        await letters.put(letter)
-        # A chunk that was given up is told by its ledger.
-        if letter.kind is not Kind.CHUNK:
-            context.event_log.note(dead_letter_stored(letter))
-    elif not await letters.put_of_nobody(letter, MAX_OF_NOBODY):
-        log.warning("%s: not kept, there are %d letters of nobody already", letter.origin, MAX_OF_NOBODY)
+    if letter.account_id is None:
+        await keep_of_nobody(context, letter)
+        return
+    await context.store.dead_letters.put(letter)
+    # A chunk that was given up is told by its ledger.
+    if letter.kind is not Kind.CHUNK:
+        context.event_log.note(dead_letter_stored(letter))
 
 
 def _is_of(chunk: Chunk, action: Action) -> bool:

@@ -6,10 +6,10 @@ import logging
 from datetime import UTC, datetime
 
 from app.context import AppContext
-from app.domain.dead_letters import MAX_OF_NOBODY
 from app.domain.indexing import IndexedEvent
 from app.domain.rejected_events import MAX_NAMED, letter_of_stored
 from app.observability.metrics import INDEX_REJECTED, INDEXED_EVENTS
+from app.services.dead_letters import keep_of_nobody
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,5 @@ async def index_stored_events(context: AppContext) -> None:
         together = rejected[start : start + MAX_NAMED]
         INDEX_REJECTED.inc(len(together))
         log.error("%d events were refused by the index: %s", len(together), together[0].reason)
-        letter = letter_of_stored(together, datetime.now(UTC))
-        if not await context.store.dead_letters.put_of_nobody(letter, MAX_OF_NOBODY):
-            log.warning("%s: not kept, there are %d letters of nobody already", letter.id, MAX_OF_NOBODY)
+        await keep_of_nobody(context, letter_of_stored(together, datetime.now(UTC)))
     await context.store.events.mark_indexed(events)
