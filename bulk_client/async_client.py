@@ -62,11 +62,7 @@ class AsyncClient:
         **settings: Any,
     ) -> None:
         """Describe the server, as ``Client`` does; nothing is sent yet."""
-        self.connection = (
-            url
-            if isinstance(url, Connection)
-            else Connection.load(profile=profile, url=url, api_key=api_key, **settings)
-        )
+        self.connection = Connection.of(url, profile=profile, api_key=api_key, **settings)
         self._on_wait = on_wait
         self._http = httpx.AsyncClient(**client_options(self.connection), transport=transport)
 

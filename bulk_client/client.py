@@ -68,11 +68,7 @@ class Client:
         Raises:
             BadSettings: something of it cannot be used.
         """
-        self.connection = (
-            url
-            if isinstance(url, Connection)
-            else Connection.load(profile=profile, url=url, api_key=api_key, **settings)
-        )
+        self.connection = Connection.of(url, profile=profile, api_key=api_key, **settings)
         self._on_wait = on_wait
         self._http = httpx.Client(**client_options(self.connection), transport=transport)
 

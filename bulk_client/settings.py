@@ -64,6 +64,15 @@ class Connection:
                 raise BadSettings(f"{name} must be a number of seconds.")
 
     @classmethod
+    def of(cls, url: str | Connection | None, **given: Any) -> Connection:
+        """Return a connection that is given whole, else that of ``load`` with its URL.
+
+        Raises:
+            BadSettings: something of it cannot be used.
+        """
+        return url if isinstance(url, Connection) else cls.load(url=url, **given)
+
+    @classmethod
     def load(
         cls,
         *,
