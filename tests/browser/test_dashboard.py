@@ -1,0 +1,44 @@
+"""The dashboard opens, shows what there is, and asks for a key where one is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page
+
+from app.domain.access import Role
+from tests.support.browsing import Modules, assert_accessible, assert_fits, expect, sign_in
+from tests.support.files import CONTACTS
+from tests.support.secured import Guarded
+from tests.support.workers import Worker
+
+
+def test_list_shows_an_import(page: Page, dashboard: Worker) -> None:
+    """The list of imports shows one that is made while it is open, to its end; it is accessible, and fits a phone."""
+    page.goto(f"{dashboard.url}/#/actions")
+    expect(page.get_by_role("heading", level=1, name="Imports")).to_be_visible()
+    action_id = dashboard.submit(CONTACTS)
+    row = page.get_by_role("row").filter(has=page.locator(f"a[href$='{action_id}']"))
+    expect(row.get_by_text("completed")).to_be_visible()
+    assert_accessible(page)
+    assert_fits(page)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_key_lets_in(page: Page, secured_dashboard: Guarded, keys: Callable[[Role], str], role: Role) -> None:
+    """A page of a worker with keys asks for one, and then says whose it is; it is accessible before and after."""
+    page.goto(secured_dashboard.worker.url)
+    expect(page.get_by_role("heading", level=1, name="Sign in")).to_be_visible()
+    assert_accessible(page)
+    sign_in(page, keys(role))
+    expect(page.locator("header")).to_contain_text(role)
+    assert_accessible(page)
+
+
+def test_modules_can_be_called(modules: Modules) -> None:
+    """A module of the dashboard can be asked from a test, with the language of the browser."""
+    assert modules.call("lib/format.js", "number", 1234567) == "1,234,567"
+    assert modules.run("lib/router.js", "(router, id) => router.href(['actions', id], { status: '' })", "a b") == (
+        "#/actions/a%20b"
+    )
