@@ -10,7 +10,7 @@ MINUTES ?= 10
 SEED ?= 0
 N ?= 3
 
-.PHONY: help run serve cluster test test-fast test-integration test-e2e test-browser test-faults lint format-js audit services bench bench-large profile soak clean
+.PHONY: help run serve cluster test test-fast test-integration test-e2e test-browser test-faults lint format-js audit services pictures bench bench-large profile soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -105,6 +105,9 @@ profile: $(VENV)/.bench ## A flame graph of a worker under load
 
 soak: $(VENV)/.ready ## Faults at random while files are uploaded (MINUTES=10; SEED=0 draws one; REAL_RETRIES=1)
 	@$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) --seed $(SEED) $(if $(REAL_RETRIES),--real-retries)
+
+pictures: $(VENV)/.ready ## Make the pictures of docs/images anew, of real workers: the terminal session
+	@$(BIN)/python -m tests.support.record_session
 
 clean: ## Remove the Python environment, the services' data and the uploads (downloads stay)
 	rm -rf $(VENV) data .stack/data .stack/demo build *.egg-info
