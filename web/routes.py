@@ -15,7 +15,7 @@ from web.views.actions import ActionStatisticsView, ActionsView, ActionView
 from web.views.base import ApiView
 from web.views.closing import ActionCloseView
 from web.views.dashboard import DASHBOARD, DashboardAssetView, DashboardView
-from web.views.dead_letters import DeadLetterReplayView, DeadLettersView
+from web.views.dead_letters import DeadLetterReplayView, DeadLettersView, DeadLetterView
 from web.views.documentation import DESCRIPTION, DescriptionView, DocsView, prepare
 from web.views.entities import EntitiesView, EntityTemplateView, EntityView
 from web.views.events import ActionEventsView, EventsView
@@ -64,6 +64,7 @@ ROUTES: tuple[Route, ...] = (
     Route("/entities/{entity_type}/template.csv", EntityTemplateView),
     Route("/records/{entity_type}/{record_id}", RecordView),
     Route("/dead-letters", DeadLettersView),
+    Route("/dead-letters/{letter_id}", DeadLetterView),
     Route("/dead-letters/{letter_id}/replay", DeadLetterReplayView),
     Route("/whoami", WhoAmIView),
     Route("/api-keys", ApiKeysView),

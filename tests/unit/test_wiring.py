@@ -58,6 +58,7 @@ ROUTES = {
     ("GET", "/entities/{entity_type}/template.csv"),
     ("GET", "/records/{entity_type}/{record_id}"),
     ("GET", "/dead-letters"),
+    ("GET", "/dead-letters/{letter_id}"),
     ("POST", "/dead-letters/{letter_id}/replay"),
     ("GET", "/whoami"),
     ("GET", "/api-keys"),

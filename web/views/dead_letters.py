@@ -10,6 +10,7 @@ from pydantic import Field
 
 from app.domain.access import DEFAULT_ACCOUNT, Role
 from app.domain.account_events import dead_letter_replayed
+from app.domain.dead_letters import DeadLetter as Letter
 from app.domain.faults import Dependency
 from app.domain.printable import as_utf8
 from app.services.replays import find_obstacle, start_replay
@@ -69,6 +70,17 @@ class DeadLettersView(ApiView):
         return json_response([dead_letter_to_response(letter) for letter in letters], headers=headers)
 
 
+class DeadLetterView(ApiView):
+    """One dead letter."""
+
+    @operation(
+        "getDeadLetter", {200: Answer("The dead letter.", DeadLetter)}, DEAD_LETTER_NOT_FOUND, role=Role.OPERATOR
+    )
+    async def get(self, request: web.Request, letter_id: str) -> web.Response:
+        """Get a dead letter."""
+        return json_response(dead_letter_to_response(await _letter_of(self, request, letter_id)))
+
+
 class DeadLetterReplayView(ApiView):
     """Running a dead letter again."""
 
@@ -82,9 +94,7 @@ class DeadLetterReplayView(ApiView):
     )
     async def post(self, request: web.Request, letter_id: str) -> web.Response:
         """Run the message again where it came from: the letter is `DONE`, or `DEAD` again with the reason."""
-        letter = await self.context.store.dead_letters.get(as_utf8(letter_id))
-        if letter is None or letter.account_id not in _visible(self.account(request)):
-            raise DEAD_LETTER_NOT_FOUND()
+        letter = await _letter_of(self, request, letter_id)
         if letter.replayable and (obstacle := await find_obstacle(self.context, letter)) is not None:
             raise OBSTACLES[obstacle]()
         try:
@@ -96,6 +106,18 @@ class DeadLetterReplayView(ApiView):
             raise ALREADY_REPLAYED()
         self.context.event_log.note(dead_letter_replayed(letter, self.principal(request).name))
         return json_response({"id": letter_id, "status": "REPLAYED"}, 202)
+
+
+async def _letter_of(view: ApiView, request: web.Request, letter_id: str) -> Letter:
+    """Return a letter that the account sees.
+
+    Raises:
+        ApiError: 404, it sees no such letter.
+    """
+    letter = await view.context.store.dead_letters.get(as_utf8(letter_id))
+    if letter is None or letter.account_id not in _visible(view.account(request)):
+        raise DEAD_LETTER_NOT_FOUND()
+    return letter
 
 
 def _visible(account_id: str) -> list[str | None]:
