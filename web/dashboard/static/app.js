@@ -11,9 +11,19 @@ import { html, render, useEffect, useState } from "./lib/ui.js";
 import { HOME, PAGES } from "./pages/index.js";
 import { SignIn } from "./pages/sign_in.js";
 
+/** What the tab is called: the page first, because tabs are narrow. */
+function useTitle(state, { parts }, shown) {
+  const page = PAGES.find((each) => each.title && each.name === parts[0]);
+  const named = state === "signed-out" ? t("session.title") : page && t(page.title);
+  useEffect(() => {
+    document.title = [named, t("app.name")].filter(Boolean).join(" – ");
+  }, [named, shown]);
+}
+
 function App() {
   const { state, accountId } = useStore(session);
   const shown = useStore(language);
+  useTitle(state, useStore(route), shown);
   const [error, setError] = useState(null);
   function open() {
     setError(null);
@@ -22,12 +32,11 @@ function App() {
   useEffect(open, []);
   useEffect(() => {
     document.documentElement.lang = shown;
-    document.title = t("app.name");
   }, [shown]);
   let content = html`<${Page} key=${`${accountId} ${shown}`} />`;
   if (error) content = html`<${Problem} error=${error} retry=${open} />`;
   else if (state === "starting") content = html`<${Loading} />`;
-  else if (state === "signed-out") content = html`<${SignIn} />`;
+  else if (state === "signed-out") content = html`<${SignIn} key=${shown} />`;
   return html`<${Layout} pages=${PAGES}>${content}<//>`;
 }
 

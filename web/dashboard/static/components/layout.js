@@ -14,12 +14,18 @@ import { Text } from "./field.js";
 export function Layout({ pages, children }) {
   const main = useRef(null);
   const { parts } = useStore(route);
+  const { state } = useStore(session);
   const here = parts[0] ?? "";
-  // A new page is read from its beginning.
+  const place = `${state} ${parts.join("/")}`;
+  const before = useRef(place);
+  // A new page is read from its beginning; of the first one the browser itself takes care.
   useEffect(() => {
-    if (document.activeElement !== document.body) main.current.focus();
+    if (before.current === place) return;
+    const first = before.current.startsWith("starting");
+    before.current = place;
+    if (state === "open" && !first) main.current.focus();
     window.scrollTo(0, 0);
-  }, [parts.join("/")]);
+  }, [place]);
   return html`
     <a class="skip" href="#main" onClick=${(event) => {
       event.preventDefault();

@@ -1,12 +1,13 @@
 /** What is shown while something is loaded, when it failed, and when there is nothing. */
 
 import { Unreachable } from "../lib/api.js";
-import { t } from "../lib/texts.js";
+import { t, textOr } from "../lib/texts.js";
 import { html } from "../lib/ui.js";
 
-/** An error in words: the server's own where it has said something. */
+/** An error in words: the server's own, unless there are some in the language of the user. */
 export function describe(error) {
-  return error instanceof Unreachable ? t("app.unreachable") : error.message;
+  const { code, message } = error;
+  return error instanceof Unreachable ? t("app.unreachable") : textOr(`problems.${code}`, message, { message });
 }
 
 export function Problem({ error, retry }) {
@@ -31,16 +32,17 @@ export function Empty({ children }) {
 /**
  * Shows a list in each of its states.
  *
- * @param {{ pages: object, empty: any, children: (items: any[]) => any }} props `pages` as of `usePages`
+ * @param {{ pages: object, empty: any, more?: string, children: (items: any[]) => any }} props `pages` as of `usePages`;
+ *   `more`: what the button for the next page says
  */
-export function List({ pages, empty, children }) {
-  const { items, error, loading, reload, next, loadMore, more } = pages;
+export function List({ pages, empty, more = t("app.more"), children }) {
+  const { items, error, loading, reload, next, loadMore, more: following } = pages;
   if (items === undefined) return loading ? html`<${Loading} />` : html`<${Problem} error=${error} retry=${reload} />`;
   return html`
     ${error && html`<${Problem} error=${error} retry=${reload} />`}
     ${items.length > 0 ? children(items) : html`<${Empty}>${empty}<//>`}
-    ${more.error && html`<${Problem} error=${more.error} />`}
-    ${next && html`<button type="button" class="more" disabled=${more.busy} onClick=${loadMore}>${t("app.more")}</button>`}
+    ${following.error && html`<${Problem} error=${following.error} />`}
+    ${next && html`<button type="button" class="more" disabled=${following.busy} onClick=${loadMore}>${more}</button>`}
   `;
 }
 

@@ -38,10 +38,17 @@ export const path = (...parts) => `/${parts.map(encodeURIComponent).join("/")}`;
  * @throws {Unreachable} there was no answer
  */
 export async function send(address, options = {}) {
+  const response = await reached(
+    fetch(address, { ...options, headers: { ...credentialHeaders(), ...options.headers } }),
+  );
+  answered();
+  return response;
+}
+
+/** What comes of a request or of the body of its answer, which may break off. */
+async function reached(promise) {
   try {
-    const response = await fetch(address, { ...options, headers: { ...credentialHeaders(), ...options.headers } });
-    answered();
-    return response;
+    return await promise;
   } catch (error) {
     if (error.name === "AbortError") throw error;
     lost();
@@ -65,17 +72,19 @@ export async function errorOf(response) {
 /**
  * Asks for something, and again as long as the server is away or has too much to do; returns `{ data, next }`.
  *
- * `next` is the cursor of the following page of a list.
+ * `next` is the cursor of the following page of a list. `reviver` is one of `JSON.parse`.
  *
  * @throws {ApiError} it is refused
  */
-export async function read(route, { query, signal, attempts = Number.POSITIVE_INFINITY } = {}) {
+export async function read(route, { query, signal, reviver, attempts = Number.POSITIVE_INFINITY } = {}) {
   for (let attempt = 0; ; attempt += 1) {
     let wait = backoff(attempt);
     try {
       const response = await send(url(route, query), { signal });
-      if (response.ok)
-        return { data: response.status === 204 ? null : await response.json(), next: cursorOf(response) };
+      if (response.ok) {
+        const text = await reached(response.text());
+        return { data: text ? JSON.parse(text, reviver) : null, next: cursorOf(response) };
+      }
       const error = await errorOf(response);
       const passes = error.status === 429 || error.status === 502 || error.status === 503 || error.status === 504;
       // A short wait is waited for; of a long one the user is told.
@@ -105,7 +114,7 @@ export async function change(method, route, { json, headers } = {}) {
   const type = json === undefined ? {} : { "Content-Type": "application/json" };
   const response = await send(url(route), { method, ...body, headers: { ...type, ...headers } });
   if (!response.ok) throw await errorOf(response);
-  return response.status === 204 ? null : response.json();
+  return response.status === 204 ? null : reached(response.json());
 }
 
 /** Asks on whose behalf the page works, and opens the session; without a valid credential it is closed. */

@@ -35,6 +35,11 @@ export function time(moment) {
   return moment ? new Date(moment).toLocaleString(locale(), { dateStyle: "medium", timeStyle: "medium" }) : NOTHING;
 }
 
+/** A day (such as `2026-11-23`). */
+export function date(day) {
+  return new Date(day).toLocaleDateString(locale(), { dateStyle: "medium", timeZone: "UTC" });
+}
+
 export function utc(moment) {
   return `${new Date(moment).toLocaleString(locale(), { dateStyle: "medium", timeStyle: "short", timeZone: "UTC" })} UTC`;
 }

@@ -1,7 +1,7 @@
 /** What a component asks the server for. */
 
 import { read } from "./api.js";
-import { useCallback, useEffect, useState } from "./ui.js";
+import { useCallback, useEffect, useRef, useState } from "./ui.js";
 
 /**
  * Loads with `ask(signal)` when the component appears and whenever one of `inputs` changes.
@@ -31,27 +31,36 @@ export function useLoad(ask, inputs) {
 }
 
 /**
- * A list that is read page by page: `{ items, next, more, loadMore, … }` beside what {@link useLoad} returns.
+ * A list that is read page by page: `{ items, answers, next, more, loadMore, … }` beside what {@link useLoad} returns.
+ *
+ * `answers` are those of the pages, as they came.
  *
  * @param {string} route the path of the list
  * @param {object} query what is asked for
  * @param {(data: any) => any[]} [itemsOf] takes the entries out of an answer
+ * @param {object} [options] as of `read`
  */
-export function usePages(route, query, itemsOf = (data) => data) {
+export function usePages(route, query, itemsOf = (data) => data, options = {}) {
   const key = JSON.stringify([route, query]);
   const loaded = useLoad(
     async (signal) => {
-      const { data, next } = await read(route, { query, signal });
-      return { items: itemsOf(data), next, first: data };
+      const { data, next } = await read(route, { ...options, query, signal });
+      return { items: itemsOf(data), answers: [data], next };
     },
     [key],
   );
   const [following, setFollowing] = useState({ busy: false, error: null });
   const loadMore = useCallback(async () => {
     setFollowing({ busy: true, error: null });
+    const cursor = loaded.data.next;
     try {
-      const { data, next } = await read(route, { query: { ...query, cursor: loaded.data.next } });
-      loaded.replace((before) => ({ ...before, items: [...before.items, ...itemsOf(data)], next }));
+      const { data, next } = await read(route, { ...options, query: { ...query, cursor } });
+      // Another list may have taken its place, or the page have been added already.
+      loaded.replace((before) =>
+        before.next === cursor
+          ? { items: [...before.items, ...itemsOf(data)], answers: [...before.answers, data], next }
+          : before,
+      );
       setFollowing({ busy: false, error: null });
     } catch (error) {
       setFollowing({ busy: false, error });
@@ -60,8 +69,24 @@ export function usePages(route, query, itemsOf = (data) => data) {
   return {
     ...loaded,
     items: loaded.data?.items,
+    answers: loaded.data?.answers,
     next: loaded.data?.next ?? null,
     loadMore,
     more: following,
   };
+}
+
+/** Calls `again` every so many seconds while the page is seen, and when it is seen again. */
+export function useEvery(seconds, again) {
+  const latest = useRef(again);
+  latest.current = again;
+  useEffect(() => {
+    const look = () => document.hidden || latest.current();
+    const timer = setInterval(look, seconds * 1000);
+    document.addEventListener("visibilitychange", look);
+    return () => {
+      clearInterval(timer);
+      document.removeEventListener("visibilitychange", look);
+    };
+  }, [seconds]);
 }

@@ -8,7 +8,7 @@ import { Store } from "./store.js";
 
 const CREDENTIAL = "bulk.credential";
 const ACCOUNT = "bulk.account";
-const ROLES = ["viewer", "operator", "admin"];
+export const ROLES = ["viewer", "operator", "admin"];
 
 export const session = new Store({ state: "starting" });
 
@@ -27,6 +27,9 @@ function asHeader(credential) {
   return credential.startsWith("bulk_") ? { "X-API-Key": credential } : { Authorization: `Bearer ${credential}` };
 }
 
+/** Whether a text can be a credential: neither a key nor a token has other characters, and a header takes no others. */
+export const isCredential = (text) => /^[\x21-\x7e]+$/.test(text);
+
 export function keepCredential(credential) {
   sessionStorage.setItem(CREDENTIAL, credential);
 }
@@ -41,7 +44,13 @@ export function keepAccount(account) {
 export function signOut(reason = null) {
   const had = sessionStorage.getItem(CREDENTIAL) !== null;
   sessionStorage.removeItem(CREDENTIAL);
-  session.set({ state: "signed-out", reason: had ? reason : null });
+  // What is refused at the same time says the same; the first has had the credential.
+  if (!had && session.value.state === "signed-out") return;
+  session.set({
+    state: "signed-out",
+    reason: had ? reason : null,
+    ended: session.value.state === "open" && reason !== null,
+  });
 }
 
 /** Whether the role of the session is enough for what needs `role`. */

@@ -44,16 +44,19 @@ export function t(key, values = {}) {
   if (text !== null && typeof text === "object" && "count" in values) {
     text = text[new Intl.PluralRules(language.value).select(values.count)] ?? text.other;
   }
-  if (typeof text !== "string") return key;
+  return typeof text === "string" ? fill(text, values) : key;
+}
+
+/** The text of a key, or `otherwise` where there is none: for codes that a newer server may have. */
+export function textOr(key, otherwise, values = {}) {
+  const text = find(LANGUAGES[language.value], key);
+  return typeof text === "string" ? fill(text, values) : otherwise;
+}
+
+function fill(text, values) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => {
     const value = values[name];
     if (value === undefined) return whole;
     return typeof value === "number" ? value.toLocaleString(locale()) : String(value);
   });
-}
-
-/** The text of a key, or `otherwise` where there is none: for codes that a newer server may have. */
-export function textOr(key, otherwise) {
-  const text = find(LANGUAGES[language.value], key);
-  return typeof text === "string" ? text : otherwise;
 }

@@ -1,9 +1,9 @@
 /** The list of actions, as they go on. */
 
+import { EntityChoice } from "../components/entities.js";
 import { Choice } from "../components/field.js";
 import { List } from "../components/states.js";
 import { Progress, Status } from "../components/status.js";
-import { read } from "../lib/api.js";
 import { useEvents } from "../lib/events.js";
 import { number, relative, time } from "../lib/format.js";
 import { usePages } from "../lib/load.js";
@@ -11,7 +11,7 @@ import { href, refine, route } from "../lib/router.js";
 import { may } from "../lib/session.js";
 import { useStore } from "../lib/store.js";
 import { t, textOr } from "../lib/texts.js";
-import { html, useEffect, useState } from "../lib/ui.js";
+import { html } from "../lib/ui.js";
 
 const STATUSES = ["OPEN", "SCHEDULED", "QUEUED", "PROCESSING", "PAUSED", "COMPLETED", "FAILED", "CANCELLED"];
 const PAGE = 25;
@@ -81,20 +81,6 @@ function Row({ action }) {
       <td data-label=${t("actions.created")}><time datetime=${action.createdAt} title=${time(action.createdAt)}>${relative(action.createdAt)}</time></td>
     </tr>
   `;
-}
-
-function EntityChoice({ value, onChange }) {
-  const [entities, setEntities] = useState([]);
-  useEffect(() => {
-    const ends = new AbortController();
-    read("/entities", { signal: ends.signal }).then(
-      ({ data }) => setEntities(data.map((entity) => entity.entityType)),
-      () => {}, // Without it the list can be read all the same.
-    );
-    return () => ends.abort();
-  }, []);
-  const options = [["", t("app.all")], ...entities.map((name) => [name, textOr(`entities.${name}`, name)])];
-  return html`<${Choice} label=${t("actions.entity")} value=${value} options=${options} onChange=${onChange} />`;
 }
 
 function Nothing({ filtered }) {

@@ -1,0 +1,17 @@
+/** Moments and how far a look at what is stored has gone. */
+
+import { time, utc } from "../lib/format.js";
+import { t } from "../lib/texts.js";
+import { html } from "../lib/ui.js";
+
+/** A moment in the zone of the user. */
+export function Time({ at }) {
+  return at ? html`<time datetime=${at} title=${utc(at)}>${time(at)}</time>` : "–";
+}
+
+/** How far the actions were looked through (`searched` of an answer), in words. */
+export function Searched({ searched }) {
+  const { actions, since, complete } = searched;
+  if (complete) return t("searched.complete", { count: actions });
+  return since ? t("searched.since", { count: actions, since: time(since) }) : t("searched.more");
+}
