@@ -8,11 +8,21 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks import end_to_end, histories, latency, observability, parts, results, streams, tuning
+from benchmarks import dashboard, end_to_end, histories, latency, observability, parts, results, streams, tuning
 from benchmarks.bed import Bed
 from benchmarks.report import Table, write
 
-SUITES = ("end to end", "in a file", "latency", "streams", "results", "histories", "parts", "observability")
+SUITES = (
+    "end to end",
+    "in a file",
+    "latency",
+    "streams",
+    "results",
+    "histories",
+    "parts",
+    "observability",
+    "dashboard",
+)
 
 
 def main(
@@ -78,6 +88,9 @@ def main(
     if "observability" in wanted:
         with Bed(heap=heap, also=observability.SERVICES) as bed:
             add("observability", observability.measure(bed, max(rows) if rows else 100_000, repetitions, warm_up))
+    if "dashboard" in wanted:
+        with Bed(heap=heap) as bed:
+            add("dashboard", dashboard.measure(bed))
     if "tuning" in wanted:
         with Bed(heap=heap) as bed:
             add("tuning", tuning.measure(bed, plan.sizes[0] if rows else 200_000, repetitions))

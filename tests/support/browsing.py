@@ -32,7 +32,7 @@ WIDTH, HEIGHT = 1280, 900
 #: The narrowest screen for which pages are made.
 NARROW = 360
 
-_FLAGS = (
+FLAGS = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -72,7 +72,7 @@ class Chromium:
     def __init__(self, program: Path) -> None:
         self._playwright = sync_playwright().start()
         self._loop = asyncio.get_running_loop()
-        self.browser: Browser = self._playwright.chromium.launch(executable_path=program, args=_FLAGS)
+        self.browser: Browser = self._playwright.chromium.launch(executable_path=program, args=FLAGS)
         expect.set_options(timeout=PATIENCE * 1000)
         self._mark(False)
 
