@@ -54,11 +54,15 @@ def _java(place: Place, heap: str, *arguments: str) -> list[str]:
     return ["java", f"-Xmx{heap}", "-cp", f"{place.library}:{place.library}/*", *arguments]
 
 
+#: The quick compiler of a JVM alone.
+_QUICK = "-XX:TieredStopAtLevel=1"
+
+
 def _kafka_java(place: Place, *arguments: str) -> list[str]:
     logging = f"-Dlog4j2.configurationFile={place.directory / 'log4j2.properties'}"
-    # The quick compiler alone: a broker that lives for minutes starts in half the time with it, and spends half the
-    # processor time on a few 100,000 messages.
-    return _java(place, place.options.kafka_heap, "-XX:TieredStopAtLevel=1", logging, *arguments)
+    # A broker that lives for minutes starts in half the time with it, and spends half the processor time on a few
+    # 100,000 messages.
+    return _java(place, place.options.kafka_heap, _QUICK, logging, *arguments)
 
 
 def _prepare_kafka(place: Place) -> None:
@@ -109,7 +113,8 @@ def _mongod(place: Place) -> list[str]:
 def _mongo_java_server(place: Place) -> list[str]:
     data = "memory" if place.options.mongo_in_memory else str(place.directory / "data.mv")
     properties = ("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", f"-Dstack.directory={place.directory}")
-    return _java(place, place.options.mongo_heap, *properties, "Server", place.host, str(place.port), data)
+    compiler = (_QUICK,) if place.options.mongo_for_minutes else ()
+    return _java(place, place.options.mongo_heap, *compiler, *properties, "Server", place.host, str(place.port), data)
 
 
 _SERVER = tuple(sorted((HERE / "mongo").glob("*.java")))

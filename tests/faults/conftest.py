@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stack import Stack
+from stack import Options, Stack
 from stack.samples import Sample
 from tests.support.figures import figures
 from tests.support.namespaces import namespace
@@ -17,7 +17,9 @@ from tests.support.scenes import QUICK, MakeScene, Scene
 @pytest.fixture(scope="session")
 def durable_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Services that are killed themselves, and keep their data."""
-    with Stack(tmp_path_factory.mktemp("durable"), services=("kafka", "mongo", "redis"), ports="free") as stack:
+    options = Options(mongo_for_minutes=True)
+    directory = tmp_path_factory.mktemp("durable")
+    with Stack(directory, services=("kafka", "mongo", "redis"), ports="free", options=options) as stack:
         yield stack
 
 
