@@ -158,9 +158,10 @@ def test_deaths_in_other_types(make_scene: MakeScene, action_type: str) -> None:
     assert {name: ended[name] for name in COUNTS.values()} == {name: codes[code] for code, name in COUNTS.items()}
     assert ended["skippedCount"] == codes["DUPLICATE"]
     assert ended["failureCount"] == sum(codes[code] for code in ("REQUIRED", "ALREADY_EXISTS", "NOT_FOUND"))
-    assert Counter(row["code"] for row in successor.records(action)) == codes
+    rows = successor.records(action)
+    assert Counter(row["code"] for row in rows) == codes
     with pymongo.MongoClient[Any](scene.environment["MONGO_DB_URI"]) as client:
         found = client.get_default_database()["contacts"].find(batch_size=10_000)
         assert {contact["id"]: contact["name"] for contact in found} == names
     assert_verified(scene.environment, action)
-    assert_histories(successor, action, scene.file)
+    assert_histories(successor, action, scene.file, rows)

@@ -7,6 +7,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -46,23 +48,41 @@ def assert_verified(
     environment: dict[str, str], action_id: str | None = None, *, since: datetime | None = None, timeout: float = 300.0
 ) -> None:
     """The verify command finds no difference, in one action, in those made since a time, or in any."""
+    with verifying(environment, action_id, since=since, timeout=timeout):
+        pass
+
+
+@contextmanager
+def verifying(
+    environment: dict[str, str], action_id: str | None = None, *, since: datetime | None = None, timeout: float = 300.0
+) -> Iterator[None]:
+    """The same, while something else is looked at."""
     wanted = [action_id] if action_id else [] if since is None else ["--since", f"{since:%Y-%m-%dT%H:%M:%S}"]
     command = [sys.executable, "-m", "app", "verify", *wanted]
-    result = subprocess.run(
-        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=timeout
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
+    with subprocess.Popen(
+        command, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            yield
+            output, _ = process.communicate(timeout=timeout)
+        finally:
+            process.kill()
+    assert process.returncode == 0, output
 
 
-def assert_exact(worker: Worker, action_id: str, sample: Sample, expected: Expected, mongo_uri: str) -> None:
-    """Counters, row outcomes and the entity collection are exactly what the file says."""
+def assert_exact(
+    worker: Worker, action_id: str, sample: Sample, expected: Expected, mongo_uri: str
+) -> list[dict[str, Any]]:
+    """Counters, row outcomes and the entity collection are exactly what the file says; return the outcomes."""
     action = worker.action(action_id)
     assert action["status"] == "COMPLETED", action
     counted = {name: action[name] for name in expected.counts()}
     assert counted == expected.counts()
     assert action["createdCount"] + action["updatedCount"] + action["unchangedCount"] == expected.success
-    assert_rows(worker.records(action_id), sample.codes())
+    rows = worker.records(action_id)
+    assert_rows(rows, sample.codes())
     assert contacts(mongo_uri, sample.prefix) == sample.records()
+    return rows
 
 
 def assert_rows(rows: list[dict[str, Any]], codes: list[str | None]) -> None:
@@ -79,12 +99,14 @@ def assert_rows(rows: list[dict[str, Any]], codes: list[str | None]) -> None:
             assert code in (None, "DUPLICATE"), row
 
 
-def assert_histories(worker: Worker, action_id: str, file: Path, *, asked: int = 60) -> None:
+def assert_histories(
+    worker: Worker, action_id: str, file: Path, rows: list[dict[str, Any]], *, asked: int = 60
+) -> None:
     """The histories of the file's records name the action and the row that has changed each, once, and no other row.
 
-    ``asked``: of how many of the records, spread over the file.
+    ``rows``: the outcomes of its rows. ``asked``: of how many of the records, spread over the file.
     """
-    codes = {row["row"]: row["code"] for row in worker.records(action_id)}
+    codes = {row["row"]: row["code"] for row in rows}
     with file.open(encoding="utf-8", newline="") as lines:
         keys = [record["id"].strip() for record in csv.DictReader(lines)]
     changes: dict[str, list[tuple[int, str]]] = {key: [] for key in keys if key}

@@ -14,7 +14,7 @@ import pymongo
 from app.domain.actions import ENDED
 from stack import Stack
 from stack.samples import Expected, Sample
-from tests.support.assertions import assert_exact, assert_histories, assert_verified
+from tests.support.assertions import assert_exact, assert_histories, verifying
 from tests.support.figures import Figures
 from tests.support.namespaces import storage_of
 from tests.support.outages import OUTAGES
@@ -83,9 +83,9 @@ class Scene:
         if self._struck is not None:
             self._time_recovery(worker, action_id, timeout)
         worker.wait_ended(action_id, timeout)
-        assert_exact(worker, action_id, self.sample, self.expected, self.environment["MONGO_DB_URI"])
-        assert_verified(self.environment, action_id)
-        assert_histories(worker, action_id, self.file)
+        with verifying(self.environment, action_id):
+            rows = assert_exact(worker, action_id, self.sample, self.expected, self.environment["MONGO_DB_URI"])
+            assert_histories(worker, action_id, self.file, rows)
         self.figures.rows += self.expected.total
 
     def _time_recovery(self, worker: Worker, action_id: str, timeout: float) -> None:
