@@ -106,8 +106,10 @@ profile: $(VENV)/.bench ## A flame graph of a worker under load
 soak: $(VENV)/.ready ## Faults at random while files are uploaded (MINUTES=10; SEED=0 draws one; REAL_RETRIES=1)
 	@$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) --seed $(SEED) $(if $(REAL_RETRIES),--real-retries)
 
-pictures: $(VENV)/.ready ## Make the pictures of docs/images anew, of real workers: the terminal session
+pictures: $(VENV)/.ready ## Make the pictures of docs/images anew, of real workers: pages, the terminal session
 	@$(BIN)/python -m tests.support.record_session
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pillow
+	@$(BIN)/python -m tests.support.screenshots
 
 clean: ## Remove the Python environment, the services' data and the uploads (downloads stay)
 	rm -rf $(VENV) data .stack/data .stack/demo build *.egg-info
