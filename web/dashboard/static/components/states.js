@@ -6,8 +6,10 @@ import { html } from "../lib/ui.js";
 
 /** An error in words: the server's own, unless there are some in the language of the user. */
 export function describe(error) {
-  const { code, message } = error;
-  return error instanceof Unreachable ? t("app.unreachable") : textOr(`problems.${code}`, message, { message });
+  if (error instanceof Unreachable) return t("app.unreachable");
+  const { code, message, body } = error;
+  const status = body?.status && textOr(`status.${body.status}`, body.status);
+  return textOr(`problems.${code}`, message, { message, status });
 }
 
 export function Problem({ error, retry }) {

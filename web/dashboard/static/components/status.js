@@ -1,10 +1,9 @@
 /** The status of an action, and its counters as a bar. */
 
+import { hasEnded } from "../domain/progress.js";
 import { number, percent } from "../lib/format.js";
 import { t, textOr } from "../lib/texts.js";
 import { html } from "../lib/ui.js";
-
-export const ENDED = ["COMPLETED", "FAILED", "CANCELLED"];
 
 export function Status({ status }) {
   return html`<span class=${`status ${status.toLowerCase()}`}>${textOr(`status.${status}`, status)}</span>`;
@@ -14,6 +13,8 @@ export function Status({ status }) {
  * The counters of an action (`stats` or an entry of the list) as a bar, with the same in words for those who do not see it.
  */
 export function Progress({ counts, label }) {
+  // Of one that is open nobody knows how many rows there will be.
+  const known = counts.totalCount !== null;
   const total = counts.totalCount ?? counts.processedCount;
   const share = (count) => (total > 0 ? count / total : 0);
   const parts = [
@@ -22,8 +23,8 @@ export function Progress({ counts, label }) {
     ["skipped", counts.skippedCount],
     ["unprocessed", counts.unprocessedCount ?? 0],
   ];
-  const ended = ENDED.includes(counts.status);
-  const done = ended && total === 0 ? 1 : share(counts.processedCount + (counts.unprocessedCount ?? 0));
+  const done = hasEnded(counts) && total === 0 ? 1 : share(counts.processedCount + (counts.unprocessedCount ?? 0));
+  const words = parts.map(([name, count]) => `${t(`counts.${name}`)} ${number(count)}`).join(", ");
   return html`
     <div
       class="bar"
@@ -31,8 +32,8 @@ export function Progress({ counts, label }) {
       aria-label=${label ?? t("counts.progress")}
       aria-valuemin="0"
       aria-valuemax="100"
-      aria-valuenow=${Math.floor(done * 100)}
-      aria-valuetext=${`${percent(done)}: ${parts.map(([name, count]) => `${t(`counts.${name}`)} ${number(count)}`).join(", ")}`}
+      aria-valuenow=${known ? Math.floor(done * 100) : undefined}
+      aria-valuetext=${known ? `${percent(done)}: ${words}` : words}
     >
       ${parts.map(([name, count]) => count > 0 && html`<span key=${name} class=${name} style=${{ width: `${share(count) * 100}%` }} title=${`${t(`counts.${name}`)}: ${number(count)}`}></span>`)}
     </div>

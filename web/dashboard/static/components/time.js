@@ -1,12 +1,21 @@
 /** Moments and how far a look at what is stored has gone. */
 
-import { time, utc } from "../lib/format.js";
+import { now } from "../lib/clock.js";
+import { relative, time, utc } from "../lib/format.js";
+import { useEvery } from "../lib/load.js";
 import { t } from "../lib/texts.js";
-import { html } from "../lib/ui.js";
+import { html, useState } from "../lib/ui.js";
 
 /** A moment in the zone of the user. */
 export function Time({ at }) {
   return at ? html`<time datetime=${at} title=${utc(at)}>${time(at)}</time>` : "–";
+}
+
+/** How long ago a moment is, or how far ahead, as time goes by. */
+export function Ago({ at }) {
+  const [, setSeen] = useState(0);
+  useEvery(10, () => setSeen(now()));
+  return at ? html`<time datetime=${at} title=${time(at)}>${relative(at, now())}</time>` : "–";
 }
 
 /** How far the actions were looked through (`searched` of an answer), in words. */

@@ -1,5 +1,6 @@
 /** The public API, asked on behalf of the session. */
 
+import { noteDate } from "./clock.js";
 import { answered, backoff, lost, pause } from "./connection.js";
 import { credentialHeaders, session, signOut } from "./session.js";
 
@@ -42,6 +43,7 @@ export async function send(address, options = {}) {
     fetch(address, { ...options, headers: { ...credentialHeaders(), ...options.headers } }),
   );
   answered();
+  noteDate(response.headers.get("Date"));
   return response;
 }
 

@@ -30,10 +30,15 @@ export function useLoad(ask, inputs) {
   return { ...state, reload, replace };
 }
 
+/** Pages that are read at most to find out what is new in a list. */
+const NEWEST = 4;
+
 /**
- * A list that is read page by page: `{ items, answers, next, more, loadMore, … }` beside what {@link useLoad} returns.
+ * A list that is read page by page: `{ items, answers, next, more, loadMore, refresh, … }` beside what {@link useLoad}
+ * returns.
  *
- * `answers` are those of the pages, as they came.
+ * `answers` are those of the pages, as they came. `refresh(idOf, merge)` reads again what is first, and keeps the pages
+ * behind it; `merge(before, fresh)` makes one of two states of an entry.
  *
  * @param {string} route the path of the list
  * @param {object} query what is asked for
@@ -66,14 +71,52 @@ export function usePages(route, query, itemsOf = (data) => data, options = {}) {
       setFollowing({ busy: false, error });
     }
   }, [key, loaded.data?.next]);
+  const current = useRef(null);
+  current.current = { key, items: loaded.data?.items };
+  const refresh = useCallback(
+    async (idOf, merge) => {
+      const known = new Set(current.current.items?.map(idOf));
+      const ask = (cursor) => read(route, { ...options, query: { ...query, cursor }, attempts: 1 });
+      const fresh = await newest(ask, itemsOf, (item) => known.has(idOf(item)));
+      if (fresh === null || current.current.key !== key) return;
+      loaded.replace((before) => before && { ...before, ...joined(before, fresh, idOf, merge) });
+    },
+    [key],
+  );
   return {
     ...loaded,
+    refresh,
     items: loaded.data?.items,
     answers: loaded.data?.answers,
     next: loaded.data?.next ?? null,
     loadMore,
     more: following,
   };
+}
+
+/** The first entries of a list, up to one that is known: `{ items, next }`; null where they cannot be had. */
+async function newest(ask, itemsOf, isKnown) {
+  const items = [];
+  let next = null;
+  try {
+    for (let page = 0; page < NEWEST; page += 1) {
+      const answer = await ask(next);
+      items.push(...itemsOf(answer.data));
+      next = answer.next;
+      if (next === null || isKnown(items.at(-1))) break;
+    }
+  } catch {
+    return null; // What is shown stays; the next time will do.
+  }
+  return { items, next };
+}
+
+/** The first entries of a list as they are now, and behind them those that were loaded before. */
+function joined(before, { items, next }, idOf, merge) {
+  const old = new Map(before.items.map((item) => [idOf(item), item]));
+  const first = items.map((item) => (old.has(idOf(item)) ? merge(old.get(idOf(item)), item) : item));
+  const last = next === null ? -1 : before.items.findIndex((item) => idOf(item) === idOf(items.at(-1)));
+  return last < 0 ? { items: first, next } : { items: [...first, ...before.items.slice(last + 1)], next: before.next };
 }
 
 /** Calls `again` every so many seconds while the page is seen, and when it is seen again. */

@@ -1,30 +1,46 @@
 /** The list of actions, as they go on. */
 
-import { EntityChoice } from "../components/entities.js";
+import { EntityChoice, entityName } from "../components/entities.js";
 import { Choice } from "../components/field.js";
 import { List } from "../components/states.js";
 import { Progress, Status } from "../components/status.js";
+import { Ago } from "../components/time.js";
+import { merged } from "../domain/progress.js";
 import { useEvents } from "../lib/events.js";
-import { number, relative, time } from "../lib/format.js";
-import { usePages } from "../lib/load.js";
+import { duration, number } from "../lib/format.js";
+import { useEvery, usePages } from "../lib/load.js";
 import { href, refine, route } from "../lib/router.js";
 import { may } from "../lib/session.js";
 import { useStore } from "../lib/store.js";
 import { t, textOr } from "../lib/texts.js";
-import { html } from "../lib/ui.js";
+import { html, useRef } from "../lib/ui.js";
+import { nameOf } from "./action.js";
 
 const STATUSES = ["OPEN", "SCHEDULED", "QUEUED", "PROCESSING", "PAUSED", "COMPLETED", "FAILED", "CANCELLED"];
 const PAGE = 25;
+/** Seconds after which the list is read again: nothing tells of actions that are deleted. */
+const AGAIN = 30;
+
+const idOf = (action) => action.actionId;
 
 export function Actions() {
   const { query } = useStore(route);
   const asked = { status: query.get("status") ?? "", entityType: query.get("entityType") ?? "", limit: PAGE };
   const pages = usePages("/bulk-actions", asked);
+  const lookedFor = useRef(new Set());
+  const refresh = () => pages.refresh(idOf, merged);
+  useEvery(AGAIN, refresh);
   useEvents("/events", ({ data }) => {
-    const known = pages.items?.some((action) => action.actionId === data.actionId);
-    if (known) pages.replace((before) => ({ ...before, items: before.items.map((each) => merge(each, data)) }));
-    // Another one has been made, perhaps by somebody else.
-    else if (!pages.loading) pages.reload();
+    if (pages.items === undefined) return;
+    if (pages.items.some((action) => idOf(action) === idOf(data))) {
+      pages.replace((before) => ({ ...before, items: changed(before.items, data, asked.status) }));
+      return;
+    }
+    // Another one, which may belong here; or one of a page that is not shown, which is looked for once.
+    const news = `${idOf(data)} ${data.status}`;
+    if ((asked.status && data.status !== asked.status) || lookedFor.current.has(news)) return;
+    lookedFor.current.add(news);
+    refresh();
   });
   return html`
     <div class="heading">
@@ -60,27 +76,40 @@ export function Actions() {
   `;
 }
 
-/** The counters of an event over those of an entry; what is older than what is shown changes nothing. */
-function merge(action, stats) {
-  if (action.actionId !== stats.actionId || (action.updatedAt ?? "") > (stats.updatedAt ?? "")) return action;
-  return { ...action, ...stats };
+/** The entries with what an event says of one of them, which may not be of this status any more. */
+function changed(items, data, status) {
+  const all = items.map((each) => (idOf(each) === idOf(data) ? merged(each, data) : each));
+  return status ? all.filter((each) => each.status === status) : all;
 }
 
 function Row({ action }) {
-  const name = action.fileName ?? t("actions.unnamed");
+  const name = nameOf(action);
   return html`
     <tr>
       <th scope="row">
         <a href=${href(["actions", action.actionId])}>${name}</a>
-        <span class="quiet">${textOr(`types.${action.actionType}`, action.actionType)} · ${action.entityType}</span>
+        <span class="quiet">${textOr(`types.${action.actionType}`, action.actionType)} · ${entityName(action.entityType)}</span>
       </th>
       <td data-label=${t("actions.status")}><${Status} status=${action.status} /></td>
-      <td data-label=${t("actions.progress")}><${Progress} counts=${action} label=${t("actions.progressOf", { name })} /></td>
+      <td data-label=${t("actions.progress")}>
+        <div>
+          <${Progress} counts=${action} label=${t("actions.progressOf", { name })} />
+          <${Coming} action=${action} />
+        </div>
+      </td>
       <td data-label=${t("actions.rows")} class="number">${number(action.totalCount)}</td>
       <td data-label=${t("counts.failed")} class="number">${number(action.failureCount)}</td>
-      <td data-label=${t("actions.created")}><time datetime=${action.createdAt} title=${time(action.createdAt)}>${relative(action.createdAt)}</time></td>
+      <td data-label=${t("actions.created")}><${Ago} at=${action.createdAt} /></td>
     </tr>
   `;
+}
+
+/** When it begins, or how long it still takes. */
+function Coming({ action }) {
+  if (action.status === "SCHEDULED")
+    return html`<span class="quiet">${t("actions.begins")} <${Ago} at=${action.scheduledAt} /></span>`;
+  if (action.status !== "PROCESSING" || action.etaSeconds == null) return null;
+  return html`<span class="quiet">${t("action.left", { time: duration(action.etaSeconds) })}</span>`;
 }
 
 function Nothing({ filtered }) {

@@ -1,5 +1,6 @@
 /** The pages: the part of the address by which each is found, who may see it, and what it is called in the navigation. */
 
+import { Action } from "./action.js";
 import { Actions } from "./actions.js";
 import { DeadLetters, Letter } from "./dead_letters.js";
 import { Keys } from "./keys.js";
@@ -10,6 +11,7 @@ import { Workers } from "./workers.js";
 /** `title` null: it is no entry of the navigation. `role`: who may see it. `parts`: of the address, at most. */
 export const PAGES = [
   { name: "actions", parts: 1, title: "actions.title", role: "viewer", page: Actions },
+  { name: "actions", parts: 2, title: null, role: "viewer", page: Action },
   { name: "search", parts: 1, title: "search.title", role: "viewer", page: Search },
   { name: "records", parts: 3, title: "records.title", role: "viewer", page: Records },
   { name: "dead-letters", parts: 1, title: "letters.title", role: "operator", page: DeadLetters },
