@@ -7,9 +7,11 @@ import { Keys } from "./keys.js";
 import { Records } from "./records.js";
 import { Search } from "./search.js";
 import { Workers } from "./workers.js";
+import { Import } from "./import.js";
 
 /** `title` null: it is no entry of the navigation. `role`: who may see it. `parts`: of the address, at most. */
 export const PAGES = [
+  { name: "import", parts: 1, title: "import.title", role: "operator", page: Import },
   { name: "actions", parts: 1, title: "actions.title", role: "viewer", page: Actions },
   { name: "actions", parts: 2, title: null, role: "viewer", page: Action },
   { name: "search", parts: 1, title: "search.title", role: "viewer", page: Search },
@@ -21,4 +23,4 @@ export const PAGES = [
 ];
 
 /** The page that is shown first. */
-export const HOME = "actions";
+export const HOME = "import";
