@@ -1,8 +1,8 @@
 /** Which column is which field, and what the first rows look like. */
 
 import { isResultColumn } from "../domain/csv.js";
-import { assign } from "../lib/imports.js";
 import { number } from "../lib/format.js";
+import { assign } from "../lib/imports.js";
 import { t } from "../lib/texts.js";
 import { classes, html, useState } from "../lib/ui.js";
 
@@ -34,9 +34,11 @@ export function Columns({ entry, schema }) {
   const { id, table, assigned, by } = entry;
   const [all, setAll] = useState(false);
   const columns = visible(entry, all);
-  const repeated = (column) => table.names.filter((name) => name.toLowerCase() === table.names[column].toLowerCase()).length > 1;
+  const repeated = (column) =>
+    table.names.filter((name) => name.toLowerCase() === table.names[column].toLowerCase()).length > 1;
   const required = (field) => schema.required.includes(field);
-  const hidden = table.names.length - columns.length - (table.ofResults ? table.names.filter(isResultColumn).length : 0);
+  const hidden =
+    table.names.length - columns.length - (table.ofResults ? table.names.filter(isResultColumn).length : 0);
   return html`
     <table class="list matching">
       <thead>
@@ -77,8 +79,18 @@ export function Columns({ entry, schema }) {
 }
 
 function valuesOf(table, column) {
-  const values = new Set(table.rows.slice(0, 50).map((row) => row[column]?.trim()).filter(Boolean));
-  return [...values].slice(0, 3).map((value) => shorten(value, 40)).join(" · ") || t("import.noValues");
+  const values = new Set(
+    table.rows
+      .slice(0, 50)
+      .map((row) => row[column]?.trim())
+      .filter(Boolean),
+  );
+  return (
+    [...values]
+      .slice(0, 3)
+      .map((value) => shorten(value, 40))
+      .join(" · ") || t("import.noValues")
+  );
 }
 
 /** What is wrong with a row, in words. */

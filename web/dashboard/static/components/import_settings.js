@@ -43,10 +43,7 @@ export function Settings({ entry }) {
       <div>
         <${Options}
           legend=${t("import.when")}
-          options=${[
-            ["now", t("import.now")],
-            ["later", t("import.later")],
-          ]}
+          options=${[["now", t("import.now")], ["later", t("import.later")]]}
           value=${entry.schedule}
           onChange=${(schedule) => set(id, { schedule })}
         />

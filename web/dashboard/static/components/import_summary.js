@@ -8,8 +8,8 @@ import { alike, cancel, momentOf, remove, set, start } from "../lib/imports.js";
 import { href } from "../lib/router.js";
 import { session } from "../lib/session.js";
 import { t, textOr } from "../lib/texts.js";
-import { Undecodable } from "../lib/upload.js";
 import { html, useEffect, useId, useState } from "../lib/ui.js";
+import { Undecodable } from "../lib/upload.js";
 import { Confirm } from "./dialog.js";
 import { explain, nameOf, shorten } from "./import_columns.js";
 import { sayObstacle } from "./import_settings.js";
@@ -168,7 +168,8 @@ function OtherTypes({ entry, schema }) {
 /** Why a file was not taken: what is wrong with it here, or in the words of the server. */
 export function Failure({ error }) {
   if (error instanceof Unusable) return html`<div class="problem" role="alert"><p>${sayRefusal(error)}</p></div>`;
-  if (error instanceof Undecodable) return html`<div class="problem" role="alert"><p>${t("import.undecodable", { line: error.line })}</p></div>`;
+  if (error instanceof Undecodable)
+    return html`<div class="problem" role="alert"><p>${t("import.undecodable", { line: error.line })}</p></div>`;
   return html`<${Problem} error=${error} />`;
 }
 

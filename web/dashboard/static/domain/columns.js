@@ -16,14 +16,18 @@ const SYNONYMS = {
   name: "fullname displayname contactname customername contact customer kunde kundenname vollername vollstaendigername kontakt kontaktname ansprechpartner person nom nombre",
   "Company.name":
     "company companyname firma firmenname firmierung unternehmen unternehmensname organisation organization organizationname account accountname kundenname customername",
-  "Opportunity.name": "opportunity opportunityname deal dealname title titel bezeichnung verkaufschance projekt projektname betreff",
+  "Opportunity.name":
+    "opportunity opportunityname deal dealname title titel bezeichnung verkaufschance projekt projektname betreff",
   email: "mail emailaddress mailaddress emailadresse mailadresse workemail primaryemail email1 correo courriel",
-  status: "state zustand stage lifecyclestage contactstatus leadstatus taskstatus bearbeitungsstatus stand estado statut",
-  phone: "tel telephone telefon mobile mobil handy phonenumber telefonnummer telefonnr rufnummer handynummer mobilnummer festnetz mobilephone telefono",
+  status:
+    "state zustand stage lifecyclestage contactstatus leadstatus taskstatus bearbeitungsstatus stand estado statut",
+  phone:
+    "tel telephone telefon mobile mobil handy phonenumber telefonnummer telefonnr rufnummer handynummer mobilnummer festnetz mobilephone telefono",
   website: "url web homepage webseite internet internetadresse webadresse weburl site",
   industry: "branche sector sektor wirtschaftszweig",
   country: "countrycode land laendercode landeskennzeichen landcode pays pais",
-  employees: "employeecount numberofemployees headcount staff mitarbeiter mitarbeiterzahl mitarbeiteranzahl anzahlmitarbeiter beschaeftigte",
+  employees:
+    "employeecount numberofemployees headcount staff mitarbeiter mitarbeiterzahl mitarbeiteranzahl anzahlmitarbeiter beschaeftigte",
   revenue: "annualrevenue umsatz jahresumsatz turnover sales",
   currency: "waehrung currencycode waehrungscode devise moneda",
   foundedOn: "founded foundingdate foundationdate gegruendet gegruendetam gruendung gruendungsdatum",
@@ -34,20 +38,22 @@ const SYNONYMS = {
   newsletter: "newsletteroptin newsletterabo abonnent optin subscribed subscribes",
   contactedAt: "lastcontact lastcontacted lastcontactedat contacted kontaktiert kontaktiertam letzterkontakt",
   stage: "dealstage salesstage phase status vertriebsphase verkaufsphase stufe",
-  companyId: "company account accountid companynumber firma firmenid firmennummer firmennr kundennummer kundennr customerid",
+  companyId:
+    "company account accountid companynumber firma firmenid firmennummer firmennr kundennummer kundennr customerid",
   amount: "value dealvalue betrag summe total wert volumen auftragswert umsatz price preis montant importe",
   probability: "wahrscheinlichkeit abschlusswahrscheinlichkeit winprobability",
   closesOn: "closedate closingdate expectedclosedate closes abschluss abschlussdatum abschlussam erwarteterabschluss",
   subject: "title titel betreff task aufgabe name bezeichnung thema",
   priority: "prio prioritaet dringlichkeit wichtigkeit",
   description: "notes note notiz notizen beschreibung bemerkung bemerkungen kommentar comment comments details text",
-  assignee: "assignedto owner zustaendig zustaendiger bearbeiter verantwortlich verantwortlicher zugewiesenan email mail",
+  assignee:
+    "assignedto owner zustaendig zustaendiger bearbeiter verantwortlich verantwortlicher zugewiesenan email mail",
   contactId: "contact kontakt kontaktid kontaktnr kontaktnummer kundennummer kundennr customerid person",
   dueAt: "duedate due deadline faellig faelligam faelligkeit faelligkeitsdatum frist termin enddate",
   private: "isprivate privat vertraulich confidential",
 };
 
-/** What stands for a field only where nothing better does: taken when the values fit. */
+/** What stands for a field only where nothing better does, the best first: taken when the values fit. */
 const PARTLY = {
   name: "nachname lastname surname familienname vorname firstname givenname",
   "Company.name": "name1 kunde customer",
@@ -58,6 +64,7 @@ const PARTLY = {
 const OF_PLATFORM = ["Contact", "Company", "Lead", "Opportunity", "Task"];
 /** The share of values that must fit where a name is not enough. */
 const FITTING = 0.8;
+const MOST_PARTS = 7;
 /** A word this long at the end of a name says what it is: `Geschäftliche E-Mail`. */
 const LONG = 5;
 /** Values that show by themselves what they are, the clearest first. */
@@ -122,7 +129,9 @@ export function matchColumns(names, rows, schema) {
     take("synonym", (field, place) => called(SYNONYMS, field, place) && fits(field, place));
     // What is called so and looks otherwise is meant so all the same, unless another field is.
     take("synonym", (field, place) => called(SYNONYMS, field, place));
-    take("synonym", (field, place) => called(PARTLY, field, place) && fits(field, place));
+    for (const rank of Array(MOST_PARTS).keys()) {
+      take("synonym", (field, place) => folded[place].includes(words(PARTLY, field)[rank]) && fits(field, place));
+    }
     take("synonym", (field, place) => {
       const endings = [field.toLowerCase(), ...words(SYNONYMS, field)].filter((word) => word.length >= LONG);
       return endings.some((word) => folded[place][0]?.endsWith(word)) && fits(field, place);

@@ -23,9 +23,12 @@ export function obstaclesOf(entry, limits, now) {
   if (columns > limits.maxColumns) found.push({ code: "columns", count: columns, limit: limits.maxColumns });
   const repeated = repeatedColumns(table.names, actionType === "BULK_DELETE" ? [schema.key] : fields);
   if (repeated.length > 0) found.push({ code: "repeated", count: repeated.length, names: repeated });
-  const lacking = neededFields(schema, actionType).filter((field) => !assigned.includes(field) && !repeated.includes(field));
+  const lacking = neededFields(schema, actionType).filter(
+    (field) => !assigned.includes(field) && !repeated.includes(field),
+  );
   if (lacking.length > 0) found.push({ code: "missing", count: lacking.length, names: lacking });
-  if (actionType === "BULK_PATCH" && !assigned.some((field) => field && field !== schema.key)) found.push({ code: "nothing" });
+  if (actionType === "BULK_PATCH" && !assigned.some((field) => field && field !== schema.key))
+    found.push({ code: "nothing" });
   return [...found, ...scheduleObstacles(entry, limits, now), ...limitObstacles(entry)];
 }
 
@@ -43,6 +46,7 @@ export function limitObstacles({ limitBy, limit }) {
   if (limitBy === "none") return [];
   const number = Number(limit);
   if (limit.trim() === "" || !(number >= 0)) return [{ code: "noLimit" }];
-  if (limitBy === "percent") return number < 100 && /^\d{1,2}(\.\d{1,4})?$/.test(String(number)) ? [] : [{ code: "badPercent" }];
+  if (limitBy === "percent")
+    return number < 100 && /^\d{1,2}(\.\d{1,4})?$/.test(String(number)) ? [] : [{ code: "badPercent" }];
   return Number.isInteger(number) && number < 1e9 ? [] : [{ code: "badNumber" }];
 }

@@ -31,9 +31,10 @@ export function checkRows(rows, assigned, schema, settings) {
     const wrong = columns.flatMap(({ column, field, isKey, schema: each }) => {
       const value = cells[column].trim();
       const required = schema.required.includes(field);
-      const found = value && !(partial && value === CLEAR)
-        ? checkValue(each, value, isKey)
-        : checkEmpty(value, required, isKey ? null : partial && settings.emptyCells);
+      const found =
+        value && !(partial && value === CLEAR)
+          ? checkValue(each, value, isKey)
+          : checkEmpty(value, required, isKey ? null : partial && settings.emptyCells);
       return found ? [{ row, column, skipped: false, ...found }] : [];
     });
     return wrong.length > 0 ? wrong : duplicates(row, cells, columns, seen);

@@ -91,7 +91,8 @@ export function readTable(start, chosen, wanted) {
   const text = new TextDecoder(encoding).decode(bytes, { stream: !whole });
   if (text.slice(0, SAMPLE / 4).includes("\0")) throw new Unusable("binary");
   const declared = declaredDelimiter(text);
-  const { delimiter, source } = declared || !chosen.delimiter ? guessDelimiter(text, wanted) : { delimiter: chosen.delimiter, source: "given" };
+  const { delimiter, source } =
+    declared || !chosen.delimiter ? guessDelimiter(text, wanted) : { delimiter: chosen.delimiter, source: "given" };
   const table = text.slice(declared?.length ?? 0);
   const { records, ends, openQuote } = readRecords(table, delimiter);
   // The end of the sample may have cut the last record.

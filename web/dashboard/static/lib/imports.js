@@ -249,7 +249,9 @@ function keyOf(id, asked) {
   const said = `${asked} ${table.encoding}`;
   if (keyed?.said === said) return keyed.key;
   // `randomUUID` is only there where the page came over TLS.
-  const key = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const key = [...crypto.getRandomValues(new Uint8Array(16))]
+    .map((byte) => byte.toString(16).padStart(2, "0"))
+    .join("");
   change(id, { keyed: { said, key }, asked: false });
   return key;
 }
@@ -263,9 +265,12 @@ async function answerOf(idempotencyKey, signal) {
 async function utf8Of(id, signal) {
   const { file, start, table, converted } = find(id);
   // A file that has changed since it was chosen cannot be read any more.
-  await file.slice(0, 1).arrayBuffer().catch(() => {
-    throw new Unusable("unreadable");
-  });
+  await file
+    .slice(0, 1)
+    .arrayBuffer()
+    .catch(() => {
+      throw new Unusable("unreadable");
+    });
   if (!isConverted(start, table)) return file;
   if (converted?.encoding === table.encoding) return converted.blob;
   const onProgress = (done) => change(id, { state: "converting", progress: { done, total: file.size } });

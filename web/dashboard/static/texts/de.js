@@ -367,7 +367,8 @@ export default {
     dropHere: "CSV-Dateien hierher ziehen oder",
     chooseFiles: "Dateien auswählen",
     furtherFiles: "Weitere Dateien hinzufügen",
-    filesHint: "CSV, auch mit gzip gepackt, in allen üblichen Kodierungen. Es wird nichts gesendet, bevor Sie gesehen haben, was geschehen wird.",
+    filesHint:
+      "CSV, auch mit gzip gepackt, in allen üblichen Kodierungen. Es wird nichts gesendet, bevor Sie gesehen haben, was geschehen wird.",
     template: "Noch keine Datei? Beginnen Sie mit einer leeren",
     downloadTemplate: "{name} herunterladen",
     files: { one: "{count} Datei", other: "{count} Dateien" },
@@ -388,8 +389,10 @@ export default {
     otherFile: "Andere Datei wählen",
     refused: {
       empty: "Die Datei ist leer.",
-      unreadable: "Die Datei lässt sich nicht lesen. Wurde sie geändert oder verschoben, wählen Sie sie bitte noch einmal aus; Ordner können nicht importiert werden.",
-      excel: "Das scheint eine Excel-Arbeitsmappe zu sein. Speichern Sie sie in Excel als „CSV UTF-8“, und wählen Sie diese Datei.",
+      unreadable:
+        "Die Datei lässt sich nicht lesen. Wurde sie geändert oder verschoben, wählen Sie sie bitte noch einmal aus; Ordner können nicht importiert werden.",
+      excel:
+        "Das scheint eine Excel-Arbeitsmappe zu sein. Speichern Sie sie in Excel als „CSV UTF-8“, und wählen Sie diese Datei.",
       pdf: "Das ist ein PDF-Dokument und keine Tabelle in Textform. Bitte exportieren Sie die Tabelle als CSV.",
       gzip: "Die Datei ist mit gzip gepackt und beschädigt.",
       binary: "Die Datei ist kein Text und damit kein CSV.",
@@ -411,17 +414,24 @@ export default {
       mark: "So steht es in der Datei selbst.",
       given: "Wie von Ihnen angegeben.",
       detected: "Vermutet. Bitte prüfen Sie, ob Buchstaben wie ä, é und ñ unten richtig aussehen.",
-      unknown: "Die Datei lässt die Kodierung nicht erkennen. Bitte wählen Sie, bis Buchstaben wie ä, é und ñ unten richtig aussehen.",
+      unknown:
+        "Die Datei lässt die Kodierung nicht erkennen. Bitte wählen Sie, bis Buchstaben wie ä, é und ñ unten richtig aussehen.",
     },
     delimiter: "Zwischen den Spalten steht",
-    delimiters: { comma: "ein Komma", semicolon: "ein Semikolon", pipe: "ein senkrechter Strich", tab: "ein Tabulator" },
+    delimiters: {
+      comma: "ein Komma",
+      semicolon: "ein Semikolon",
+      pipe: "ein senkrechter Strich",
+      tab: "ein Tabulator",
+    },
     delimiterSource: {
       declared: "So steht es in der Datei selbst.",
       given: "Wie von Ihnen angegeben.",
       detected: "Das zeigen die ersten Zeilen.",
       default: "Die Datei scheint nur eine Spalte zu haben.",
     },
-    ofResults: "Das ist eine Ergebnisdatei, die zurückkommt: Die Spalten mit den Ergebnissen werden übergangen, und Apostrophe, die vor Zellen gesetzt wurden, werden entfernt.",
+    ofResults:
+      "Das ist eine Ergebnisdatei, die zurückkommt: Die Spalten mit den Ergebnissen werden übergangen, und Apostrophe, die vor Zellen gesetzt wurden, werden entfernt.",
     column: "Spalte",
     values: "Erste Werte",
     becomes: "Feld",
@@ -439,9 +449,12 @@ export default {
     whatToDo: "Was geschehen soll",
     actionType: "Mit jeder Zeile",
     does: {
-      BULK_UPDATE: "Ein Datensatz, den es noch nicht gibt, wird angelegt. Einer, den es gibt, erhält alle Werte seiner Zeile; eine leere Zelle entfernt den Wert.",
-      BULK_CREATE: "Datensätze, die es noch nicht gibt, werden angelegt. Zeilen, deren Datensatz es gibt, schlagen fehl und ändern nichts.",
-      BULK_PATCH: "Vorhandene Datensätze erhalten die Werte der Spalten, die die Datei hat. Zeilen ohne Datensatz schlagen fehl; angelegt wird nichts.",
+      BULK_UPDATE:
+        "Ein Datensatz, den es noch nicht gibt, wird angelegt. Einer, den es gibt, erhält alle Werte seiner Zeile; eine leere Zelle entfernt den Wert.",
+      BULK_CREATE:
+        "Datensätze, die es noch nicht gibt, werden angelegt. Zeilen, deren Datensatz es gibt, schlagen fehl und ändern nichts.",
+      BULK_PATCH:
+        "Vorhandene Datensätze erhalten die Werte der Spalten, die die Datei hat. Zeilen ohne Datensatz schlagen fehl; angelegt wird nichts.",
       BULK_DELETE: "Der Datensatz jeder Zeile wird endgültig gelöscht. Von einer Zeile zählt nur die id.",
     },
     emptyCells: "Eine leere Zelle",
@@ -458,11 +471,16 @@ export default {
     zone: "In Ihrer Zeitzone, {zone}.",
     sameMoment: "Das ist {utc}.",
     limit: "Anhalten, wenn Zeilen fehlschlagen",
-    limits: { none: "Nie: tun, was möglich ist", number: "Ab einer Anzahl von Zeilen", percent: "Ab einem Anteil der Zeilen" },
+    limits: {
+      none: "Nie: tun, was möglich ist",
+      number: "Ab einer Anzahl von Zeilen",
+      percent: "Ab einem Anteil der Zeilen",
+    },
     limitHint: {
       none: "Zeilen, die fehlschlagen, ändern nichts; Sie bekommen sie mit den Gründen zurück.",
       number: "Sind mehr Zeilen fehlgeschlagen, wird der Import angehalten, und Sie können entscheiden.",
-      percent: "Ist ein größerer Anteil der bisherigen Zeilen fehlgeschlagen, wird der Import angehalten, und Sie können entscheiden; gezählt wird ab der 1000. Zeile.",
+      percent:
+        "Ist ein größerer Anteil der bisherigen Zeilen fehlgeschlagen, wird der Import angehalten, und Sie können entscheiden; gezählt wird ab der 1000. Zeile.",
     },
     most: { number: "So viele Zeilen dürfen fehlschlagen", percent: "So viel Prozent der Zeilen dürfen fehlschlagen" },
     summary: "Was geschehen wird",
@@ -508,13 +526,15 @@ export default {
     faultOfRow: "Zeile {row}: {fault}",
     notYet: "Bevor importiert werden kann:",
     obstacles: {
-      badByte: "Die Datei hat Bytes, die in {encoding} keine Zeichen sind. Bitte wählen Sie eine andere Kodierung, oder speichern Sie die Datei als UTF-8.",
+      badByte:
+        "Die Datei hat Bytes, die in {encoding} keine Zeichen sind. Bitte wählen Sie eine andere Kodierung, oder speichern Sie die Datei als UTF-8.",
       unknownEncoding: "Bitte geben Sie an, in welcher Kodierung die Datei ist, oder speichern Sie sie als UTF-8.",
       noRows: "Die Datei hat eine Kopfzeile und keine weiteren Zeilen.",
       columns: "Die Datei hat {count} Spalten, erlaubt sind {limit}. Bitte lassen Sie einige weg.",
       repeated: {
         one: "Die Datei hat mehr als eine Spalte {names}. Bitte benennen Sie in der Datei alle bis auf eine um.",
-        other: "Die Datei hat die Spalten {names} jeweils mehrfach. Bitte benennen Sie in der Datei jeweils alle bis auf eine um.",
+        other:
+          "Die Datei hat die Spalten {names} jeweils mehrfach. Bitte benennen Sie in der Datei jeweils alle bis auf eine um.",
       },
       missing: {
         one: "Keine Spalte ist das Feld {names}. Bitte wählen Sie oben eine aus.",
@@ -526,9 +546,11 @@ export default {
       tooFar: "Das Datum darf höchstens {limit} Tage in der Zukunft liegen.",
       noLimit: "Bitte geben Sie an, wie viele Zeilen fehlschlagen dürfen.",
       badNumber: "Wie viele Zeilen fehlschlagen dürfen, muss eine ganze Zahl sein.",
-      badPercent: "Der Anteil der Zeilen, die fehlschlagen dürfen, muss eine Prozentzahl unter 100 sein, etwa 5 oder 2,5.",
+      badPercent:
+        "Der Anteil der Zeilen, die fehlschlagen dürfen, muss eine Prozentzahl unter 100 sein, etwa 5 oder 2,5.",
     },
-    updateSetsAll: "„Anlegen oder ersetzen“ setzt jedes Feld; deshalb braucht die Datei für jedes eine Spalte. Ohne diese können Sie:",
+    updateSetsAll:
+      "„Anlegen oder ersetzen“ setzt jedes Feld; deshalb braucht die Datei für jedes eine Spalte. Ohne diese können Sie:",
     insteadDo: "„{type}“ wählen",
     together: {
       one: "Dasselbe mit {count} weiteren Datei tun, die dieselben Spalten hat",
@@ -536,13 +558,16 @@ export default {
     },
     press: { now: "Jetzt importieren", later: "Import planen", delete: "Endgültig löschen" },
     deleteTitle: "{entity} löschen?",
-    deleteText: "{rows} nennen Datensätze ({entity}), die endgültig gelöscht werden. Das lässt sich nicht rückgängig machen.",
-    undecodable: "Die Datei ist nicht in der Kodierung, in der sie gelesen wurde: Was in Zeile {line} steht, ist darin kein Zeichen. Bitte wählen Sie eine andere Kodierung, oder speichern Sie die Datei als UTF-8.",
+    deleteText:
+      "{rows} nennen Datensätze ({entity}), die endgültig gelöscht werden. Das lässt sich nicht rückgängig machen.",
+    undecodable:
+      "Die Datei ist nicht in der Kodierung, in der sie gelesen wurde: Was in Zeile {line} steht, ist darin kein Zeichen. Bitte wählen Sie eine andere Kodierung, oder speichern Sie die Datei als UTF-8.",
     doing: {
       queued: "Diese Datei wartet, bis die anderen vor ihr gesendet sind.",
       converting: "Die Datei wird in UTF-8 umgewandelt.",
       uploading: "Die Datei wird hochgeladen.",
-      waiting: "Der Server nimmt zurzeit keine weiteren Dateien von Ihnen an. Es geht von selbst weiter; bitte lassen Sie diese Seite offen.",
+      waiting:
+        "Der Server nimmt zurzeit keine weiteren Dateien von Ihnen an. Es geht von selbst weiter; bitte lassen Sie diese Seite offen.",
     },
     arrived: "Die Datei ist gesendet. Der Server prüft sie.",
     progressOf: "Fortschritt von {name}",

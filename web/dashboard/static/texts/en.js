@@ -343,7 +343,8 @@ export default {
     dropHere: "Drop CSV files here, or",
     chooseFiles: "Choose files",
     furtherFiles: "Add further files",
-    filesHint: "CSV, also packed with gzip, in any usual encoding. Nothing is sent before you have seen what will happen.",
+    filesHint:
+      "CSV, also packed with gzip, in any usual encoding. Nothing is sent before you have seen what will happen.",
     template: "No file yet? Begin with an empty one",
     downloadTemplate: "Download {name}",
     files: { one: "{count} file", other: "{count} files" },
@@ -364,7 +365,8 @@ export default {
     otherFile: "Choose another file",
     refused: {
       empty: "The file is empty.",
-      unreadable: "The file cannot be read. If it was changed or moved, please choose it again; folders cannot be imported.",
+      unreadable:
+        "The file cannot be read. If it was changed or moved, please choose it again; folders cannot be imported.",
       excel: "This looks like an Excel workbook. In Excel, save it as “CSV UTF-8”, and choose that file.",
       pdf: "This is a PDF document, not a table as text. Please export the table as CSV.",
       gzip: "The file is packed with gzip, and damaged.",
@@ -397,7 +399,8 @@ export default {
       detected: "As its first rows show.",
       default: "The file seems to have one column only.",
     },
-    ofResults: "This is a file with results, which comes back: the columns with results are ignored, and apostrophes that were put in front of cells are taken off.",
+    ofResults:
+      "This is a file with results, which comes back: the columns with results are ignored, and apostrophes that were put in front of cells are taken off.",
     column: "Column",
     values: "First values",
     becomes: "Field",
@@ -415,9 +418,11 @@ export default {
     whatToDo: "What is to be done",
     actionType: "With each row",
     does: {
-      BULK_UPDATE: "A record that does not exist yet is created. One that exists gets every value of its row; an empty cell removes the value.",
+      BULK_UPDATE:
+        "A record that does not exist yet is created. One that exists gets every value of its row; an empty cell removes the value.",
       BULK_CREATE: "Records that do not exist yet are created. Rows whose record exists fail, and change nothing.",
-      BULK_PATCH: "Records that exist get the values of the columns that the file has. Rows without a record fail; nothing is created.",
+      BULK_PATCH:
+        "Records that exist get the values of the columns that the file has. Rows without a record fail; nothing is created.",
       BULK_DELETE: "The record of each row is deleted for good. Only the id of a row is looked at.",
     },
     emptyCells: "An empty cell",
@@ -438,7 +443,8 @@ export default {
     limitHint: {
       none: "Rows that fail change nothing, and you get them back with the reasons.",
       number: "When more rows than that have failed, the import is paused and you can decide.",
-      percent: "When a larger share of the rows done so far has failed, the import is paused and you can decide; counted from the 1,000th row on.",
+      percent:
+        "When a larger share of the rows done so far has failed, the import is paused and you can decide; counted from the 1,000th row on.",
     },
     most: { number: "Rows that may fail", percent: "Rows that may fail, in percent" },
     summary: "What will happen",
@@ -472,7 +478,8 @@ export default {
     faultOfRow: "Row {row}: {fault}",
     notYet: "Before this can be imported:",
     obstacles: {
-      badByte: "The file has bytes that are no characters of {encoding}. Please choose another encoding, or save the file as UTF-8.",
+      badByte:
+        "The file has bytes that are no characters of {encoding}. Please choose another encoding, or save the file as UTF-8.",
       unknownEncoding: "Please say in which encoding the file is, or save it as UTF-8.",
       noRows: "The file has a header and no rows.",
       columns: "The file has {count} columns, and may have {limit}. Please leave some out.",
@@ -494,16 +501,21 @@ export default {
     },
     updateSetsAll: "“Create or replace” sets every field, so the file needs a column for each. Without them you can:",
     insteadDo: "Choose “{type}”",
-    together: { one: "Do the same with {count} other file that has the same columns", other: "Do the same with {count} other files that have the same columns" },
+    together: {
+      one: "Do the same with {count} other file that has the same columns",
+      other: "Do the same with {count} other files that have the same columns",
+    },
     press: { now: "Import now", later: "Schedule the import", delete: "Delete for good" },
     deleteTitle: "Delete {entity}?",
     deleteText: "{rows} name {entity} that will be deleted for good. This cannot be undone.",
-    undecodable: "The file is not in the encoding that it was read in: what stands at line {line} is no character of that. Please choose another encoding, or save the file as UTF-8.",
+    undecodable:
+      "The file is not in the encoding that it was read in: what stands at line {line} is no character of that. Please choose another encoding, or save the file as UTF-8.",
     doing: {
       queued: "This file waits until those before it have been sent.",
       converting: "The file is turned into UTF-8.",
       uploading: "The file is uploaded.",
-      waiting: "The server takes no more files from you at the moment. It goes on by itself; please leave this page open.",
+      waiting:
+        "The server takes no more files from you at the moment. It goes on by itself; please leave this page open.",
     },
     arrived: "The file has been sent. The server looks at it.",
     progressOf: "Progress of {name}",
