@@ -188,10 +188,11 @@ export function neededFields(schema, actionType) {
   return actionType === "BULK_CREATE" ? schema.required : [schema.key];
 }
 
-/** How well columns fit an entity; the larger, the better. */
-export function fitness(matched, schema) {
+/** How well columns fit an entity, by what they are called and were matched with; the larger, the better. */
+export function fitness(names, matched, schema) {
   const found = new Set(matched.map(({ field }) => field).filter(Boolean));
-  const named = matched.filter(({ by }) => by === "name").length;
-  const lacking = schema.required.filter((field) => !found.has(field)).length;
-  return 2 * named + found.size - 3 * lacking;
+  const named = new Set(names.map(caseFold));
+  const byName = Object.keys(schema.properties).filter((field) => named.has(field.toLowerCase()));
+  const lacking = schema.required.filter((field) => !found.has(field) && !byName.includes(field));
+  return 2 * byName.length + found.size - 3 * lacking.length;
 }

@@ -110,7 +110,7 @@ function settingsOf(entry) {
 function guess(table, schemas) {
   const guesses = Object.entries(schemas).map(([entityType, schema]) => {
     const matched = matchColumns(table.names, table.rows.slice(0, 100), schema);
-    return { entityType, matched, fit: fitness(matched, schema) };
+    return { entityType, matched, fit: fitness(table.names, matched, schema) };
   });
   const best = guesses.reduce((one, other) => (other.fit > one.fit ? other : one));
   return { entityType: best.entityType, ...assignment(best.matched) };

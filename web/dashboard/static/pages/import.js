@@ -20,7 +20,7 @@ import { html, useEffect, useMemo, useRef } from "../lib/ui.js";
 export function Import() {
   const schemas = useLoad(loadSchemas, []);
   return html`
-    <h1>${t("import.title")}</h1>
+    <h1>${t("import.heading")}</h1>
     <${Loaded} load=${schemas}>${(loaded) => html`<${Importer} schemas=${loaded} />`}<//>
   `;
 }

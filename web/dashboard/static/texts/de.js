@@ -363,7 +363,8 @@ export default {
     up: "erreichbar",
     down: "nicht erreichbar",
   import: {
-    title: "Dateien importieren",
+    title: "Importieren",
+    heading: "Dateien importieren",
     dropHere: "CSV-Dateien hierher ziehen oder",
     chooseFiles: "Dateien auswählen",
     furtherFiles: "Weitere Dateien hinzufügen",

@@ -339,7 +339,8 @@ export default {
     up: "up",
     down: "down",
   import: {
-    title: "Import files",
+    title: "Import",
+    heading: "Import files",
     dropHere: "Drop CSV files here, or",
     chooseFiles: "Choose files",
     furtherFiles: "Add further files",
