@@ -12,9 +12,13 @@ const ACTION_TYPES = ["BULK_UPDATE", "BULK_CREATE", "BULK_PATCH", "BULK_DELETE"]
 const EMPTY_CELLS = ["skip", "clear", "reject"];
 const LIMITS = ["none", "number", "percent"];
 
+/** What an encoding is called. */
+export const sayEncoding = (encoding) => t(`import.encodings.${encoding.replaceAll("-", "")}`);
+
 /** An obstacle in words. */
-export function sayObstacle({ code, names, ...rest }) {
-  return t(`import.obstacles.${code}`, { ...rest, names: names?.join(", ") });
+export function sayObstacle({ code, names, encoding, ...rest }) {
+  const values = { ...rest, names: names?.join(", "), encoding: encoding && sayEncoding(encoding) };
+  return t(`import.obstacles.${code}`, values);
 }
 
 export function Settings({ entry }) {

@@ -12,7 +12,7 @@ import { html, useEffect, useId, useState } from "../lib/ui.js";
 import { Undecodable } from "../lib/upload.js";
 import { Confirm } from "./dialog.js";
 import { explain, nameOf, shorten } from "./import_columns.js";
-import { sayObstacle } from "./import_settings.js";
+import { sayEncoding, sayObstacle } from "./import_settings.js";
 import { Problem } from "./states.js";
 
 const SHOWN_FAULTS = 5;
@@ -111,7 +111,7 @@ function points(entry) {
   return [
     table.ofResults && t("import.ofResults"),
     leftOut.length > 0 && t("import.leftOutColumns", { count: leftOut.length, names: listed(leftOut) }),
-    isConverted(read, table) && t("import.converted", { encoding: t(`import.encodings.${table.encoding}`) }),
+    isConverted(read, table) && t("import.converted", { encoding: sayEncoding(table.encoding) }),
     moment && t("import.startsAt", { time: time(moment), utc: utc(moment) }),
     limitBy !== "none" && limit && t(`import.pausesAt.${limitBy}`, { limit: number(Number(limit), 4) }),
   ].filter(Boolean);

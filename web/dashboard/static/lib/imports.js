@@ -209,7 +209,7 @@ async function send({ id }) {
   try {
     const action = await sendUntilAnswered(id, ends.signal);
     change(id, { state: "sent", action, progress: null });
-    arrive(id, action);
+    arrive(action);
   } catch (error) {
     // Whoever has stopped it knows.
     if (!ends.signal.aborted) change(id, { state: "failed", error, progress: null });
@@ -282,7 +282,7 @@ async function utf8Of(id, signal) {
 }
 
 /** A single file leads to what becomes of it; where there are several, the list has the links. */
-function arrive(id, action) {
+function arrive(action) {
   const here = (route.value.parts[0] ?? "import") === "import";
   if (!here || imports.value.entries.length > 1) return;
   imports.set({ entries: [], shown: null });

@@ -3,7 +3,7 @@
 import { Choice } from "../components/field.js";
 import { Columns, Preview, shorten } from "../components/import_columns.js";
 import { DropZone, Queue, Template } from "../components/import_files.js";
-import { Settings } from "../components/import_settings.js";
+import { Settings, sayEncoding } from "../components/import_settings.js";
 import { Failure, Sending, Sent, Summary } from "../components/import_summary.js";
 import { Loaded, Loading } from "../components/states.js";
 import { DELIMITERS } from "../domain/delimiters.js";
@@ -107,7 +107,7 @@ function Reading({ entry }) {
         label=${t("import.encoding")}
         hint=${t(`import.encodingSource.${table.encoding === "utf-8" && table.encodingSource === "detected" ? "sure" : table.encodingSource}`)}
         value=${table.encoding}
-        options=${ENCODINGS.map((name) => [name, t(`import.encodings.${name}`)])}
+        options=${ENCODINGS.map((name) => [name, sayEncoding(name)])}
         onChange=${(encoding) => set(id, { chosen: { ...chosen, encoding } })}
         disabled=${marked}
       />

@@ -3,11 +3,11 @@
 import { Action } from "./action.js";
 import { Actions } from "./actions.js";
 import { DeadLetters, Letter } from "./dead_letters.js";
+import { Import } from "./import.js";
 import { Keys } from "./keys.js";
 import { Records } from "./records.js";
 import { Search } from "./search.js";
 import { Workers } from "./workers.js";
-import { Import } from "./import.js";
 
 /** `title` null: it is no entry of the navigation. `role`: who may see it. `parts`: of the address, at most. */
 export const PAGES = [
