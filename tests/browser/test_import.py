@@ -84,7 +84,11 @@ def test_file_is_imported_as_told(start: Start, server: httpx.Client) -> None:
     """
     page = start()
     assert_accessible(page)
-    table = f'Nr;Kunde;E-Mail-Adresse;Zustand;Notiz\n7;Jürgen "x" Groß;j@import.example;active;{HOSTILE}\n8;Bo;nobody;aktiv;"a\nb"\n'
+    table = (
+        "Nr;Kunde;E-Mail-Adresse;Zustand;Notiz\n"
+        f'7;Jürgen "x" Groß;j@import.example;active;{HOSTILE}\n'
+        '8;Bo;nobody;aktiv;"a\nb"\n'
+    )
     upload(page, (f"{HOSTILE}.csv", table.encode("cp1252")))
     expect(page.get_by_role("heading", name=f"{HOSTILE}.csv")).to_be_focused()
     expect(page.get_by_label("Encoding")).to_have_value("windows-1252")
