@@ -21,7 +21,7 @@ class Options:
     mongo_in_memory: bool = False
     """Faster, and empty after every start. Without effect where a real mongod is used."""
     mongo_for_minutes: bool = False
-    """Its JVM compiles quickly rather than well: half the processor time, until some 100,000 rows have been written."""
+    """Its JVM compiles quickly, not well: half the processor time for the first 100,000 rows, twice for scans later."""
     workers: tuple[int, ...] = (3000,)
     """Ports of the workers, to which the gateway sends requests and whose figures Prometheus collects."""
     gateway_limits: Path | None = None

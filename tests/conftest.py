@@ -53,7 +53,7 @@ hypothesis.settings.load_profile("shared machine")
 @pytest.fixture(scope="session")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Kafka, MongoDB and Redis of this run's own. The database is in memory: four times as quick, and it stays up."""
-    options = Options(mongo_in_memory=True, mongo_heap="2g", mongo_for_minutes=True)
+    options = Options(mongo_in_memory=True, mongo_heap="2g")
     directory = tmp_path_factory.mktemp("stack")
     with Stack(directory, services=("kafka", "mongo", "redis"), ports="free", options=options) as stack:
         yield stack

@@ -17,6 +17,7 @@ from tests.support.scenes import QUICK, MakeScene, Scene
 @pytest.fixture(scope="session")
 def durable_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Services that are killed themselves, and keep their data."""
+    # A database that is killed again and again never lives until its code is compiled well.
     options = Options(mongo_for_minutes=True)
     directory = tmp_path_factory.mktemp("durable")
     with Stack(directory, services=("kafka", "mongo", "redis"), ports="free", options=options) as stack:
