@@ -372,7 +372,8 @@ PATHS = [
     "/bulk-actions#/health",
     "/bulk-actions%00/health",
     "/dead-letters",
-    "/",
+    "/api-keys",
+    "//",
 ]
 
 

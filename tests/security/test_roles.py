@@ -101,11 +101,13 @@ def test_workers_are_for_the_platform(guarded: Guarded, role: Role, code: str | 
     assert [worker["self"] for worker in answer.json()["workers"]] == [True]
 
 
-@pytest.mark.parametrize(("role", "status"), [(Role.VIEWER, 403), (Role.OPERATOR, 403), (Role.ADMIN, 200)])
-def test_undeclared_needs_admin(guarded: Guarded, keys: dict[Role, str], role: Role, status: int) -> None:
-    """What is served without being declared is for admins, such as the page that Faust adds by itself."""
-    assert request(guarded, "GET", "/", **{"X-API-Key": keys[role]}).status_code == status
-    assert request(guarded, "GET", "/").status_code == 401
+@pytest.mark.parametrize("role", [None, *Role])
+def test_page_is_open_to_be_read(guarded: Guarded, keys: dict[Role, str], role: Role | None) -> None:
+    """The dashboard has nothing of anybody's, and takes nothing."""
+    sent = {} if role is None else {"X-API-Key": keys[role]}
+    page = request(guarded, "GET", "/", **sent)
+    assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert request(guarded, "POST", "/", **sent).status_code == 405
 
 
 @pytest.mark.parametrize(("role", "status"), [(None, 401), (Role.VIEWER, 403)])
