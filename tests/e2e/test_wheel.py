@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import sys
-import sysconfig
 import tarfile
 import venv
 import zipfile
@@ -15,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.environments import add_dependencies, run
 from tests.support.files import contacts_csv
 from tests.support.paths import ROOT
 from tests.support.workers import Worker
@@ -23,19 +21,6 @@ from tests.support.workers import Worker
 SHIPPED = {"agents", "app", "bulk_client", "tables", "web"}
 #: What a checkout has beside what git keeps.
 LOCAL = shutil.ignore_patterns(".*", "build", "data", "*.egg-info", "__pycache__")
-
-
-def run(*command: str | Path, cwd: Path) -> str:
-    done = subprocess.run(
-        list(map(str, command)), cwd=cwd, env=outside(), capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def outside() -> dict[str, str]:
-    """The environment without a path into the checkout."""
-    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +42,7 @@ def python(distributions: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     [wheel] = distributions.glob("*.whl")
     install = ("install", "--quiet", "--disable-pip-version-check", "--no-index", "--no-deps", wheel)
     run(sys.executable, "-m", "pip", "--python", program, *install, cwd=directory)
-    # A directory of a .pth file is looked into for packages, but not for .pth files: the checkout stays unseen.
-    [own] = directory.glob("lib/*/site-packages")
-    (own / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    add_dependencies(directory)
     return program
 
 
