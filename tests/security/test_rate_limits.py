@@ -247,6 +247,10 @@ def test_absent_redis_follows_settings(limited: Limited) -> None:
             listed = worker.client.get("/workers").json()
             shown = [(one["self"], one["state"]) for one in listed["workers"]]
             assert (shown, listed["complete"]) == ([(True, "NOT_READY")], False)
+            # A page that is opened now is to say so, and not that nobody is known.
+            assert worker.client.get("/whoami").json()["accountId"] == "default"
+        assert limited.lenient.client.get("/whoami", headers=headers).status_code == 200
+        assert limited.lenient.client.get("/api-keys", headers=headers).json() == []
     finally:
         limited.redis.start()
     for worker in limited.both:
