@@ -84,11 +84,8 @@ def test_file_is_imported_as_told(start: Start, server: httpx.Client) -> None:
     """
     page = start()
     assert_accessible(page)
-    table = (
-        "Nr;Kunde;E-Mail-Adresse;Zustand;Notiz\n"
-        f'7;Jürgen "x" Groß;j@import.example;active;{HOSTILE}\n'
-        '8;Bo;nobody;aktiv;"a\nb"\n'
-    )
+    first, second = f'7;Jürgen "x" Groß;j@import.example;active;{HOSTILE}', '8;Bo;nobody;aktiv;"a\nb"'
+    table = f"Nr;Kunde;E-Mail-Adresse;Zustand;Notiz\n{first}\n{second}\n"
     upload(page, (f"{HOSTILE}.csv", table.encode("cp1252")))
     expect(page.get_by_role("heading", name=f"{HOSTILE}.csv")).to_be_focused()
     expect(page.get_by_label("Encoding")).to_have_value("windows-1252")
@@ -160,7 +157,7 @@ def test_settings_are_sent(start: Start, server: httpx.Client) -> None:
     assert made["scheduledAt"].startswith(f"{in_utc:%Y-%m-%dT%H:%M}")
     assert (made["actionType"], made["entityType"], made["maxFailures"]) == ("BULK_PATCH", "Company", "2.5%")
     assert made["emptyCells"] == "clear"
-    server.post(f"/bulk-actions/{action['actionId']}/cancel").raise_for_status()
+    server.post(f"/bulk-actions/{made['actionId']}/cancel").raise_for_status()
 
 
 def test_upload_is_cancelled(start: Start, server: httpx.Client, watch: Watch) -> None:
@@ -210,9 +207,8 @@ def test_lost_answer_imports_once(start: Start, server: httpx.Client, watch: Wat
     assert [each["actionId"] for each in actions(server)] == [made["actionId"]]
 
 
-def test_files_go_one_after_the_other(start: Start, server: httpx.Client, watch: Watch) -> None:
-    """Several files are sent in turn, those with the same columns in one go; the limit of uploads is waited for."""
-    watch.allow_status(429)
+def test_files_go_one_after_the_other(start: Start, server: httpx.Client) -> None:
+    """Several files are sent in turn, those with the same columns in one go."""
     page = start()
     first, second = rows("first", 1), rows("second", 1, 2, 3)
     upload(page, ("first.csv", first), ("second.csv.gz", gzip.compress(second)), ("other.csv", b"Nr,Name\n1,x\n"))
@@ -227,20 +223,41 @@ def test_files_go_one_after_the_other(start: Start, server: httpx.Client, watch:
         ("second.csv.gz", 3),
         ("first.csv", 1),
     ]
-    # The account has three uploads left in this minute.
-    for number in range(3):
-        server.post("/bulk-actions", files={"x": str(number)})
+
+
+def test_limit_of_uploads_is_waited_for(start: Start, server: httpx.Client, watch: Watch) -> None:
+    """Whoever has sent too many files sees when the next attempt is, and need do nothing; deletions are asked twice."""
+    watch.allow_status(429)
+    page = start()
+    upload(page, ("gone.csv", b"Nr,Name\n1,x\n"))
     page.get_by_label("Delete", exact=True).check()
+    refusal = {"error": "Too Many Requests", "message": "The account may send 5 uploads.", "code": "RATE_LIMITED"}
+
+    # A minute of the server's is too long here.
+    def refuse(route: Route) -> None:
+        if route.request.method == "POST":
+            route.fulfill(status=429, headers={"Retry-After": "5"}, json=refusal)
+        else:
+            route.continue_()
+
+    page.route("**/bulk-actions", refuse)
     press(page, "Import now")
     dialog = page.get_by_role("dialog", name="Delete Companies?")
     expect(dialog).to_contain_text("1 row name")
+    assert_accessible(page)
     dialog.get_by_role("button", name="Delete for good").click()
-    expect(page.get_by_role("timer")).to_contain_text(re.compile(r"Next attempt in 0:\d\d"))
-    expect(page.get_by_text("The account may send 5 uploads")).to_be_visible()
+    expect(page.get_by_role("timer")).to_contain_text(re.compile(r"Next attempt in 0:0\d"))
+    expect(page.get_by_text("The account may send 5 uploads.")).to_be_visible()
     assert_accessible(page)
     press(page, "Cancel the upload")
     expect(page.get_by_label("Delete", exact=True)).to_be_checked()
-    assert len(actions(server)) == 2
+    press(page, "Import now")
+    dialog.get_by_role("button", name="Delete for good").click()
+    expect(page.get_by_role("timer")).to_be_visible()
+    assert actions(server) == []
+    page.unroute("**/bulk-actions")
+    made = finished(server, page)
+    assert (made["actionType"], made["failureCount"]) == ("BULK_DELETE", 1)
 
 
 def test_server_has_its_say(start: Start, server: httpx.Client, watch: Watch) -> None:
