@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.support.browsing import NARROW, Watch, assert_accessible, assert_fits, upload
+from tests.support.browsing import NARROW, Watch, assert_accessible, assert_fits, download, upload
 from tests.support.waiting import wait_for
 from tests.support.workers import Worker
 
@@ -104,7 +105,7 @@ def test_file_is_imported_as_told(start: Start, server: httpx.Client) -> None:
     assert_fits(page, NARROW)
     # What is not corrected stands in the way.
     field_of(page, "Zustand").select_option("")
-    expect(summary).to_contain_text("No column is the field status.")
+    expect(summary).to_contain_text("There is no column for the field status.")
     expect(page.get_by_role("button", name="Import now")).to_be_disabled()
     field_of(page, "Zustand").select_option("status")
     press(page, "Import now")
@@ -137,9 +138,9 @@ def test_settings_are_sent(start: Start, server: httpx.Client) -> None:
     page.get_by_label("An empty cell", exact=True).select_option("clear")
     page.get_by_label("At a set time").check()
     page.get_by_label("Date and time").fill("2020-01-01T10:00")
-    expect(page.get_by_label("Date and time")).to_have_accessible_description(re.compile("are past"))
+    expect(page.get_by_label("Date and time")).to_have_accessible_description(re.compile("This moment is past"))
     page.get_by_label("Date and time").fill("9999-01-01T10:00")
-    expect(page.get_by_label("Date and time")).to_have_accessible_description(re.compile("at most 36,500 days ahead"))
+    expect(page.get_by_label("Date and time")).to_have_accessible_description(re.compile("At most 36,500 days ahead"))
     moment = (datetime.now(ZoneInfo("Europe/Berlin")) + timedelta(days=40)).replace(hour=9, minute=5)
     in_utc = moment.astimezone(UTC)
     page.get_by_label("Date and time").fill(f"{moment:%Y-%m-%dT%H:%M}")
@@ -284,6 +285,7 @@ REFUSED = {
     "header.csv": (CONTACTS.encode(), "The file has a header and no rows."),
     "wide.csv": (",".join(f"c{i}" for i in range(1000)).encode() + b"\n1\n", "1,000 columns, and may have 500"),
     "twice.csv": (b"id,name,email,Email,status\n1,a,a@b.co,a@b.co,active\n", "more than one column email"),
+    "huge.csv": (LARGE, "larger than this server takes (500 kB)"),
     "russian.csv": (("id,name\n" + "1,Сергей Смирнов\n" * 20).encode("cp1251"), "Please say in which encoding"),
 }
 TAKEN = {
@@ -300,13 +302,22 @@ TAKEN = {
         b"id,name,email,status,_row,_status,_code,_column,_message,_recordId\n1,'=A,a@b.co,active,1,,,,,\n",
         "file with results",
     ),
-    "open.csv": (CONTACTS.encode() + b'1,"a,b\n', "The row has 2 cells, the header has 4"),
+    "open.csv": (CONTACTS.encode() + b'1,"a,b\n', "A quote is opened in the row, and not closed"),
+    "short.csv": (CONTACTS.encode() + b"1,a\n", "The row has 2 cells, the header has 4"),
 }
 
 
 def test_odd_files_are_judged(start: Start) -> None:
     """What is no table, or none that fits, is said at once; odd tables are read."""
     page = start()
+
+    def say_less(route: Route) -> None:
+        answer = route.fetch()
+        who = answer.json()
+        route.fulfill(response=answer, json={**who, "limits": {**who["limits"], "maxUploadBytes": 500_000}})
+
+    page.route("**/whoami", say_less)
+    page.reload()
     for name, (content, told) in {**REFUSED, **TAKEN}.items():
         upload(page, (name, content))
         expect(page.get_by_role("heading", name=name)).to_be_visible()
@@ -318,9 +329,12 @@ def test_odd_files_are_judged(start: Start) -> None:
         expect(page.get_by_role("heading", name=name)).to_have_count(0)
 
 
-def test_page_speaks_german(start: Start) -> None:
-    """Whoever reads German is told in German what will happen."""
+def test_page_speaks_german(start: Start, tmp_path: Path) -> None:
+    """Whoever reads German is told in German what will happen, and how to begin without a file."""
     page = start(locale="de-DE")
+    page.get_by_label("Noch keine Datei?").select_option("Task")
+    template = download(page, "Task.csv herunterladen", tmp_path)
+    assert template.read_text(encoding="utf-8").startswith("id,subject,status")
     upload(page, ("kunden.csv", rows("de", 1, 2) + b"de-3,Bo,,active\n"))
     summary = page.get_by_role("form", name="Was geschehen wird")
     expect(summary).to_contain_text("3 Zeilen aus kunden.csv werden als Kontakte angelegt oder ersetzt.")

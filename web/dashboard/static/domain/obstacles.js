@@ -3,15 +3,12 @@
 import { neededFields, repeatedColumns } from "./columns.js";
 import { isResultColumn } from "./csv.js";
 
-const DAY = 86_400_000;
-
 /**
  * @param {object} entry as of `lib/imports.js`
- * @param {{ maxColumns?: number, scheduleMaxDays?: number }} limits of the server
- * @param {number} now milliseconds
+ * @param {{ maxColumns?: number }} limits of the server
  * @returns {object[]} `{ code, … }` for each obstacle: one of the texts (`import.obstacles.…`), with what that needs
  */
-export function obstaclesOf(entry, limits, now) {
+export function obstaclesOf(entry, limits) {
   const { table, schemas, entityType, assigned, actionType } = entry;
   const schema = schemas[entityType];
   const fields = Object.keys(schema.properties);
@@ -29,16 +26,7 @@ export function obstaclesOf(entry, limits, now) {
   if (lacking.length > 0) found.push({ code: "missing", count: lacking.length, names: lacking });
   if (actionType === "BULK_PATCH" && !assigned.some((field) => field && field !== schema.key))
     found.push({ code: "nothing" });
-  return [...found, ...scheduleObstacles(entry, limits, now), ...limitObstacles(entry)];
-}
-
-/** What is wrong with a moment that was chosen. */
-export function scheduleObstacles({ schedule, localTime }, { scheduleMaxDays }, now) {
-  if (schedule === "now") return [];
-  const moment = new Date(localTime).getTime();
-  if (Number.isNaN(moment)) return [{ code: "noTime" }];
-  if (moment <= now) return [{ code: "past" }];
-  return moment > now + scheduleMaxDays * DAY ? [{ code: "tooFar", limit: scheduleMaxDays }] : [];
+  return [...found, ...limitObstacles(entry)];
 }
 
 /** What is wrong with a limit on failures. */

@@ -11,7 +11,8 @@ const CLEAR = "#N/A";
  * @param {string[][]} rows the cells
  * @param {string[]} assigned the field of each column, "" for none
  * @param {object} schema the JSON Schema of a row
- * @param {{ actionType: string, emptyCells: string }} settings
+ * @param {{ actionType: string, emptyCells: string, openRow?: number }} settings `openRow`: the row with a quote that is
+ *   not closed
  * @returns {{ row: number, column: number | null, code: string, skipped: boolean }[]} what is wrong; of a row of which
  *   nothing is, what it repeats; `row` counts from 0, `column` null: it is the whole row; with what the texts need
  */
@@ -25,6 +26,7 @@ export function checkRows(rows, assigned, schema, settings) {
   });
   const seen = new Map(unique.map((field) => [field, new Map()]));
   return rows.flatMap((cells, row) => {
+    if (row === settings.openRow) return [{ row, column: null, code: "openQuote", skipped: false }];
     if (cells.length !== assigned.length) {
       return [{ row, column: null, code: "width", cells: cells.length, columns: assigned.length, skipped: false }];
     }

@@ -8,6 +8,7 @@
 import { fitness, mappingOf, matchColumns } from "../domain/columns.js";
 import { DELIMITERS } from "../domain/delimiters.js";
 import { UTF_8 } from "../domain/encodings.js";
+import { fromField } from "../domain/moments.js";
 import { isConverted, readStart, readTable, Unusable } from "../domain/start.js";
 import { ApiError, read } from "./api.js";
 import { pause } from "./connection.js";
@@ -22,6 +23,8 @@ export const imports = new Store({ entries: [], shown: null });
 /** States in which something goes on for which the page has to stay open. */
 const BUSY = ["queued", "converting", "uploading", "waiting"];
 export const isBusy = (entry) => BUSY.includes(entry.state);
+/** Whether all of a file has been sent: from then on it is too late to keep it from the server. */
+export const hasArrived = ({ state, progress }) => state === "uploading" && progress.done >= progress.total;
 /** States in which a file can be looked at and changed. */
 export const isOpen = (entry) => ["ready", "failed"].includes(entry.state);
 
@@ -154,8 +157,7 @@ export function alike(entry) {
 
 /** The moment for which a file is scheduled (ISO 8601); null: at once. */
 export function momentOf({ schedule, localTime }) {
-  const moment = new Date(localTime);
-  return schedule === "now" || Number.isNaN(moment.getTime()) ? null : moment.toISOString();
+  return (schedule === "later" && fromField(localTime)) || null;
 }
 
 /** The fields of the form for a file. */

@@ -1,10 +1,11 @@
 /** Imports files: choose them, see what will happen, have it done. */
 
+import { entityName } from "../components/entities.js";
 import { Choice } from "../components/field.js";
-import { Columns, Preview, shorten } from "../components/import_columns.js";
-import { DropZone, Queue, Template } from "../components/import_files.js";
-import { Settings, sayEncoding } from "../components/import_settings.js";
-import { Failure, Sending, Sent, Summary } from "../components/import_summary.js";
+import { Columns, Preview, shorten } from "../components/import/columns.js";
+import { DropZone, Queue, Template } from "../components/import/files.js";
+import { Settings, sayEncoding } from "../components/import/settings.js";
+import { Failure, Sending, Sent, Summary } from "../components/import/summary.js";
 import { Loaded, Loading } from "../components/states.js";
 import { DELIMITERS } from "../domain/delimiters.js";
 import { ENCODINGS } from "../domain/encodings.js";
@@ -14,7 +15,7 @@ import { path, read } from "../lib/api.js";
 import { add, imports, isBusy, isOpen, remove, set } from "../lib/imports.js";
 import { useLoad } from "../lib/load.js";
 import { useStore } from "../lib/store.js";
-import { t, textOr } from "../lib/texts.js";
+import { t } from "../lib/texts.js";
 import { html, useEffect, useMemo, useRef } from "../lib/ui.js";
 
 export function Import() {
@@ -74,10 +75,10 @@ function Entry({ entry }) {
 function Ready({ entry }) {
   const { id, schemas, table, entityType, assigned, actionType, emptyCells } = entry;
   const schema = schemas[entityType];
-  const faults = useMemo(
-    () => checkRows(table.rows.slice(0, CHECKED_ROWS), assigned, schema, { actionType, emptyCells }),
-    [table, assigned, schema, actionType, emptyCells],
-  );
+  const faults = useMemo(() => {
+    const openRow = table.openQuote ? table.rows.length - 1 : undefined;
+    return checkRows(table.rows.slice(0, CHECKED_ROWS), assigned, schema, { actionType, emptyCells, openRow });
+  }, [table, assigned, schema, actionType, emptyCells]);
   return html`
     <h3>${t("import.whatItIs")}</h3>
     <${Reading} entry=${entry} />
@@ -100,7 +101,7 @@ function Reading({ entry }) {
       <${Choice}
         label=${t("import.entity")}
         value=${entityType}
-        options=${Object.keys(schemas).map((name) => [name, textOr(`entities.${name}`, name)])}
+        options=${Object.keys(schemas).map((name) => [name, entityName(name)])}
         onChange=${(value) => set(id, { entityType: value })}
       />
       <${Choice}

@@ -179,8 +179,6 @@ export default {
     now: "Sofort",
     later: "Zu einer festen Zeit",
     moment: "Datum und Uhrzeit",
-    zone: "In Ihrer Zeitzone, {zone}.",
-    sameMoment: "Das ist {utc}.",
     limit: "Anhalten, wenn Zeilen fehlschlagen",
     limits: {
       none: "Nie: tun, was möglich ist",
@@ -234,6 +232,7 @@ export default {
       other: "Von den ersten {checked} Zeilen wiederholen {count} andere und würden übersprungen.",
     },
     fault: "Zeile {row}, {column}: {fault} ({value})",
+    faultOfEmpty: "Zeile {row}, {column}: {fault}",
     faultOfRow: "Zeile {row}: {fault}",
     notYet: "Bevor importiert werden kann:",
     obstacles: {
@@ -248,13 +247,11 @@ export default {
           "Die Datei hat die Spalten {names} jeweils mehrfach. Bitte benennen Sie in der Datei jeweils alle bis auf eine um.",
       },
       missing: {
-        one: "Keine Spalte ist das Feld {names}. Bitte wählen Sie oben eine aus.",
-        other: "Keine Spalten sind die Felder {names}. Bitte wählen Sie sie oben aus.",
+        one: "Es gibt keine Spalte für das Feld {names}. Bitte wählen Sie oben eine aus.",
+        other: "Es gibt keine Spalten für die Felder {names}. Bitte wählen Sie sie oben aus.",
       },
       nothing: "Keine Spalte ist ein Feld, das geändert werden könnte. Bitte wählen Sie oben eine aus.",
-      noTime: "Bitte geben Sie Datum und Uhrzeit an.",
-      past: "Datum und Uhrzeit liegen in der Vergangenheit.",
-      tooFar: "Das Datum darf höchstens {limit} Tage in der Zukunft liegen.",
+      moment: "Bitte geben Sie Datum und Uhrzeit an, die noch bevorstehen.",
       noLimit: "Bitte geben Sie an, wie viele Zeilen fehlschlagen dürfen.",
       badNumber: "Wie viele Zeilen fehlschlagen dürfen, muss eine ganze Zahl sein.",
       badPercent:
@@ -307,6 +304,7 @@ export default {
     phone: "ist keine Telefonnummer mit Landesvorwahl wie +49 30 1234567",
     scientific: "ist eine lange Zahl, die eine Tabellenkalkulation gekürzt hat",
     character: "hat ein Steuerzeichen",
+    openQuote: "In der Zeile wird ein Anführungszeichen geöffnet und nicht geschlossen",
     width: "Die Zeile hat {cells} Zellen, die Kopfzeile {columns}",
     required: "ist leer und erforderlich",
     empty: "ist leer",

@@ -1,24 +1,24 @@
 /** What will happen when the button is pressed; and what happens after that. */
 
-import { isResultColumn } from "../domain/csv.js";
-import { obstaclesOf } from "../domain/obstacles.js";
-import { CHECKED_ROWS, isConverted, Unusable } from "../domain/start.js";
-import { bytes, duration, number, percent, time, utc } from "../lib/format.js";
-import { alike, cancel, momentOf, remove, set, start } from "../lib/imports.js";
-import { href } from "../lib/router.js";
-import { session } from "../lib/session.js";
-import { t, textOr } from "../lib/texts.js";
-import { html, useEffect, useId, useState } from "../lib/ui.js";
-import { Undecodable } from "../lib/upload.js";
-import { Confirm } from "./dialog.js";
-import { explain, nameOf, shorten } from "./import_columns.js";
-import { sayEncoding, sayObstacle } from "./import_settings.js";
-import { Problem } from "./states.js";
+import { isResultColumn } from "../../domain/csv.js";
+import { obstaclesOf } from "../../domain/obstacles.js";
+import { CHECKED_ROWS, isConverted, Unusable } from "../../domain/start.js";
+import { bytes, duration, number, percent, time, utc } from "../../lib/format.js";
+import { alike, cancel, hasArrived, momentOf, remove, set, start } from "../../lib/imports.js";
+import { href } from "../../lib/router.js";
+import { session } from "../../lib/session.js";
+import { t } from "../../lib/texts.js";
+import { html, useEffect, useId, useState } from "../../lib/ui.js";
+import { Undecodable } from "../../lib/upload.js";
+import { Confirm } from "../dialog.js";
+import { entityName } from "../entities.js";
+import { isPossible } from "../moment.js";
+import { Problem } from "../states.js";
+import { explain, nameOf, shorten } from "./columns.js";
+import { sayEncoding, sayObstacle } from "./settings.js";
 
 const SHOWN_FAULTS = 5;
 const SHOWN_NAMES = 8;
-
-const entityName = (entityType) => textOr(`entities.${entityType}`, entityType);
 
 /** @param {{ entry: object, schema: object, faults: object[] }} props `faults` as of `checkRows` */
 export function Summary({ entry, schema, faults }) {
@@ -26,16 +26,19 @@ export function Summary({ entry, schema, faults }) {
   const [asking, setAsking] = useState(false);
   const [together, setTogether] = useState(true);
   const checkbox = useId();
-  const obstacles = obstaclesOf(entry, session.value.limits ?? {}, Date.now());
+  const [, lookAgain] = useState(0);
+  const obstacles = allObstacles(entry);
   const others = alike(entry);
   const begin = () => start(id, together ? others : []);
   function submit(event) {
     event.preventDefault();
-    if (actionType === "BULK_DELETE") setAsking(true);
+    // A moment may have passed since.
+    if (allObstacles(entry).length > 0) lookAgain(Date.now());
+    else if (actionType === "BULK_DELETE") setAsking(true);
     else begin();
   }
   return html`
-    <form class="panel summary" onSubmit=${submit} aria-labelledby=${`${checkbox}-title`}>
+    <form class="panel forecast" onSubmit=${submit} aria-labelledby=${`${checkbox}-title`}>
       <h3 id=${`${checkbox}-title`}>${t("import.summary")}</h3>
       <p class="will">${sentence(entry)}</p>
       <ul>
@@ -83,6 +86,11 @@ export function Summary({ entry, schema, faults }) {
       }
     </form>
   `;
+}
+
+function allObstacles(entry) {
+  const late = entry.schedule === "later" && !isPossible(entry.localTime);
+  return [...obstaclesOf(entry, session.value.limits ?? {}), ...(late ? [{ code: "moment" }] : [])];
 }
 
 /** How many rows a file has, in words. */
@@ -133,22 +141,21 @@ function Faults({ entry, faults }) {
         ${[...wrong, ...doubled].slice(0, SHOWN_FAULTS).map(
           (fault) => html`
             <li key=${`${fault.row} ${fault.column}`}>
-              ${
-                fault.column === null
-                  ? t("import.faultOfRow", { row: fault.row + 1, fault: explain(fault) })
-                  : t("import.fault", {
-                      row: fault.row + 1,
-                      column: nameOf(table.names, fault.column),
-                      fault: explain(fault),
-                      value: shorten(table.rows[fault.row][fault.column] ?? "", 60),
-                    })
-              }
+              ${sayFault(table, fault)}
             </li>
           `,
         )}
       </ul>
     </div>
   `;
+}
+
+function sayFault({ names, rows }, fault) {
+  const of = { row: fault.row + 1, fault: explain(fault) };
+  if (fault.column === null) return t("import.faultOfRow", of);
+  const value = shorten(rows[fault.row][fault.column].trim(), 60);
+  const column = nameOf(names, fault.column);
+  return value ? t("import.fault", { ...of, column, value }) : t("import.faultOfEmpty", { ...of, column });
 }
 
 /** Where only optional fields are missing, other action types do without them. */
@@ -182,9 +189,10 @@ export function Sending({ entry }) {
   const { id, file, state, progress, waiting } = entry;
   const total = progress?.total ?? 0;
   const share = total > 0 ? progress.done / total : 0;
+  const arrived = hasArrived(entry);
   return html`
     <div class="panel">
-      <p>${state === "uploading" && share >= 1 ? t("import.arrived") : t(`import.doing.${state}`)}</p>
+      <p>${arrived ? t("import.arrived") : t(`import.doing.${state}`)}</p>
       ${
         (state === "uploading" || state === "converting") &&
         html`
@@ -193,7 +201,7 @@ export function Sending({ entry }) {
         `
       }
       ${state === "waiting" && html`<${Countdown} until=${waiting.until} /><p class="quiet">${waiting.error.message}</p>`}
-      <div class="buttons"><button type="button" onClick=${() => cancel(id)}>${t("import.cancelUpload")}</button></div>
+      ${!arrived && html`<div class="buttons"><button type="button" onClick=${() => cancel(id)}>${t("import.cancelUpload")}</button></div>`}
     </div>
   `;
 }

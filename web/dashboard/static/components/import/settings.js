@@ -1,12 +1,11 @@
 /** What is to be done with a file, when, and when it is to stop. */
 
-import { limitObstacles, scheduleObstacles } from "../domain/obstacles.js";
-import { utc, zone } from "../lib/format.js";
-import { momentOf, set } from "../lib/imports.js";
-import { session } from "../lib/session.js";
-import { t } from "../lib/texts.js";
-import { html, useId } from "../lib/ui.js";
-import { Choice, Field, Text } from "./field.js";
+import { limitObstacles } from "../../domain/obstacles.js";
+import { set } from "../../lib/imports.js";
+import { t } from "../../lib/texts.js";
+import { html, useId } from "../../lib/ui.js";
+import { Choice, Text } from "../field.js";
+import { Moment } from "../moment.js";
 
 const ACTION_TYPES = ["BULK_UPDATE", "BULK_CREATE", "BULK_PATCH", "BULK_DELETE"];
 const EMPTY_CELLS = ["skip", "clear", "reject"];
@@ -51,7 +50,7 @@ export function Settings({ entry }) {
           value=${entry.schedule}
           onChange=${(schedule) => set(id, { schedule })}
         />
-        ${entry.schedule === "later" && html`<${Moment} entry=${entry} />`}
+        ${entry.schedule === "later" && html`<${Moment} label=${t("import.moment")} value=${entry.localTime} onInput=${(localTime) => set(id, { localTime })} />`}
       </div>
       <div>
         <${Choice}
@@ -96,17 +95,5 @@ function Options({ legend, options, value, onChange }) {
         `,
       )}
     </fieldset>
-  `;
-}
-
-function Moment({ entry }) {
-  const { id, localTime } = entry;
-  const [obstacle] = localTime ? scheduleObstacles(entry, session.value.limits ?? {}, Date.now()) : [];
-  const moment = momentOf(entry);
-  const hint = t("import.zone", { zone: zone() }) + (moment ? ` ${t("import.sameMoment", { utc: utc(moment) })}` : "");
-  return html`
-    <${Field} label=${t("import.moment")} hint=${hint} error=${obstacle && sayObstacle(obstacle)}>
-      ${(attributes) => html`<input type="datetime-local" ...${attributes} value=${localTime} required onInput=${(event) => set(id, { localTime: event.target.value })} />`}
-    <//>
   `;
 }

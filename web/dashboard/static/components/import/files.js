@@ -1,13 +1,14 @@
 /** Where files are chosen or dropped, and the list of those that were. */
 
-import { download } from "../lib/downloads.js";
-import { bytes, number } from "../lib/format.js";
-import { cancel, isBusy, remove, show } from "../lib/imports.js";
-import { tell } from "../lib/notices.js";
-import { href } from "../lib/router.js";
-import { t, textOr } from "../lib/texts.js";
-import { classes, html, useEffect, useId, useState } from "../lib/ui.js";
-import { describe } from "./states.js";
+import { download } from "../../lib/downloads.js";
+import { bytes, number } from "../../lib/format.js";
+import { cancel, hasArrived, isBusy, remove, show } from "../../lib/imports.js";
+import { tell } from "../../lib/notices.js";
+import { href } from "../../lib/router.js";
+import { t } from "../../lib/texts.js";
+import { classes, html, useEffect, useId, useState } from "../../lib/ui.js";
+import { entityName } from "../entities.js";
+import { describe } from "../states.js";
 
 const TYPES = ".csv,.tsv,.tab,.txt,.gz,text/csv,text/plain";
 
@@ -64,7 +65,7 @@ export function Template({ schemas }) {
       <label for=${id}>${t("import.template")}</label>
       <div class="row">
         <select id=${id} value=${entityType} onChange=${(event) => setEntityType(event.target.value)}>
-          ${names.map((each) => html`<option key=${each} value=${each} selected=${each === entityType}>${textOr(`entities.${each}`, each)}</option>`)}
+          ${names.map((each) => html`<option key=${each} value=${each} selected=${each === entityType}>${entityName(each)}</option>`)}
         </select>
         <button type="button" onClick=${load}>${t("import.downloadTemplate", { name })}</button>
       </div>
@@ -99,9 +100,10 @@ function Waiting({ entry, here }) {
       </span>
       <span class=${classes("status", `import-${state}`)}>${t(`import.states.${state}`)}</span>
       ${
-        isBusy(entry)
+        isBusy(entry) && !hasArrived(entry)
           ? html`<button type="button" class="plain" aria-label=${t("import.cancelOf", { name })} onClick=${() => cancel(id)}>${t("app.cancel")}</button>`
-          : html`<button type="button" class="plain" aria-label=${t("import.removeOf", { name })} onClick=${() => remove(id)}>${t("import.remove")}</button>`
+          : !isBusy(entry) &&
+            html`<button type="button" class="plain" aria-label=${t("import.removeOf", { name })} onClick=${() => remove(id)}>${t("import.remove")}</button>`
       }
     </li>
   `;

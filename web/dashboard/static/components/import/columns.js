@@ -1,10 +1,10 @@
 /** Which column is which field, and what the first rows look like. */
 
-import { isResultColumn } from "../domain/csv.js";
-import { number } from "../lib/format.js";
-import { assign } from "../lib/imports.js";
-import { t } from "../lib/texts.js";
-import { classes, html, useState } from "../lib/ui.js";
+import { isResultColumn } from "../../domain/csv.js";
+import { number } from "../../lib/format.js";
+import { assign } from "../../lib/imports.js";
+import { t } from "../../lib/texts.js";
+import { classes, html, useState } from "../../lib/ui.js";
 
 const SHOWN_ROWS = 10;
 /** So many columns that are left out are shown with the others; a file may have hundreds. */
