@@ -153,14 +153,16 @@ def test_action_is_steered(watch: Watch, slow: Worker) -> None:
     assert_accessible(page)
     press(page, "Resume")
     expect(status(page)).to_have_text("processing")
+    # What stands still is there for as long as the rest takes.
+    press(page, "Pause")
+    expect(status(page)).to_have_text("paused")
 
     press(page, "Cancel import…")
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Reason (optional)").fill(HOSTILE)
     assert_accessible(page)
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name="Cancel import…")).to_be_focused()
-    assert slow.action(action_id)["status"] == "PROCESSING"
+    assert slow.action(action_id)["status"] == "PAUSED"
     press(page, "Cancel import…")
     dialog.get_by_label("Reason (optional)").fill(HOSTILE)
     dialog.get_by_role("button", name="Cancel the import").click()

@@ -39,6 +39,7 @@ export function Downloads({ action }) {
       if (document.activeElement === document.body) button.focus();
     }
   }
+  if (files.length === 0) return html`<p class="quiet">${t("downloads.none")}</p>`;
   return html`
     <div class="buttons">
       ${files.map(
@@ -49,8 +50,7 @@ export function Downloads({ action }) {
         `,
       )}
     </div>
-    ${files.length === 0 && html`<p class="quiet">${t("downloads.none")}</p>`}
-    ${files.length > 0 && !hasEnded(action) && html`<p class="quiet">${t("downloads.soFar")}</p>`}
+    ${!hasEnded(action) && html`<p class="quiet">${t("downloads.soFar")}</p>`}
     <p role="status" class="quiet">
       ${state?.bytes !== undefined && t("downloads.running", { name: t(`downloads.${state.name}`) })}
       ${state?.done && t("downloads.done", { name: t(`downloads.${state.name}`) })}

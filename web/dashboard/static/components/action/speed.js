@@ -25,7 +25,7 @@ export function Speed({ action }) {
   const running = action.status === "PROCESSING" || action.status === "OPEN";
   const [, setSeen] = useState(0);
   useEvery(1, () => running && setSeen(now()));
-  if (line === null) return null;
+  if (line === null || action.processedCount === 0) return null;
   const until = action.completedAt ? Date.parse(action.completedAt) : now();
   const { times, speeds } = speedsOf(line, since, until);
   if (times.length < FEWEST) return hasEnded(action) && html`<p class="quiet">${t("action.tooQuick")}</p>`;
