@@ -12,6 +12,7 @@ import { fromField } from "../domain/moments.js";
 import { isConverted, readStart, readTable, Unusable } from "../domain/start.js";
 import { ApiError, read } from "./api.js";
 import { pause } from "./connection.js";
+import { newKey } from "./keys.js";
 import { go, route } from "./router.js";
 import { session } from "./session.js";
 import { Store } from "./store.js";
@@ -250,10 +251,7 @@ function keyOf(id, asked) {
   const { keyed, table } = find(id);
   const said = `${asked} ${table.encoding}`;
   if (keyed?.said === said) return keyed.key;
-  // `randomUUID` is only there where the page came over TLS.
-  const key = [...crypto.getRandomValues(new Uint8Array(16))]
-    .map((byte) => byte.toString(16).padStart(2, "0"))
-    .join("");
+  const key = newKey();
   change(id, { keyed: { said, key }, asked: false });
   return key;
 }
