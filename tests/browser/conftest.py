@@ -14,6 +14,7 @@ from stack import Stack
 from stack.clients import CHROMIUM
 from tests.support.browsing import Chromium, Modules, Watch
 from tests.support.installed import provided
+from tests.support.issuer import SECRET
 from tests.support.namespaces import namespace
 from tests.support.secured import Guarded, count_answers, guarded_worker
 from tests.support.workers import Worker
@@ -92,8 +93,8 @@ def modules(page: Page, dashboard: Worker) -> Modules:
 def secured_dashboard(
     services: Stack, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Guarded]:
-    """A worker that lets nobody in without a key; ``key("acme", Role.VIEWER)`` makes one."""
-    yield from guarded_worker(services, pytestconfig, tmp_path_factory, **_STREAMS)
+    """A worker that lets nobody in without a key or a token; ``key("acme", Role.VIEWER)`` makes a key."""
+    yield from guarded_worker(services, pytestconfig, tmp_path_factory, JWT_SECRET=SECRET, **_STREAMS)
 
 
 @pytest.fixture

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
-import pymongo
 import pytest
 
 from app.domain.dead_letters import Obstacle
 from tests.support.assertions import error_of
-from tests.support.factories import dead_letter_document
+from tests.support.letters import put_letter
 from tests.support.workers import Worker
-
-
-def _put(environment: dict[str, str], **changes: Any) -> str:
-    letter = dead_letter_document(
-        **{
-            "_id": f"letter-{datetime.now(UTC).timestamp()}",
-            "origin": {"topic": environment["KAFKA_TOPIC"], "partition": 0, "offset": 1},
-            "complete": True,
-            "at": datetime.now(UTC),
-            **changes,
-        }
-    )
-    with pymongo.MongoClient[dict[str, Any]](environment["MONGO_DB_URI"]) as client:
-        client.get_default_database()["dead_letters"].insert_one(letter)
-    return str(letter["_id"])
 
 
 @pytest.mark.parametrize(
@@ -47,7 +30,7 @@ def test_impossible_replay_is_refused(
         action = worker.submit(b"id,name,email,status\nx,X,x@x.example,active\n")
         worker.wait_ended(action)
         changes = {**changes, "actionId": action}
-    letter = _put(shared_environment, **changes)
+    letter = put_letter(shared_environment, **changes)
     answer = worker.client.post(f"/dead-letters/{letter}/replay")
     assert error_of(answer) == (409, obstacle.name, obstacle.value)
     shown = [one for one in worker.dead_letters() if one["id"] == letter]
