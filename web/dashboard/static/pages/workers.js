@@ -95,7 +95,7 @@ function Worker({ worker, at }) {
       <div class="heading">
         <h2 id=${`worker-${workerId}`}>${host ? `${host}:${port}` : t("workers.this")}</h2>
         <span>
-          <span class="quiet">${said.join(" · ")}</span>
+          <span class="quiet">${said.join(" · ")}</span>${" "}
           <span class=${`status worker-${state.toLowerCase()}`}>${stateName(state)}</span>
         </span>
       </div>
