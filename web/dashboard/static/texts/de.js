@@ -31,7 +31,7 @@ export default {
     explanation:
       "Dieser Server verlangt einen API-Schlüssel oder ein Token. Beides erhalten Sie von dem, der ihn betreibt.",
     credential: "API-Schlüssel oder Token",
-    kept: "Er bleibt nur in diesem Tab und wird vergessen, wenn Sie ihn schließen.",
+    kept: "Die Eingabe bleibt nur in diesem Tab und wird vergessen, wenn Sie ihn schließen.",
     ended: "Ihr Schlüssel oder Token gilt nicht mehr. Mit einem anderen machen Sie dort weiter, wo Sie waren.",
     impossible: "So kann kein Schlüssel oder Token aussehen.",
     signIn: "Anmelden",
