@@ -16,6 +16,7 @@ from tests.support.environments import add_dependencies, run
 from tests.support.files import contacts_csv
 from tests.support.paths import ROOT
 from tests.support.workers import Worker
+from web.dashboard.assets import load_dashboard
 
 #: The packages of a worker, and its client.
 SHIPPED = {"agents", "app", "bulk_client", "tables", "web"}
@@ -85,7 +86,9 @@ def installed(python: Path, environment: dict[str, str], tmp_path: Path) -> Iter
 
 
 def test_wheel_imports_a_file(installed: Worker) -> None:
+    """A worker of the wheel does the main job, and serves all of the dashboard: its version is the digest of it all."""
     action = installed.submit(contacts_csv("a,Ada,ada@example.com,active", "b,Bo,bo@example.com,active"))
     assert installed.wait_ended(action)["successCount"] == 2
     assert "<html" in installed.client.get("/docs").text
+    assert f'"assets/{load_dashboard().version}/app.js"' in installed.client.get("/").text
     assert installed.stop() == 0
