@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Page
 
 from app.domain.access import Role
-from tests.support.browsing import Watch, assert_accessible, expect, sign_in
+from tests.support.browsing import Modules, Watch, assert_accessible, expect, sign_in
 from tests.support.files import CONTACTS
 from tests.support.issuer import token
 from tests.support.secured import Guarded
@@ -61,6 +61,25 @@ def test_wrong_credentials_are_refused(
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", level=1, name="Sign in")).to_be_visible()
     assert page.evaluate("JSON.stringify({ ...sessionStorage, ...localStorage })") == "{}"
+
+
+def test_late_refusal_ends_no_session(page: Page, watch: Watch, secured_dashboard: Guarded) -> None:
+    """A refusal that comes when another credential was entered ends nothing; one of the credential in use does."""
+    watch.allow_status(401)
+    kept = Modules(page, secured_dashboard.worker.url).run(
+        "lib/api.js",
+        """async (api) => {
+          const refused = async (then) => {
+            sessionStorage.setItem("bulk.credential", "bulk_first");
+            const response = await api.send(api.url("/whoami"));
+            sessionStorage.setItem("bulk.credential", then);
+            await api.errorOf(response);
+            return sessionStorage.getItem("bulk.credential");
+          };
+          return [await refused("bulk_second"), await refused("bulk_first")];
+        }""",
+    )
+    assert kept == ["bulk_second", None]
 
 
 def tab_to(page: Page, wanted: Locator, key: str = "Tab") -> None:

@@ -33,15 +33,21 @@ export function url(path, query = {}) {
 /** Joins parts of a path, each encoded: `path("bulk-actions", id)`. */
 export const path = (...parts) => `/${parts.map(encodeURIComponent).join("/")}`;
 
+/** What each answer was asked for with: a late refusal of one credential says nothing of the next one. */
+const askedWith = new WeakMap();
+const credential = () => JSON.stringify(credentialHeaders());
+
 /**
  * Sends one request; returns the `Response`, whatever its status.
  *
  * @throws {Unreachable} there was no answer
  */
 export async function send(address, options = {}) {
+  const own = credential();
   const response = await reached(
     fetch(address, { ...options, headers: { ...credentialHeaders(), ...options.headers } }),
   );
+  askedWith.set(response, own);
   answered();
   noteDate(response.headers.get("Date"));
   return response;
@@ -67,7 +73,7 @@ export function retryAfter(response) {
 /** The error that a response is. A credential that is not taken any more ends the session. */
 export async function errorOf(response) {
   const error = new ApiError(response.status, await response.json().catch(() => null), retryAfter(response));
-  if (response.status === 401) signOut(error);
+  if (response.status === 401 && (askedWith.get(response) ?? credential()) === credential()) signOut(error);
   return error;
 }
 
