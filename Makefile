@@ -10,7 +10,7 @@ MINUTES ?= 10
 SEED ?= 0
 N ?= 3
 
-.PHONY: help run serve cluster test test-fast test-integration test-e2e test-browser test-faults lint format-js audit services pictures bench bench-large profile soak clean
+.PHONY: help run serve cluster test test-fast test-integration test-e2e test-browser test-faults lint format-js audit services pictures bench bench-large profile soak clean fetch-services fetch-clients
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -76,17 +76,14 @@ test: $(VENV)/.ready ## All checks and all tests, on real services of their own 
 	@# Side by side, because most tests wait most of the time (tests/support/scheduler.py says how).
 	@$(BIN)/python -m pytest -n 3
 
-.PHONY: fetch-services fetch-clients
-
-fetch-services: $(VENV)/.ready
+fetch-services: $(VENV)/.ready ## Download what the services of the tests need
 	@# The S3 server is built with Go; the gateway is nginx. Without these, and without Prometheus and Elasticsearch, their
 	@# tests are skipped, but not in CI.
 	@services=kafka,mongo,redis; for service in s3 gateway prometheus elasticsearch; do \
 		if [ -n "$$CI" ] || $(BIN)/python -m stack doctor --services $$service >/dev/null 2>&1; then \
 		services=$$services,$$service; fi; done; $(BIN)/python -m stack fetch --services $$services
 
-# What tests use beside the services: a browser, and what npm has.
-fetch-clients: $(VENV)/.ready
+fetch-clients: $(VENV)/.ready ## Install the browser and the other programs that tests use
 	@$(BIN)/python -m stack clients
 
 $(VENV)/.bench: $(VENV)/.ready
