@@ -73,6 +73,8 @@ def test_restored_cells_are_the_servers(ask: Ask, cells: list[str]) -> None:
 
 WANTED = ("id", "name", "Email", "status")
 SAMPLES = [
+    ';"',
+    'a;"b',
     "",
     "id\n1\n2\n",
     "id;price\n1;3,50\n2;4,20\n",

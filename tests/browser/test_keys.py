@@ -51,7 +51,7 @@ def test_key_is_made_used_and_revoked(
     assert_fits(page)
 
     watch.allow_status(401)
-    holder.get_by_role("button", name="Search").click()
+    holder.get_by_role("button", name="Search", exact=True).click()
     expect(holder.get_by_role("alert")).to_contain_text("Your key or token is not taken any more.")
     assert_accessible(holder)
     sign_in(holder, keys(Role.VIEWER))

@@ -30,7 +30,7 @@ def test_search_leads_to_what_it_finds(page: Page, watch: Watch, dashboard: Work
     page.get_by_text("Refine", exact=True).click()
     page.get_by_label("Id of the import").fill(action)
     page.get_by_label("Level").select_option("Error")
-    page.get_by_role("button", name="Search").click()
+    page.get_by_role("button", name="Search", exact=True).click()
     expect(page).to_have_url(f"{dashboard.url}/#/search?q=IMG+address&actionId={action}&level=error")
     expect(found(page)).to_have_count(1)
     expect(found(page)).to_contain_text(f'email is not an email address: "🙂 {HOSTILE}"')
@@ -61,7 +61,7 @@ def test_counts_refine_a_search(page: Page, dashboard: Worker) -> None:
     page.get_by_role("link", name="Code: INVALID_EMAIL: take away").click()
     expect(found(page).nth(3)).to_be_visible()
     page.get_by_label("Before").fill("2020-01-31T10:00")
-    page.get_by_role("button", name="Search").click()
+    page.get_by_role("button", name="Search", exact=True).click()
     expect(page.get_by_text("Nothing was found.")).to_be_visible()
     assert "to=2020-01-31T09%3A00%3A00.000Z" in page.url
     page.get_by_role("link", name="Without refinements").click()
@@ -95,7 +95,7 @@ def test_bad_search_is_said(page: Page, watch: Watch, dashboard: Worker) -> None
     page.goto(f"{dashboard.url}/#/search?row=0")
     expect(page.get_by_role("alert")).to_contain_text("row must be the number of a row, from 1")
     page.get_by_label("Row", exact=True).fill("")
-    page.get_by_role("button", name="Search").click()
+    page.get_by_role("button", name="Search", exact=True).click()
     expect(page.get_by_role("alert")).to_have_count(0)
 
 

@@ -55,7 +55,9 @@ function startOf(text) {
 
 /** How well a text fits a delimiter, compared from the first on. */
 function fitOf(text, delimiter, wanted) {
-  const [header = [], ...rows] = readRecords(text, delimiter, 1 + ROWS).records;
+  // A quote that is opened, and nothing else, is a row; of the columns it shows nothing.
+  const filled = readRecords(text, delimiter, 1 + ROWS).records.filter((record) => record.some(Boolean));
+  const [header = [], ...rows] = filled;
   const known = [...new Set(header.map(caseFold))].filter((name) => wanted.has(name)).length;
   const even = rows.length > 0 ? rows.filter((row) => row.length === header.length).length / rows.length : 1;
   return [known, header.length > 1 ? 1 : 0, even, header.length];
