@@ -9,6 +9,7 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle
 
 import httpx
@@ -223,6 +224,13 @@ def test_sending_client_gets_an_answer(limited: Limited) -> None:
 # Redis is away
 
 
+def tells_that_redis_is_away(worker: Worker) -> bool:
+    """Whether the list of workers has this one alone, which is not ready; it looks once a second at most."""
+    listed = worker.client.get("/workers").json()
+    shown = [(one["self"], one["state"]) for one in listed["workers"]]
+    return (shown, listed["complete"]) == ([(True, "NOT_READY")], False)
+
+
 def test_absent_redis_follows_settings(limited: Limited) -> None:
     """While Redis is away requests pass or not, as the operator wants."""
     headers = account()
@@ -244,9 +252,7 @@ def test_absent_redis_follows_settings(limited: Limited) -> None:
         for worker in limited.both:
             assert worker.log.read_text(errors="replace").count("rate limits cannot be told, Redis is away") == 1
             # Who runs the platform wants to know now, of all times: of this worker at least.
-            listed = worker.client.get("/workers").json()
-            shown = [(one["self"], one["state"]) for one in listed["workers"]]
-            assert (shown, listed["complete"]) == ([(True, "NOT_READY")], False)
+            wait_for(partial(tells_that_redis_is_away, worker), "the worker has looked at Redis again")
             # A page that is opened now is to say so, and not that nobody is known.
             assert worker.client.get("/whoami").json()["accountId"] == "default"
         assert limited.lenient.client.get("/whoami", headers=headers).status_code == 200
