@@ -43,6 +43,21 @@ def is_known(request: web.Request, tag: str) -> bool:
     return any(known.value in (tag, "*") for known in request.if_none_match or ())
 
 
+def conditional(request: web.Request, tag: ETag, headers: Mapping[str, str], **content: Any) -> web.Response:
+    """Return an answer, or 304 to a client that has it.
+
+    Args:
+        request: What is answered.
+        tag: Another one for every other content.
+        headers: Those of either answer.
+        content: The answer, as of ``web.Response``.
+    """
+    known = is_known(request, tag.value)
+    response = web.Response(status=304, headers=headers) if known else web.Response(headers=headers, **content)
+    response.etag = tag
+    return response
+
+
 def conditional_json(
     request: web.Request,
     value: Any,
@@ -61,10 +76,5 @@ def conditional_json(
     """
     body = orjson.dumps(value)
     weak = same_as is not None
-    tag = tag_of(orjson.dumps(same_as) if weak else body)
-    if is_known(request, tag):
-        response = web.Response(status=304, headers={**_REVALIDATED, **(headers or {})})
-    else:
-        response = web.Response(body=body, content_type="application/json", headers={**_REVALIDATED, **(headers or {})})
-    response.etag = ETag(value=tag, is_weak=weak)
-    return response
+    tag = ETag(value=tag_of(orjson.dumps(same_as) if weak else body), is_weak=weak)
+    return conditional(request, tag, {**_REVALIDATED, **(headers or {})}, body=body, content_type="application/json")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from aiohttp import web
+from aiohttp import ETag, web
 
-from web.conditional import is_known
+from web.conditional import conditional
 from web.dashboard.assets import CONTENT_SECURITY_POLICY, Asset, Dashboard
 from web.openapi.operations import OPEN, Answer, operation
 from web.views.base import ApiView
@@ -53,14 +53,14 @@ def _answer(request: web.Request, asset: Asset, cache_control: str) -> web.Respo
     # Two forms of one file are two representations, each with its tag (RFC 9110, 8.8.3.3).
     tag = f"{asset.tag}-gzip" if packed else asset.tag
     headers = {"Cache-Control": cache_control, "Vary": "Accept-Encoding"}
-    if is_known(request, tag):
-        response = web.Response(status=304, headers=headers)
-    else:
-        response = web.Response(
-            body=asset.packed if packed else asset.body,
-            content_type=asset.content_type,
-            charset=None if asset.content_type.startswith("image/") else "utf-8",
-            headers={**headers, **({"Content-Encoding": "gzip"} if packed else {})},
-        )
-    response.etag = tag
+    response = conditional(
+        request,
+        ETag(tag),
+        headers,
+        body=asset.packed if packed else asset.body,
+        content_type=asset.content_type,
+        charset=None if asset.content_type.startswith("image/") else "utf-8",
+    )
+    if packed and response.status == 200:
+        response.headers["Content-Encoding"] = "gzip"
     return response

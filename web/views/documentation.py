@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from aiohttp import web
+from aiohttp import ETag, web
 
-from web.conditional import conditional_headers, is_known, tag_of, unchanged
+from web.conditional import conditional, conditional_headers, tag_of, unchanged
 from web.openapi.document import DescribedRoute, describe
 from web.openapi.operations import OPEN, Answer, Header, operation
 from web.openapi.page import content_security_policy, render
@@ -37,14 +37,8 @@ class _Page:
 
     def answer(self, request: web.Request) -> web.Response:
         """Return the page, or 304 to a client that has it (RFC 9110, 13.1.2)."""
-        if is_known(request, self.tag):
-            response = web.Response(status=304, headers=self.headers)
-        else:
-            response = web.Response(
-                body=self.body, content_type=self.content_type, charset="utf-8", headers=self.headers
-            )
-        response.etag = self.tag
-        return response
+        content = {"body": self.body, "content_type": self.content_type, "charset": "utf-8"}
+        return conditional(request, ETag(self.tag), self.headers, **content)
 
 
 @dataclass(frozen=True, slots=True)
