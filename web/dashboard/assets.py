@@ -11,6 +11,7 @@ import gzip
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from importlib.resources.abc import Traversable
 
@@ -46,27 +47,30 @@ CONTENT_SECURITY_POLICY = "; ".join(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Asset:
     """A file as it is sent.
 
     Attributes:
         body: Its bytes.
-        packed: The same, packed with gzip.
         content_type: What it is.
         tag: Another one for every other body.
     """
 
     body: bytes
-    packed: bytes
     content_type: str
     tag: str
 
     @classmethod
     def of(cls, body: bytes, name: str) -> Asset:
         """Return a file that is called ``name``."""
+        return cls(body, _CONTENT_TYPES[name.rpartition(".")[2]], _digest(body))
+
+    @cached_property
+    def packed(self) -> bytes:
+        """The body, packed with gzip: when it is first asked for, because a worker may never be."""
         # Without a time in it, so that all workers send the same bytes.
-        return cls(body, gzip.compress(body, mtime=0), _CONTENT_TYPES[name.rpartition(".")[2]], _digest(body))
+        return gzip.compress(self.body, mtime=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +80,6 @@ class Dashboard:
     version: str
     page: Asset
     assets: Mapping[str, Asset]
-
-    @property
-    def size(self) -> int:
-        """The bytes that a browser is sent before the page is whole, packed."""
-        loaded = (asset for path, asset in self.assets.items() if path.endswith((".js", ".css", ".svg")))
-        return len(self.page.packed) + sum(len(asset.packed) for asset in loaded)
 
 
 def load_dashboard() -> Dashboard:
