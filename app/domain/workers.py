@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -113,6 +113,11 @@ class SeenWorker:
     def state_at(self, now: datetime) -> WorkerState:
         """Return its state: what it said itself, unless that is too long ago."""
         return WorkerState.LOST if now - self.seen_at > self.report.patience else self.report.state
+
+
+def in_order(workers: Iterable[SeenWorker]) -> tuple[SeenWorker, ...]:
+    """Return workers in the order in which they were started."""
+    return tuple(sorted(workers, key=lambda one: (one.report.started_at, one.report.worker_id)))
 
 
 @dataclass(frozen=True, slots=True)

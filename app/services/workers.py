@@ -17,7 +17,7 @@ from app.context import AppContext
 from app.domain.dependencies import DependencyState
 from app.domain.faults import DependencyFault
 from app.domain.speed import Rate, Speed
-from app.domain.workers import Roll, SeenWorker, WorkerReport, patience_of, state_of
+from app.domain.workers import Roll, SeenWorker, WorkerReport, in_order, patience_of, state_of
 from app.kafka.membership import Membership
 from app.observability.dependencies import Dependencies
 from app.observability.metrics import CHUNKS_IN_HAND, ROWS, sum_of
@@ -96,8 +96,7 @@ class Workers:
         at = datetime.now(UTC) if known is None else known.at
         others = () if known is None else known.workers
         workers = [*(one for one in others if one.report.worker_id != self.worker_id), SeenWorker(own, at)]
-        workers.sort(key=lambda one: (one.report.started_at, one.report.worker_id))
-        return Roll(tuple(workers), at, complete=known is not None and self._reaches_others())
+        return Roll(in_order(workers), at, complete=known is not None and self._reaches_others())
 
     async def _known(self) -> Roll | None:
         try:

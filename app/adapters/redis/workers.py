@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from redis.asyncio import Redis
 
 from app.adapters.redis.client import REDIS
-from app.domain.workers import Roll, SeenWorker, WorkerReport
+from app.domain.workers import Roll, SeenWorker, WorkerReport, in_order
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class WorkerRegister:
             for report, end in read
             if report
         ]
-        return Roll(tuple(sorted(workers, key=lambda one: (one.report.started_at, one.report.worker_id))), at)
+        return Roll(in_order(workers), at)
 
 
 def _ms(seconds: float) -> int:
