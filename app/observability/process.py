@@ -1,9 +1,13 @@
-"""What the system knows of this process."""
+"""What is known of this process."""
 
 from __future__ import annotations
 
 import os
+from importlib.metadata import version
 from pathlib import Path
+
+#: The version of the platform; read once, because it stands in a file of the installation.
+VERSION = version("bulk-operations")
 
 _STATM = Path("/proc/self/statm")
 

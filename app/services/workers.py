@@ -11,7 +11,6 @@ import socket
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib.metadata import version
 
 from app.context import AppContext
 from app.domain.dependencies import DependencyState
@@ -21,7 +20,7 @@ from app.domain.workers import Roll, SeenWorker, WorkerReport, in_order, patienc
 from app.kafka.membership import Membership
 from app.observability.dependencies import Dependencies
 from app.observability.metrics import CHUNKS_IN_HAND, ROWS, sum_of
-from app.observability.process import resident_bytes
+from app.observability.process import VERSION, resident_bytes
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +121,7 @@ class Workers:
             host=socket.gethostname(),
             pid=os.getpid(),
             port=self._port,
-            version=version("bulk-operations"),
+            version=VERSION,
             started_at=self._started_at,
             interval=self.interval,
             state=state_of(

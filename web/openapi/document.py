@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from importlib.metadata import version
 from types import UnionType
 from typing import Any, Protocol, get_args, get_origin
 
@@ -13,6 +12,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from app.domain.access import Role
+from app.observability.process import VERSION
 from web import headers
 from web.errors.problem import Problem
 from web.inputs import Input
@@ -133,7 +133,7 @@ def describe(routes: Iterable[DescribedRoute], *, credential_required: bool) -> 
         "openapi": "3.1.0",
         "info": {
             "title": "Bulk operations platform",
-            "version": version("bulk-operations"),
+            "version": VERSION,
             "summary": "Bulk changes to CRM records: every row of an upload accounted for.",
             "description": _ABOUT,
             "license": {"name": "MIT", "identifier": "MIT"},

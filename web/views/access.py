@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Annotated, Any, Literal, Self
 
 from aiohttp import web
@@ -16,6 +15,7 @@ from app.domain.account_events import key_made, key_revoked
 from app.domain.api_keys import MAX_NAME, KeyState, check_key_name, parse_expiry
 from app.domain.timestamps import iso_utc
 from app.observability.logs import event
+from app.observability.process import VERSION
 from app.services.api_keys import NoSuchKey, TooManyKeys, make_key, revoke_key
 from web.body import BODY_PROBLEMS, JsonBody
 from web.errors.catalogue import (
@@ -40,9 +40,6 @@ from web.requested import names_nobody
 from web.views.base import ApiView, json_response
 
 log = logging.getLogger(__name__)
-
-#: Read once: it is in a file.
-_VERSION = version("bulk-operations")
 
 
 class WhoAmIView(ApiView):
@@ -71,7 +68,7 @@ class WhoAmIView(ApiView):
                 "credential": None if settings.auth_mode == "none" else principal.name,
                 "keyId": principal.key_id,
                 "authMode": settings.auth_mode,
-                "version": _VERSION,
+                "version": VERSION,
                 "limits": limits,
             }
         )
