@@ -5,7 +5,7 @@ import { href } from "../lib/router.js";
 import { t, textOr } from "../lib/texts.js";
 import { html } from "../lib/ui.js";
 import { entityName } from "./entities.js";
-import { Status } from "./status.js";
+import { actionTypeName, Status } from "./status.js";
 import { Time } from "./time.js";
 
 /** @param {{ changes: object[] }} props entries of a history; those with an `entityType` are of several records */
@@ -39,7 +39,7 @@ function Change({ change, several }) {
         <div>
           <a href=${href(["actions", actionId])}>${change.fileName ?? t("actions.unnamed")}</a> <${Status} status=${change.actionStatus} />
           <div class="quiet">
-            ${textOr(`types.${change.actionType}`, change.actionType)}${change.reason && html` · ${change.reason}`}
+            ${actionTypeName(change.actionType)}${change.reason && html` · ${change.reason}`}
           </div>
         </div>
       </td>

@@ -3,12 +3,13 @@
 import { Unreachable } from "../lib/api.js";
 import { t, textOr } from "../lib/texts.js";
 import { html } from "../lib/ui.js";
+import { statusName } from "./status.js";
 
 /** An error in words: the server's own, unless there are some in the language of the user. */
 export function describe(error) {
   if (error instanceof Unreachable) return t("app.unreachable");
   const { code, message, body } = error;
-  const status = body?.status && textOr(`status.${body.status}`, body.status);
+  const status = body?.status && statusName(body.status);
   return textOr(`problems.${code}`, message, { message, status });
 }
 

@@ -1,12 +1,17 @@
-/** The status of an action, and its counters as a bar. */
+/** What an action is, in words, and its counters as a bar. */
 
 import { hasEnded } from "../domain/progress.js";
 import { number, percent } from "../lib/format.js";
 import { t, textOr } from "../lib/texts.js";
 import { html } from "../lib/ui.js";
 
+export const statusName = (status) => textOr(`status.${status}`, status);
+
+/** What is done with the rows of an action. */
+export const actionTypeName = (actionType) => textOr(`types.${actionType}`, actionType);
+
 export function Status({ status }) {
-  return html`<span class=${`status ${status.toLowerCase()}`}>${textOr(`status.${status}`, status)}</span>`;
+  return html`<span class=${`status ${status.toLowerCase()}`}>${statusName(status)}</span>`;
 }
 
 /**

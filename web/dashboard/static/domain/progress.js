@@ -1,5 +1,8 @@
 /** What is known of an action, from answers and events that may overtake each other. */
 
+/** The statuses of an action, in the order of its life. */
+export const STATUSES = ["OPEN", "SCHEDULED", "QUEUED", "PROCESSING", "PAUSED", "COMPLETED", "FAILED", "CANCELLED"];
+
 export const ENDED = ["COMPLETED", "FAILED", "CANCELLED"];
 
 export const hasEnded = (action) => ENDED.includes(action.status);

@@ -8,7 +8,7 @@ import { Speed } from "../components/action/speed.js";
 import { Steps } from "../components/action/steps.js";
 import { entityName } from "../components/entities.js";
 import { Empty, Loaded } from "../components/states.js";
-import { Status } from "../components/status.js";
+import { actionTypeName, Status } from "../components/status.js";
 import { Ago, Time } from "../components/time.js";
 import { hasEnded, merged } from "../domain/progress.js";
 import { path, read } from "../lib/api.js";
@@ -18,7 +18,7 @@ import { useEvery, useLoad } from "../lib/load.js";
 import { href, refine, route } from "../lib/router.js";
 import { may } from "../lib/session.js";
 import { useStore } from "../lib/store.js";
-import { t, textOr } from "../lib/texts.js";
+import { t } from "../lib/texts.js";
 import { html, useEffect, useRef, useState } from "../lib/ui.js";
 
 /** Seconds after which it is asked for again: what is done after its end, such as a retry, is no event of it. */
@@ -81,7 +81,7 @@ function Shown({ action, load }) {
       <div>
         <h1>${name}</h1>
         <p class="quiet">
-          ${textOr(`types.${action.actionType}`, action.actionType)} · ${entityName(action.entityType)} · <${Ago} at=${action.createdAt} />
+          ${actionTypeName(action.actionType)} · ${entityName(action.entityType)} · <${Ago} at=${action.createdAt} />
         </p>
       </div>
       <p role="status"><${Status} status=${action.status} /></p>

@@ -3,20 +3,19 @@
 import { EntityChoice, entityName } from "../components/entities.js";
 import { Choice } from "../components/field.js";
 import { List } from "../components/states.js";
-import { Progress, Status } from "../components/status.js";
+import { actionTypeName, Progress, Status, statusName } from "../components/status.js";
 import { Ago } from "../components/time.js";
-import { merged } from "../domain/progress.js";
+import { merged, STATUSES } from "../domain/progress.js";
 import { useEvents } from "../lib/events.js";
 import { duration, number } from "../lib/format.js";
 import { useEvery, usePages } from "../lib/load.js";
 import { href, refine, route } from "../lib/router.js";
 import { may } from "../lib/session.js";
 import { useStore } from "../lib/store.js";
-import { t, textOr } from "../lib/texts.js";
+import { t } from "../lib/texts.js";
 import { html, useRef } from "../lib/ui.js";
 import { nameOf } from "./action.js";
 
-const STATUSES = ["OPEN", "SCHEDULED", "QUEUED", "PROCESSING", "PAUSED", "COMPLETED", "FAILED", "CANCELLED"];
 const PAGE = 25;
 /** Seconds after which the list is read again: nothing tells of actions that are deleted. */
 const AGAIN = 30;
@@ -51,7 +50,7 @@ export function Actions() {
       <${Choice}
         label=${t("actions.status")}
         value=${asked.status}
-        options=${[["", t("app.all")], ...STATUSES.map((status) => [status, textOr(`status.${status}`, status)])]}
+        options=${[["", t("app.all")], ...STATUSES.map((status) => [status, statusName(status)])]}
         onChange=${(status) => refine({ status, entityType: asked.entityType })}
       />
       <${EntityChoice} value=${asked.entityType} onChange=${(entityType) => refine({ status: asked.status, entityType })} />
@@ -88,7 +87,7 @@ function Row({ action }) {
     <tr>
       <th scope="row">
         <a href=${href(["actions", action.actionId])}>${name}</a>
-        <span class="quiet">${textOr(`types.${action.actionType}`, action.actionType)} · ${entityName(action.entityType)}</span>
+        <span class="quiet">${actionTypeName(action.actionType)} · ${entityName(action.entityType)}</span>
       </th>
       <td data-label=${t("actions.status")}><${Status} status=${action.status} /></td>
       <td data-label=${t("actions.progress")}>

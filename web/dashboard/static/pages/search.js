@@ -4,9 +4,11 @@ import { Changes } from "../components/changes.js";
 import { EntityChoice, entityName, recordName } from "../components/entities.js";
 import { Choice, Text } from "../components/field.js";
 import { List } from "../components/states.js";
+import { statusName } from "../components/status.js";
 import { Searched, Time } from "../components/time.js";
 import { askedIn, dayAfter, facetsOf, marked, PARAMETERS, searchedIn } from "../domain/events.js";
 import { fromField, toField } from "../domain/moments.js";
+import { STATUSES } from "../domain/progress.js";
 import { date, number, time } from "../lib/format.js";
 import { usePages } from "../lib/load.js";
 import { go, href, route } from "../lib/router.js";
@@ -16,7 +18,8 @@ import { t, textOr } from "../lib/texts.js";
 import { html, useEffect, useState } from "../lib/ui.js";
 
 const LEVELS = ["info", "warning", "error"];
-const STATUSES = ["OPEN", "SCHEDULED", "QUEUED", "PROCESSING", "PAUSED", "COMPLETED", "FAILED", "CANCELLED", "SKIPPED"];
+/** Of actions, and of rows. */
+const ALL_STATUSES = [...STATUSES, "SKIPPED"];
 const TYPES = [
   ...[
     "created",
@@ -39,7 +42,6 @@ const SECURITY = ["credential.refused", "key.made", "key.revoked"];
 const MOST = 12;
 
 const typeName = (type) => textOr(`eventTypes.${type}`, type);
-const statusName = (status) => textOr(`status.${status}`, status);
 
 /** The address of this search with something else. */
 const refined = (asked, changes) => href(["search"], { ...asked, ...changes });
@@ -128,7 +130,7 @@ function Form({ asked, onSearch }) {
         <div class="columns dense">
           <${Choice} label=${t("search.level")} options=${options(LEVELS, (each) => t(`levels.${each}`))} ...${chosen("level")} />
           <${Choice} label=${t("search.type")} options=${options(types, typeName)} ...${chosen("type")} />
-          <${Choice} label=${t("search.status")} options=${options(STATUSES, statusName)} ...${chosen("status")} />
+          <${Choice} label=${t("search.status")} options=${options(ALL_STATUSES, statusName)} ...${chosen("status")} />
           <${EntityChoice} ...${chosen("entityType")} />
           <${Text} label=${t("search.code")} ...${field("code")} ...${plain} placeholder="INVALID_EMAIL" />
           <${Text} label=${t("search.row")} ...${field("row")} ...${plain} inputmode="numeric" pattern="[0-9]*" />

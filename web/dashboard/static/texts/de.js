@@ -759,8 +759,7 @@ export default {
     comma: "Komma",
     semicolon: "Semikolon",
     tab: "Tabulator",
-    bar: "senkrechter Strich",
-    space: "Leerzeichen",
+    pipe: "senkrechter Strich",
   },
   sources: {
     declared: "steht in der Datei",

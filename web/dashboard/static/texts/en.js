@@ -698,7 +698,7 @@ export default {
     mappingField: "Field",
     leftOut: "left out",
   },
-  delimiters: { comma: "comma", semicolon: "semicolon", tab: "tab", bar: "vertical bar", space: "space" },
+  delimiters: { comma: "comma", semicolon: "semicolon", tab: "tab", pipe: "vertical bar" },
   sources: {
     declared: "said in the file",
     mark: "said in the file",

@@ -1,10 +1,11 @@
 /** What an action is, and what has happened to it. */
 
+import { DELIMITERS } from "../../domain/delimiters.js";
 import { bytes, number, percent } from "../../lib/format.js";
 import { t, textOr } from "../../lib/texts.js";
 import { html } from "../../lib/ui.js";
 import { entityName } from "../entities.js";
-import { Status } from "../status.js";
+import { actionTypeName, Status } from "../status.js";
 import { Time } from "../time.js";
 
 /** Those who are nobody by name. */
@@ -15,7 +16,7 @@ const person = (name) => (Object.hasOwn(NAMELESS, name) ? t(NAMELESS[name]) : (n
 export function Details({ action }) {
   const { stream } = action;
   const shown = [
-    ["type", textOr(`types.${action.actionType}`, action.actionType)],
+    ["type", actionTypeName(action.actionType)],
     ["entity", entityName(action.entityType)],
     ["by", person(action.createdBy)],
     ["created", html`<${Time} at=${action.createdAt} />`],
@@ -53,8 +54,6 @@ export function Details({ action }) {
     </section>
   `;
 }
-
-const DELIMITERS = { ",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "space" };
 
 /** What something was taken for, and how that is known. */
 function understood(what, source, confidence = null) {

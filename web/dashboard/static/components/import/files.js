@@ -1,5 +1,6 @@
 /** Where files are chosen or dropped, and the list of those that were. */
 
+import { path } from "../../lib/api.js";
 import { download } from "../../lib/downloads.js";
 import { bytes, number } from "../../lib/format.js";
 import { cancel, hasArrived, isBusy, remove, show } from "../../lib/imports.js";
@@ -58,7 +59,7 @@ export function Template({ schemas }) {
   const id = useId();
   const name = `${entityType}.csv`;
   function load() {
-    download(`/entities/${entityType}/template.csv`, {}, name).catch((error) => tell(describe(error), "problem"));
+    download(path("entities", entityType, "template.csv"), {}, name).catch((error) => tell(describe(error), "problem"));
   }
   return html`
     <div class="template">

@@ -5,10 +5,11 @@ import { obstaclesOf } from "../../domain/obstacles.js";
 import { CHECKED_ROWS, isConverted, Unusable } from "../../domain/start.js";
 import { bytes, duration, number, percent, time, utc } from "../../lib/format.js";
 import { alike, cancel, hasArrived, momentOf, remove, set, start } from "../../lib/imports.js";
+import { useEvery } from "../../lib/load.js";
 import { href } from "../../lib/router.js";
 import { session } from "../../lib/session.js";
 import { t } from "../../lib/texts.js";
-import { html, useEffect, useId, useState } from "../../lib/ui.js";
+import { html, useId, useState } from "../../lib/ui.js";
 import { Undecodable } from "../../lib/upload.js";
 import { Confirm } from "../dialog.js";
 import { entityName } from "../entities.js";
@@ -215,10 +216,7 @@ function timeLeft(progress, share) {
 
 function Countdown({ until }) {
   const [now, setNow] = useState(Date.now());
-  useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), 1000);
-    return () => clearInterval(timer);
-  }, []);
+  useEvery(1, () => setNow(Date.now()));
   return html`<p class="countdown" role="timer">${t("import.waits", { time: duration(Math.max(0, until - now) / 1000) })}</p>`;
 }
 
