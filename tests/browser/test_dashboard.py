@@ -8,10 +8,13 @@ import pytest
 from playwright.sync_api import Page
 
 from app.domain.access import Role
-from tests.support.browsing import Modules, assert_accessible, assert_fits, expect, sign_in
+from tests.support.browsing import Modules, Watch, assert_accessible, assert_fits, expect, sign_in
 from tests.support.files import CONTACTS
+from tests.support.paths import ROOT
 from tests.support.secured import Guarded
 from tests.support.workers import Worker
+
+STATIC = ROOT / "web" / "dashboard" / "static"
 
 
 def test_list_shows_an_import(page: Page, dashboard: Worker) -> None:
@@ -42,3 +45,31 @@ def test_modules_can_be_called(modules: Modules) -> None:
     assert modules.run("lib/router.js", "(router, id) => router.href(['actions', id], { status: '' })", "a b") == (
         "#/actions/a%20b"
     )
+
+
+def test_page_that_cannot_be_fetched(page: Page, watch: Watch, dashboard: Worker) -> None:
+    """What a page needs and cannot be had now is had with another try."""
+    watch.allow("net::ERR_FAILED")
+    page.route("**/pages/search.js", lambda route: route.abort())
+    page.goto(f"{dashboard.url}/#/search")
+    expect(page.get_by_role("alert")).to_contain_text("The server does not answer")
+    assert_accessible(page)
+    page.unroute("**/pages/search.js")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("heading", level=1, name="Search")).to_be_visible()
+
+
+def test_other_pages_need_no_server(page: Page, watch: Watch, dashboard: Worker) -> None:
+    """Soon after the first page all others have what they need, so that a server that is away is no broken page."""
+    watch.allow("net::ERR_INTERNET_DISCONNECTED")
+    page.goto(dashboard.url)
+    expect(page.get_by_role("heading", level=1, name="Import files")).to_be_visible()
+    page.wait_for_function(
+        """(modules) => modules.every((module) => performance.getEntriesByType("resource").some(
+            (entry) => entry.name.endsWith(module) && entry.responseEnd > 0))""",
+        arg=[f"/{module.relative_to(STATIC)}" for module in STATIC.rglob("*.js")],
+    )
+    page.context.set_offline(True)
+    page.get_by_role("link", name="Search").click()
+    expect(page.get_by_role("heading", level=1, name="Search")).to_be_visible()
+    expect(page.get_by_role("status").first).to_contain_text("The server does not answer")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import re
 
 import pytest
@@ -21,6 +22,15 @@ VENDOR = STATIC / "vendor"
 _IMPORT = re.compile(
     r"""^(?:(?:import|export)\b[^;"'`]*?\bfrom\s*|import\s*|@import url\()["']([^"'`]+)["']""", re.MULTILINE
 )
+#: Imports that are made when they are needed.
+_LATER = re.compile(r"""\bimport\(["']([^"']+)["']\)""")
+
+
+def imports(path: str, form: re.Pattern[str] = _IMPORT) -> set[str]:
+    """What a file imports, by paths of this dashboard."""
+    found = form.findall((STATIC / path).read_text(encoding="utf-8"))
+    assert not [name for name in found if path.endswith(".js") and not name.startswith(".")], path
+    return {os.path.relpath((STATIC / path).parent / name, STATIC) for name in found}
 
 
 @pytest.fixture(scope="module")
@@ -46,19 +56,24 @@ def test_page_loads_files_that_exist(dashboard: Dashboard) -> None:
     assert "app.js" in named
     assert "style.css" in named
     assert set(named) <= set(dashboard.assets)
-    assert {path for path in dashboard.assets if path.endswith(".js")} <= set(named), "a module is not loaded ahead"
+
+
+def test_first_page_is_loaded_ahead(dashboard: Dashboard) -> None:
+    """The browser is told at once of all modules that the first page needs, and of no others."""
+    ahead = re.findall(rf'modulepreload" href="assets/{dashboard.version}/([^"]+)"', dashboard.page.body.decode())
+    assert len(set(ahead)) == len(ahead)
+    [home] = re.findall(r'HOME = "(\w+)"', (STATIC / "pages" / "index.js").read_text(encoding="utf-8"))
+    assert {"app.js", f"pages/{home}.js"} <= set(ahead)
+    needed = {imported for path in ahead for imported in imports(path)}
+    assert needed <= set(ahead) <= needed | {"app.js", f"pages/{home}.js"}
+    assert "vendor/uplot.js" not in ahead
 
 
 def test_imports_exist(dashboard: Dashboard) -> None:
     """A module imports files of this dashboard, by relative paths: browsers know no names of packages."""
-    for path, asset in dashboard.assets.items():
-        if not path.endswith((".js", ".css")):
-            continue
-        for imported in _IMPORT.findall(asset.body.decode()):
-            if path.endswith(".js"):
-                assert imported.startswith("."), f"{path} imports {imported}"
-            found = (STATIC / path).parent / imported
-            assert found.resolve().is_file(), f"{path} imports {imported}, which is not there"
+    for path in dashboard.assets:
+        if path.endswith((".js", ".css")):
+            assert imports(path) | imports(path, _LATER) <= set(dashboard.assets), path
 
 
 def test_version_stands_for_bytes(dashboard: Dashboard) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,8 +19,14 @@ from importlib.resources.abc import Traversable
 
 _FILES = resources.files("web.dashboard") / "static"
 _PAGE = "index.html"
-#: Where the address of the files, and a line for each module, are put into the page.
+#: Where the address of the files is put into the page, and where a line for each module that is needed at first.
 _BASE, _MODULES = "{{assets}}", "{{modules}}"
+#: The modules with which a visit begins, by what the page and ``app.js`` say: the program, and the page that is shown
+#: first.
+_FIRST = ("app.js", "pages/import.js")
+#: What a module needs before it can run, in the form that the formatter gives it; not what it asks for later, by
+#: ``import()``.
+_IMPORT = re.compile(r'^(?:import|export)\b[^;"]*?\bfrom "([^"]+)";', re.MULTILINE)
 
 _CONTENT_TYPES = {
     "css": "text/css",
@@ -89,9 +97,7 @@ def load_dashboard() -> Dashboard:
     version = _digest("".join(f"{path} {asset.tag}\n" for path, asset in assets.items()).encode() + page.encode())[:16]
     # Relative, so that the platform may stand behind a path of another server.
     base = f"assets/{version}"
-    modules = "\n".join(
-        f'    <link rel="modulepreload" href="{base}/{path}">' for path in assets if path.endswith(".js")
-    )
+    modules = "\n".join(f'    <link rel="modulepreload" href="{base}/{path}">' for path in _needed(assets))
     page = page.replace(_BASE, base).replace(_MODULES, modules.strip())
     return Dashboard(version, Asset.of(page.encode(), _PAGE), assets)
 
@@ -102,6 +108,23 @@ def _read(directory: Traversable, prefix: str = "") -> Iterator[tuple[str, bytes
             yield from _read(entry, f"{prefix}{entry.name}/")
         else:
             yield f"{prefix}{entry.name}", entry.read_bytes()
+
+
+def _needed(assets: Mapping[str, Asset]) -> list[str]:
+    """Return the modules that are needed at first, by their paths.
+
+    A browser finds out what a module imports when it has it: without being told, it would ask once for each step.
+    """
+    needed: dict[str, None] = {}
+    open_ends = list(_FIRST)
+    while open_ends:
+        path = open_ends.pop()
+        if path in needed:
+            continue
+        needed[path] = None
+        imported = _IMPORT.findall(assets[path].body.decode())
+        open_ends += [posixpath.normpath(posixpath.join(posixpath.dirname(path), name)) for name in imported]
+    return list(needed)
 
 
 def _digest(body: bytes) -> str:

@@ -2,13 +2,13 @@
 
 import { Layout } from "./components/layout.js";
 import { Empty, Loading, Problem } from "./components/states.js";
-import { openSession } from "./lib/api.js";
+import { openSession, Unreachable } from "./lib/api.js";
 import { route } from "./lib/router.js";
 import { may, session } from "./lib/session.js";
 import { useStore } from "./lib/store.js";
 import { language, t } from "./lib/texts.js";
 import { html, render, useEffect, useState } from "./lib/ui.js";
-import { HOME, PAGES } from "./pages/index.js";
+import { HOME, loaded, loadRest, PAGES } from "./pages/index.js";
 import { SignIn } from "./pages/sign_in.js";
 
 /** What the tab is called: the page first, because tabs are narrow. */
@@ -47,7 +47,29 @@ function Page() {
   if (!found) return html`<${Empty}><h1>${t("app.noPage")}</h1><a href="#/">${t("app.toBeginning")}</a><//>`;
   if (!may(found.role))
     return html`<${Empty}><h1>${t("app.notAllowed")}</h1><p>${t("app.needsRole", { role: t(`roles.${found.role}`) })}</p><//>`;
-  return html`<${found.page} key=${parts.join("/")} parts=${parts} />`;
+  return html`<${Found} key=${parts.join("/")} page=${found} parts=${parts} />`;
+}
+
+function Found({ page, parts }) {
+  const [component, setComponent] = useState(() => page.component);
+  const [failed, setFailed] = useState(false);
+  useEffect(() => {
+    loaded(page).then(
+      (found) => {
+        setComponent(() => found);
+        loadRest();
+      },
+      () => setFailed(true),
+    );
+  }, [page]);
+  if (component) return html`<${component} parts=${parts} />`;
+  return html`
+    <div class="heading"><h1>${t(page.title ?? "app.name")}</h1></div>
+    ${
+      // A browser does not ask again for a module that it could not have.
+      failed ? html`<${Problem} error=${new Unreachable()} retry=${() => location.reload()} />` : html`<${Loading} />`
+    }
+  `;
 }
 
 render(html`<${App} />`, document.getElementById("app"));

@@ -10,6 +10,11 @@ export const statusName = (status) => textOr(`status.${status}`, status);
 /** What is done with the rows of an action. */
 export const actionTypeName = (actionType) => textOr(`types.${actionType}`, actionType);
 
+/** What a list, or the title of its page, calls an action. */
+export function actionName(action) {
+  return action.fileName ?? t(action.fileSize > 0 ? "actions.unnamed" : "actions.overKafka");
+}
+
 export function Status({ status }) {
   return html`<span class=${`status ${status.toLowerCase()}`}>${statusName(status)}</span>`;
 }

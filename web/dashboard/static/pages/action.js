@@ -8,7 +8,7 @@ import { Speed } from "../components/action/speed.js";
 import { Steps } from "../components/action/steps.js";
 import { entityName } from "../components/entities.js";
 import { Empty, Loaded } from "../components/states.js";
-import { actionTypeName, Status } from "../components/status.js";
+import { actionName, actionTypeName, Status } from "../components/status.js";
 import { Ago, Time } from "../components/time.js";
 import { hasEnded, merged } from "../domain/progress.js";
 import { path, read } from "../lib/api.js";
@@ -23,11 +23,6 @@ import { html, useEffect, useRef, useState } from "../lib/ui.js";
 
 /** Seconds after which it is asked for again: what is done after its end, such as a retry, is no event of it. */
 const AGAIN = 15;
-
-/** What a list, or the title of its page, calls an action. */
-export function nameOf(action) {
-  return action.fileName ?? t(action.fileSize > 0 ? "actions.unnamed" : "actions.overKafka");
-}
 
 export function Action({ parts: [, id] }) {
   const own = path("bulk-actions", id);
@@ -64,7 +59,7 @@ function isNews(action, told) {
 }
 
 function Shown({ action, load }) {
-  const name = nameOf(action);
+  const name = actionName(action);
   const { query } = useStore(route);
   const rows = query.get("rows");
   const heading = useRef(null);

@@ -3,7 +3,7 @@
 import { EntityChoice, entityName } from "../components/entities.js";
 import { Choice } from "../components/field.js";
 import { List } from "../components/states.js";
-import { actionTypeName, Progress, Status, statusName } from "../components/status.js";
+import { actionName, actionTypeName, Progress, Status, statusName } from "../components/status.js";
 import { Ago } from "../components/time.js";
 import { merged, STATUSES } from "../domain/progress.js";
 import { useEvents } from "../lib/events.js";
@@ -14,7 +14,6 @@ import { may } from "../lib/session.js";
 import { useStore } from "../lib/store.js";
 import { t } from "../lib/texts.js";
 import { html, useRef } from "../lib/ui.js";
-import { nameOf } from "./action.js";
 
 const PAGE = 25;
 /** Seconds after which the list is read again: nothing tells of actions that are deleted. */
@@ -82,7 +81,7 @@ function changed(items, data, status) {
 }
 
 function Row({ action }) {
-  const name = nameOf(action);
+  const name = actionName(action);
   return html`
     <tr>
       <th scope="row">
