@@ -15,7 +15,7 @@ from tests.support.issuer import token
 from tests.support.secured import Guarded
 
 #: What the navigation offers to operators and to admins only.
-OPERATORS, ADMINS = ["Dead letters"], ["API keys", "Workers"]
+OPERATORS, ADMINS = ["New import", "Dead letters"], ["API keys", "Workers"]
 OFFERED = {Role.VIEWER: [], Role.OPERATOR: OPERATORS, Role.ADMIN: [*OPERATORS, *ADMINS]}
 
 

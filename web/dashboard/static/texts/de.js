@@ -73,7 +73,7 @@ export default {
     Task: "Aufgabe",
   },
   import: {
-    title: "Importieren",
+    title: "Neuer Import",
     heading: "Dateien importieren",
     dropHere: "CSV-Dateien hierher ziehen oder",
     chooseFiles: "Dateien auswählen",

@@ -60,7 +60,7 @@ export default {
   entities: { Contact: "Contacts", Company: "Companies", Lead: "Leads", Opportunity: "Opportunities", Task: "Tasks" },
   entity: { Contact: "Contact", Company: "Company", Lead: "Lead", Opportunity: "Opportunity", Task: "Task" },
   import: {
-    title: "Import",
+    title: "New import",
     heading: "Import files",
     dropHere: "Drop CSV files here, or",
     chooseFiles: "Choose files",
