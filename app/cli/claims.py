@@ -14,15 +14,15 @@ from app.observability.logs import hide, redact_logs
 from app.services.claim_recovery import forget_claims
 from app.settings import get_settings
 
-claims_commands = typer.Typer(no_args_is_help=True, help="De-duplication claims of actions under way.")
+commands = typer.Typer(name="claims", no_args_is_help=True, help="De-duplication claims of actions under way.")
 
 
-@claims_commands.callback()
+@commands.callback()
 def _main() -> None:
     """Keep `rebuild` a command of its own, although it is the only one."""
 
 
-@claims_commands.command("rebuild")
+@commands.command("rebuild")
 def rebuild_command() -> None:
     """Have the claims of all actions under way rebuilt from the ledger, by the first worker that starts.
 

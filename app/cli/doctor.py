@@ -21,10 +21,13 @@ from app.services.doctor import Reported, all_checks, examine
 from app.settings import Settings, read_settings
 from app.settings.advice import contradictions, weak_settings
 
+commands = typer.Typer()
+
 #: Seconds for finding a server of the database: a check has a few more.
 _CONNECT = 5.0
 
 
+@commands.command("doctor")
 def doctor_command(
     as_json: Annotated[bool, typer.Option("--json", help="a list of objects, for programs")] = False,
 ) -> None:

@@ -13,15 +13,15 @@ from app.domain.faults import DependencyFault
 from app.observability.logs import hide, redact_logs
 from app.settings import get_settings
 
-index_commands = typer.Typer(no_args_is_help=True, help="The index of events in Elasticsearch.")
+commands = typer.Typer(name="index", no_args_is_help=True, help="The index of events in Elasticsearch.")
 
 
-@index_commands.callback()
+@commands.callback()
 def _index() -> None:
     """The index of events in Elasticsearch."""
 
 
-@index_commands.command("rebuild")
+@commands.command("rebuild")
 def rebuild_command() -> None:
     """Let the workers index every action again, as into an index that is empty; what is there is written over."""
     redact_logs(settings := get_settings())

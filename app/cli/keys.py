@@ -26,7 +26,7 @@ from app.observability.logs import hide, redact_logs
 from app.services.api_keys import MadeKey, NoSuchKey, TooManyKeys, make_key, revoke_key
 from app.settings import get_settings
 
-keys = typer.Typer(no_args_is_help=True, help="API keys: make, list and revoke them.")
+commands = typer.Typer(name="keys", no_args_is_help=True, help="API keys: make, list and revoke them.")
 
 
 @asynccontextmanager
@@ -64,7 +64,7 @@ def _who() -> dict[str, str]:
     return {"by": name, "source": socket.gethostname()}
 
 
-@keys.command("create")
+@commands.command("create")
 def create_command(
     account: Annotated[str, typer.Option(help="the account whose things the key opens")],
     role: Annotated[Role, typer.Option(help="what may be done with it")],
@@ -111,7 +111,7 @@ async def _make(account: str, role: Role, name: str, expires_at: datetime | None
     return made
 
 
-@keys.command("list")
+@commands.command("list")
 def list_command(
     account: Annotated[str | None, typer.Option(help="only keys of this account", show_default=False)] = None,
 ) -> None:
@@ -127,7 +127,7 @@ async def _all(account: str | None) -> list[ApiKey]:
         return await store.api_keys.all(account)
 
 
-@keys.command("revoke")
+@commands.command("revoke")
 def revoke_command(key_id: Annotated[str, typer.Argument(help="the id that the list shows", metavar="ID")]) -> None:
     """Make a key open nothing any more, within API_KEY_CACHE seconds on every worker; exit 1 if there is none."""
     raise typer.Exit(asyncio.run(_revoke(key_id)))

@@ -15,7 +15,7 @@ from app.domain.faults import DependencyFault
 from app.observability.logs import hide, redact_logs
 from app.settings import get_settings
 
-storage_commands = typer.Typer(no_args_is_help=True, help="The storage: whether it is the right one.")
+commands = typer.Typer(name="storage", no_args_is_help=True, help="The storage: whether it is the right one.")
 
 
 @asynccontextmanager
@@ -34,7 +34,7 @@ async def _open_storage() -> AsyncIterator[IdentifiedStorage]:
         await store.close()
 
 
-@storage_commands.command("check")
+@commands.command("check")
 def check_command() -> None:
     """Tell whether STORAGE_URI leads to the storage that the database knows; exit 1 if it does not."""
 
@@ -46,7 +46,7 @@ def check_command() -> None:
     asyncio.run(check())
 
 
-@storage_commands.command("adopt")
+@commands.command("adopt")
 def adopt_command() -> None:
     """Say that the storage at STORAGE_URI is the right one from now on, and the one before is not any more."""
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from app.cli import commands
+from app.cli import verify
 
 
 def test_verify_shows_how_far_it_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """On standard error, not for every chunk, and not at all when it is soon done."""
     now = 100.0
-    monkeypatch.setattr(commands.time, "monotonic", lambda: now)
-    progress = commands._Progress(actions=2, rows=10_000)
+    monkeypatch.setattr(verify.time, "monotonic", lambda: now)
+    progress = verify._Progress(actions=2, rows=10_000)
     progress.action()
     progress.rows(2_000)
     assert capsys.readouterr().err == ""
