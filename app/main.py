@@ -34,6 +34,7 @@ from app.kafka.membership import Membership
 from app.kafka.messages import ChunkResult, Feed
 from app.kafka.security import client_options
 from app.kafka.sensor import KafkaSensor
+from app.kafka.table_manager import PromptTableManager
 from app.kafka.topics import Topics
 from app.kafka.worker import LoggingWorker, QuietWorker
 from app.observability.audit import send_audit_log
@@ -219,6 +220,7 @@ def create_app(settings: Settings) -> BulkApp:
             },
         },
         worker_redirect_stdouts=False,
+        TableManager=PromptTableManager,
         Worker=LoggingWorker if settings.log_faust == "verbose" else QuietWorker,
     )
     topics = Topics(app, settings)

@@ -77,6 +77,11 @@ class Place(NamedTuple):
         return in_hand + max(0, end - unread)
 
 
+#: How long the broker waits for a record before it answers that there is none, seconds. For so long nothing is asked of
+#: a partition that was assigned, moved or resumed in the meantime. Faust has 1.5, and no setting for it.
+_FETCH_WAIT = 0.25
+
+
 class _ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """The thread of the Kafka client.
 
@@ -98,6 +103,11 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         position = _position(self._ensure_consumer(), tp)
         first, behind = self._undelivered.get(tp, (0, 0))
         return first if first < behind and position == behind else position
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = round(_FETCH_WAIT * 1000)
+        return consumer
 
     async def _fetch_records(
         self, consumer: Any, active_partitions: Any, timeout: float | None = None, max_records: int | None = None

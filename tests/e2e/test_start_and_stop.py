@@ -19,7 +19,7 @@ from tests.support.workers import Worker
 StartWorker = Callable[..., Worker]
 
 
-def _exit_code(worker: Worker) -> int:
+def _exit_code(worker: Worker) -> int | None:
     assert worker.process is not None
     return worker.process.wait(timeout=30)
 
@@ -156,3 +156,11 @@ def test_all_of_faust_can_be_had_back(start_worker: StartWorker) -> None:
     log = start_worker(LOG_FAUST="verbose").log.read_text()
     assert "+ƒaµS†" in log
     assert "[^---Recovery]" in log
+
+
+def test_start_is_one_rebalance(start_worker: StartWorker) -> None:
+    """A worker that starts has all its topics at once: none of them is subscribed to later, by another rebalance."""
+    worker = start_worker()
+    assert "\nbulk_kafka_rebalances_total 1.0\n" in worker.client.get("/metrics").text
+    [own] = worker.client.get("/workers").json()["workers"]
+    assert set(own["partitions"].values()) == {4}
