@@ -43,7 +43,7 @@ async def prepare(context: AppContext) -> None:
             partitions=settings.topic_partitions,
             replication=settings.topic_replication,
             security=security,
-            others=topics.of_faust,
+            internal=topics.of_faust,
         )
 
     async def database_and_storage() -> None:

@@ -36,7 +36,7 @@ async def create_topics(
     partitions: int,
     replication: int,
     security: Mapping[str, Any] | None = None,
-    others: Sequence[str] = (),
+    internal: Sequence[NewTopic] = (),
     timeout: float = 10.0,
 ) -> None:
     """Create those of the topics that are missing, and return when the broker shows all of them with their leaders.
@@ -47,7 +47,7 @@ async def create_topics(
         partitions: of each of them.
         replication: replicas of each partition.
         security: what :func:`app.kafka.security.client_options` returns.
-        others: topics that somebody else creates; those that exist must have leaders as well.
+        internal: further topics, which Faust needs for itself.
         timeout: seconds in which leaders may be elected.
 
     Raises:
@@ -59,11 +59,13 @@ async def create_topics(
     await admin.start()
     try:
         known = set(await admin.list_topics())
-        missing = [name for name in names if name not in known]
+        wanted = [*(NewTopic(name, partitions, replication) for name in names), *internal]
+        missing = [topic for topic in wanted if topic.name not in known]
         if missing:
-            log.info("creating topics %s with %d partitions", ", ".join(missing), partitions)
-            await _create(admin, missing, partitions, replication)
-        expected = [*names, *(name for name in others if name in known)]
+            named = ", ".join(f"{topic.name} ({topic.num_partitions})" for topic in missing)
+            log.info("creating topics, with so many partitions: %s", named)
+            await _create(admin, missing)
+        expected = [topic.name for topic in wanted]
         end = time.monotonic() + timeout
         while unready := _unready(expected, described := await admin.describe_topics(expected)):
             if time.monotonic() >= end:
@@ -91,8 +93,8 @@ def _unready(names: Sequence[str], described: Sequence[Mapping[str, Any]]) -> li
     return lacking
 
 
-async def _create(admin: AIOKafkaAdminClient, names: Sequence[str], partitions: int, replication: int) -> None:
-    reply = await admin.create_topics([NewTopic(name, partitions, replication) for name in names])
+async def _create(admin: AIOKafkaAdminClient, topics: Sequence[NewTopic]) -> None:
+    reply = await admin.create_topics(list(topics))
     for entry in reply.topic_errors:
         error = for_code(entry[1])
         if entry[1] and error is not TopicAlreadyExistsError:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from aiokafka.admin import NewTopic
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from faust.exceptions import ProducerSendError
 
@@ -116,10 +117,18 @@ class Topics:
         return self.feed, self.chunks, self.results
 
     @property
-    def of_faust(self) -> list[str]:
-        """The topics that Faust creates for itself, without which it does not start either."""
+    def of_faust(self) -> list[NewTopic]:
+        """The topics of Faust's own: the changelogs of the tables, and the one whose owner is the leader.
+
+        Faust would create them itself, and often not see them yet when it gives out the partitions: its worker would
+        then have a table without a changelog, and no leader, until partitions are given out anew.
+        """
+        partitions, replication = self._settings.topic_partitions, self._settings.topic_replication
         tables = [table.changelog_topic.get_topic_name() for table in self._app.tables.values()]
-        return [*tables, f"{self._app.conf.id}-__assignor-__leader"]
+        return [
+            *(NewTopic(name, partitions, replication, topic_configs={"cleanup.policy": "compact"}) for name in tables),
+            NewTopic(f"{self._app.conf.id}-__assignor-__leader", 1, replication),
+        ]
 
     async def check(self) -> None:
         """Return when a broker answers.

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from aiokafka.admin import NewTopic
 
 from app.kafka import admin as broker
 from app.kafka.admin import PartitionsWithoutLeader, create_topics
@@ -48,8 +49,8 @@ def admin(monkeypatch: pytest.MonkeyPatch) -> None:
     Admin.closed = 0
 
 
-async def create(*names: str, others: Sequence[str] = ()) -> None:
-    await create_topics(["broker:9092"], names, partitions=3, replication=1, others=others, timeout=0.05)
+async def create(*names: str, internal: Sequence[NewTopic] = ()) -> None:
+    await create_topics(["broker:9092"], names, partitions=3, replication=1, internal=internal, timeout=0.05)
 
 
 async def test_leaderless_partition_is_named() -> None:
@@ -66,9 +67,8 @@ async def test_late_leader_is_enough() -> None:
     await create("a")
 
 
-async def test_foreign_topics_need_leaders() -> None:
-    """Topics of others need leaders if they exist."""
+async def test_internal_topics_need_leaders() -> None:
+    """The topics of Faust's own need leaders as well."""
     Admin.looks = [{"a": [1, 1, 1], "changelog": [-1]}]
-    await create("a", others=["elsewhere"])
     with pytest.raises(PartitionsWithoutLeader, match=r"^no leader for changelog partition 0$"):
-        await create("a", others=["changelog"])
+        await create("a", internal=[NewTopic("changelog", 1, 1)])
