@@ -70,7 +70,7 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
     user: str | None = None
     """Run as this user when the launcher runs as root, for programs that refuse root; owns the directory then."""
-    ready_within: float = 60.0
+    ready_within: float = 120.0
     stop_within: float = 20.0
 
     def present(self) -> bool:

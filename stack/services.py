@@ -258,7 +258,6 @@ ELASTICSEARCH = Service(
             prepare=elasticsearch.prepare,
             command=elasticsearch.command,
             extra_ports=("transport",),
-            ready_within=120.0,
         ),
     ),
 )

@@ -68,7 +68,8 @@ def number(page: Page, name: str) -> Locator:
 
 def test_two_tabs_watch_to_the_end(watch: Watch, slow: Worker) -> None:
     """An action is moved and started in one tab; another, in German, sees each step without being touched."""
-    action_id = slow.submit(rows("watched", 4000), scheduledAt=LATER)
+    # Enough for some seconds: a shorter one has no plot.
+    action_id = slow.submit(rows("watched", 20_000), scheduledAt=LATER)
     page, german = watch.open(), watch.open(locale="de-DE", color_scheme="dark")
     show(page, slow, action_id)
     show(german, slow, action_id)
@@ -91,11 +92,12 @@ def test_two_tabs_watch_to_the_end(watch: Watch, slow: Worker) -> None:
     press(page, "Start now")
     for tab, running in ((page, "processing"), (german, "läuft")):
         expect(status(tab)).to_have_text(running)
+    for tab in (page, german):
         expect(tab.locator(".summary")).to_contain_text(re.compile(r"Zeilen pro Sekunde|rows per second"))
     for tab, ended in ((page, "completed"), (german, "abgeschlossen")):
         expect(status(tab)).to_have_text(ended, timeout=60_000)
-    expect(number(page, "Created")).to_have_text("4,000")
-    expect(number(german, "Angelegt")).to_have_text("4.000")
+    expect(number(page, "Created")).to_have_text("20,000")
+    expect(number(german, "Angelegt")).to_have_text("20.000")
     expect(page.get_by_text("All rows are done, and none has failed.")).to_be_visible()
     expect(page.get_by_role("region", name="History").get_by_role("row")).to_have_count(6)
     expect(german.get_by_role("img", name="Zeilen pro Sekunde")).to_be_visible()

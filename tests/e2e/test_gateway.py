@@ -69,7 +69,7 @@ def cluster(nginx: None, services: Stack, tmp_path_factory: pytest.TempPathFacto
             for worker in workers:
                 worker.launch()
             for worker in workers:
-                wait_for(worker.ready, f"worker ready; its log ends:\n{worker.tail()}")
+                worker.wait_ready()
             storage = Path(unquote(urlsplit(environment["STORAGE_URI"]).path))
             yield Cluster(gateway, workers, through, storage, environment["MONGO_DB_URI"])
         finally:

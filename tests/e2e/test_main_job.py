@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from stack import Stack
 from stack.samples import Sample
 from tests.support.assertions import assert_exact, contacts
 from tests.support.waiting import wait_for
@@ -37,7 +36,7 @@ def test_joining_worker_changes_nothing(start_worker: StartWorker, environment: 
     first.wait_processed(action, more_than=5_000)
     second = start_worker(STALL_TIMEOUT="5", wait=False)
     first.wait_ended(action)
-    wait_for(second.ready, "the second worker is ready")
+    second.wait_ready()
     assert_exact(second, action, sample, expected, environment["MONGO_DB_URI"])
 
 
@@ -139,24 +138,6 @@ def test_list_is_newest_first(worker: Worker) -> None:
     following = worker.client.get(answer.links["next"]["url"])
     listed = [entry["actionId"] for entry in [*answer.json(), *following.json()]]
     assert listed[:3] == made[::-1]
-
-
-def test_upload_without_broker(
-    start_worker: StartWorker, environment: dict[str, str], tmp_path: Path, services: Stack
-) -> None:
-    """An upload succeeds while the broker is down, and completes when it is back."""
-    sample = Sample(5_000, seed=7)
-    expected = sample.write(tmp_path / "contacts.csv")
-    worker = start_worker(REQUEUE_AFTER="2", STALL_TIMEOUT="5")
-    services["kafka"].stop()
-    try:
-        answer = worker.upload(tmp_path / "contacts.csv")
-    finally:
-        services["kafka"].start()
-    assert answer.status_code == 201, answer.text
-    action = answer.json()["actionId"]
-    worker.wait_ended(action)
-    assert_exact(worker, action, sample, expected, environment["MONGO_DB_URI"])
 
 
 def test_scheduled_action_runs_once(start_worker: StartWorker, environment: dict[str, str]) -> None:

@@ -69,7 +69,7 @@ def test_main_job_over_tls(secured: dict[str, str], secure_redis: str, tmp_path:
     expected = sample.write(tmp_path / "contacts.csv")
     worker = Worker({**secured, "REDIS_URI": secure_redis, "BATCH_SIZE": "500"}, tmp_path / "worker")
     try:
-        worker.start(timeout=120)
+        worker.start()
         action_id = worker.submit(tmp_path / "contacts.csv")
         worker.wait_ended(action_id)
         assert_exact(worker, action_id, sample, expected, secured["MONGO_DB_URI"])

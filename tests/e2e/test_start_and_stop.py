@@ -74,7 +74,7 @@ def test_worker_waits_for_its_storage(start_worker: StartWorker, environment: di
     assert "has no .storage-id" in checked.stderr
     root.rmdir()
     hidden.rename(root)
-    wait_for(worker.ready, "ready again", timeout=60)
+    worker.wait_ready()
     assert storage_command("check", environment).returncode == 0
     worker.submit(b"id,name,email,status\n1,Ada,ada@example.com,active\n")
 

@@ -29,7 +29,7 @@ def test_a_release_is_taken_over(
     actions: dict[str, Document] = expected["actions"]
     worker = start_worker(wait=False, AUTH_MODE="required", STREAM_TIMEOUT="1000000000", STALL_TIMEOUT="5")
     worker.client.headers["X-API-Key"] = expected["key"]
-    wait_for(worker.ready, "the worker is ready")
+    worker.wait_ready()
 
     for action in actions.values():
         if becomes := action.get("becomes"):

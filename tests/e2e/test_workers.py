@@ -50,7 +50,7 @@ def test_dead_and_stopped_workers(start_worker: Callable[..., Worker]) -> None:
     witness, doomed, leaving = (start_worker(wait=False, **SETTINGS) for _ in range(3))
     trio = (witness, doomed, leaving)
     for worker in trio:
-        wait_for(worker.ready, f"worker ready; its log ends:\n{worker.tail()}")
+        worker.wait_ready()
     for worker in trio:
         others = [other for other in trio if other is not worker]
         shown = wait_for(lambda worker=worker, others=others: all_ready(worker, others), "each knows all")  # type: ignore[misc]

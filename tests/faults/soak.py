@@ -232,7 +232,7 @@ def _soak(soak: Soak, uploads: Uploads, minutes: float) -> bool:
     for worker in soak.workers:
         worker.launch()
     for worker in soak.workers:
-        wait_for(worker.ready, "workers are ready")
+        worker.wait_ready()
     uploads.start()
     recoveries: dict[str, list[float]] = {}
     began = time.monotonic()
@@ -255,7 +255,7 @@ def _summary(soak: Soak, uploads: Uploads, recoveries: dict[str, list[float]]) -
     """Wait for the end of all actions, compare, and print what was found. Returns whether all is well."""
     soak.revive()
     for worker in soak.workers:
-        wait_for(worker.ready, "the workers are ready", timeout=180)
+        worker.wait_ready()
     account = Account()
     try:
         wait_for(lambda: _all_ended(soak.workers[0], uploads), "all actions ended", timeout=_SETTLE, pause=1)

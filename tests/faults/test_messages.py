@@ -213,6 +213,6 @@ def test_stuck_action_fails(make_scene: MakeScene) -> None:
     """An action that never progresses is failed, with the reason."""
     scene = make_scene(rows=2_000, STALL_TIMEOUT="0.5", ACTION_MAX_STALLS="3")
     worker = scene.worker(inject={"drop": {"one_in": 1, "topic": scene.environment["KAFKA_TOPIC"]}})
-    ended = worker.wait_ended(worker.submit(scene.file), timeout=60)
+    ended = worker.wait_ended(worker.submit(scene.file), timeout=120)
     assert ended["status"] == "FAILED"
     assert "4 of 4 chunks have no result" in ended["error"]

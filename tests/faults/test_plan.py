@@ -59,7 +59,8 @@ def die_at_each_step(scene: Scene, *, without: str = "", **fields: str) -> str:
     action = ""
     for point in POINTS:
         if point != without:
-            doomed = scene.worker(inject={"kill": {"point": point, "nth": 3}})
+            # What is left of the action is done at once, and the worker perhaps dead before it says that it is ready.
+            doomed = scene.worker(inject={"kill": {"point": point, "nth": 3}}, wait=not action)
             action = action or doomed.submit(scene.file, **fields)
             doomed.wait_dead()
     scene.struck()

@@ -36,3 +36,12 @@ def test_a_file_outlasts_an_outage(make_durable_scene: MakeScene, what: str, sec
         time.sleep(seconds)  # the length of the outage, not a synchronisation
     scene.assert_exact(worker, action)
     assert worker.dead_letters() == []
+
+
+def test_upload_without_broker(make_durable_scene: MakeScene) -> None:
+    """An upload succeeds while the broker is down, and completes when it is back."""
+    scene = make_durable_scene(rows=5_000)
+    worker = scene.worker()
+    with scene.away("broker killed"):
+        action = worker.submit(scene.file)
+    scene.assert_exact(worker, action)

@@ -37,7 +37,7 @@ def test_stuck_consumer_is_told(make_scene: MakeScene, fault: str) -> None:
     worker = scene.worker(inject=STUCK[fault])
     assert healthy(worker)
     action = worker.submit(scene.file)
-    wait_for(lambda: not healthy(worker), "the worker says that it is stuck", timeout=60)
+    wait_for(lambda: not healthy(worker), "the worker says that it is stuck", timeout=120)
     [told] = [line for line in lines_of(worker.log) if line["event"] == "the consumer is stuck"]
     assert told["level"] == "error"
     assert "=" in told["waiting"]

@@ -54,7 +54,7 @@ def test_third_worker_replaces_dead_one(make_scene: MakeScene) -> None:
     scene.struck()
     third = scene.worker(wait=False)
     scene.assert_exact(first, action)
-    wait_for(third.ready, "the third worker is ready")
+    third.wait_ready()
 
 
 def test_rolling_restart_loses_nothing(make_scene: MakeScene) -> None:
@@ -84,5 +84,5 @@ def test_ready_after_recovery_of_tables(make_scene: MakeScene) -> None:
     assert (answer["status"], answer["checks"].pop("worker")) == ("DOWN", "STARTING")
     assert set(answer["checks"].values()) == {"UP"}
     (gate / "open").touch()
-    wait_for(successor.ready, "the worker is ready")
+    successor.wait_ready()
     scene.assert_exact(successor, action)

@@ -261,7 +261,7 @@ def test_absent_redis_follows_settings(limited: Limited) -> None:
         limited.redis.start()
     for worker in limited.both:
         wait_for(lambda worker=worker: "X-RateLimit-Limit" in read(worker, account()).headers, "requests are counted")  # type: ignore[misc]
-        wait_for(worker.ready, "the worker is ready again")
+        worker.wait_ready()
 
 
 # Figures

@@ -27,7 +27,7 @@ from stack.clients import AXE
 from tests.support.installed import provided
 
 #: Seconds that a page may take for what a test waits for, on a machine that does much else.
-PATIENCE = 15.0
+PATIENCE = 30.0
 WIDTH, HEIGHT = 1280, 900
 #: The narrowest screen for which pages are made.
 NARROW = 360

@@ -78,7 +78,7 @@ class Scene:
         worker.wait_processed(action, more_than=rows)
         return action
 
-    def assert_exact(self, worker: Worker, action_id: str, *, timeout: float = 150.0) -> None:
+    def assert_exact(self, worker: Worker, action_id: str, *, timeout: float = 300.0) -> None:
         """The action ends, and is exactly what the file says; the verify command agrees, and so do the histories."""
         if self._struck is not None:
             self._time_recovery(worker, action_id, timeout)

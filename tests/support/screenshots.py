@@ -29,7 +29,6 @@ from tests.support.factories import dead_letter_document
 from tests.support.namespaces import namespace
 from tests.support.paths import ROOT
 from tests.support.secured import Guarded
-from tests.support.waiting import wait_for
 from tests.support.workers import Worker
 
 IMAGES = ROOT / "docs" / "images"
@@ -152,7 +151,7 @@ def started(directory: Path) -> Iterator[Guarded]:
             for worker in workers:
                 worker.launch()
             for worker in workers:
-                wait_for(worker.ready, "the workers are ready")
+                worker.wait_ready()
             yield Guarded(workers[0], environment)
         finally:
             for worker in workers:

@@ -29,6 +29,9 @@ def redis_server(directory: Path, *options: str, password: str | None = None) ->
     arguments = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(directory), *options]
     if password is not None:
         arguments += ["--requirepass", password]
+    if "--cluster-enabled" in options:
+        # By default 10,000 above its port, where any client's own port may be.
+        arguments += ["--cluster-port", str(free_port())]
     process = subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     uri = f"redis://{f':{password}@' if password else ''}127.0.0.1:{port}/0"
 

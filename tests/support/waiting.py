@@ -10,17 +10,27 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_for(probe: Callable[[], T | None], what: str, *, timeout: float = 60.0, pause: float = 0.05) -> T:
-    """Poll until ``probe`` returns something true; return that."""
-    deadline = time.monotonic() + timeout
+#: Between two looks, seconds: at first, and at most. What is asked costs a processor that the tests share.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
+#: A pause as a share of the time that was waited before.
+_SHARE = 0.05
+
+
+def wait_for(probe: Callable[[], T | None], what: str, *, timeout: float = 120.0, pause: float | None = None) -> T:
+    """Poll until ``probe`` returns something true; return that.
+
+    ``pause``: seconds between two looks; without it they become rarer the longer it takes.
+    """
+    began = time.monotonic()
     while not (value := probe()):
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > timeout:
             raise AssertionError(f"not within {timeout} s: {what}")
-        time.sleep(pause)
+        time.sleep(pause or min(max(_FIRST_PAUSE, waited * _SHARE), _LONGEST_PAUSE))
     return value
 
 
-async def eventually(probe: Callable[[], object], what: str, *, timeout: float = 60.0) -> None:
+async def eventually(probe: Callable[[], object], what: str, *, timeout: float = 120.0) -> None:
     """Poll inside an event loop until ``probe`` returns something true."""
     deadline = time.monotonic() + timeout
     while not probe():

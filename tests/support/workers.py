@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,12 +12,13 @@ import httpx
 
 from app.domain.actions import ENDED
 from stack.addresses import free_port
+from stack.process import Child
 from tests.support.forms import REQUIRED
 from tests.support.waiting import wait_for
 
 
 class Worker:
-    """A worker process, started as an operator would."""
+    """A worker process, started as an operator would. It dies with the process of the tests, however that ends."""
 
     def __init__(
         self,
@@ -43,7 +42,7 @@ class Worker:
             "DATA_DIR": str(directory / "data"),
         }
         self.client = httpx.Client(base_url=self.url, timeout=60)
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Child | None = None
 
     @property
     def url(self) -> str:
@@ -60,19 +59,23 @@ class Worker:
             app = "tests.faults.injected"
             environment = {**environment, "INJECT": json.dumps(self.inject)}
         with self.log.open("ab") as output:
-            self.process = subprocess.Popen(
+            self.process = Child(
                 [str(self.python or sys.executable), "-m", "faust", "-A", app, "worker", "-l", self.level],
-                cwd=self.directory if self.python else None,
-                env=environment,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
+                directory=self.directory if self.python else None,
+                environment=environment,
+                output=output,
             )
         return self
 
-    def start(self, timeout: float = 60.0) -> Worker:
-        self.launch()
-        wait_for(self.ready, f"worker ready; its log ends:\n{self.tail()}", timeout=timeout)
+    def start(self) -> Worker:
+        return self.launch().wait_ready()
+
+    def wait_ready(self, timeout: float = 120.0) -> Worker:
+        """Wait until it says that it is ready."""
+        try:
+            wait_for(self.ready, "the worker is ready", timeout=timeout, pause=0.05)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; its log ends:\n{self.tail()}") from None
         return self
 
     def ready(self) -> bool:
@@ -94,7 +97,7 @@ class Worker:
     def running(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
-    def wait_dead(self, timeout: float = 60.0) -> None:
+    def wait_dead(self, timeout: float = 120.0) -> None:
         """Wait until the worker has ended by itself, or by a fault that was built in."""
         wait_for(lambda: not self.running, "the worker is dead", timeout=timeout)
 
@@ -102,18 +105,14 @@ class Worker:
         """SIGKILL; dead when it returns."""
         if self.process is not None:
             self.process.kill()
-            self.process.wait()
 
-    def stop(self, timeout: float = 30.0) -> int:
+    def stop(self, timeout: float = 60.0) -> int:
         """SIGTERM; the exit code."""
         assert self.process is not None
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            return self.process.wait(timeout)
-        finally:
-            if self.process.poll() is None:
-                self.process.kill()
-                self.process.wait()
+        assert self.process.stop(timeout), f"it has not ended within {timeout:.0f} s:\n{self.tail()}"
+        code = self.process.poll()
+        assert code is not None
+        return code
 
     def peak_memory(self) -> int:
         """Largest resident size so far, bytes."""
@@ -153,16 +152,16 @@ class Worker:
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
-    def wait_processed(self, action_id: str, *, more_than: int, timeout: float = 60.0) -> None:
+    def wait_processed(self, action_id: str, *, more_than: int, timeout: float = 120.0) -> None:
         """Wait until more than so many rows of an action have an outcome."""
 
         def processed() -> bool:
             action = self.poll(action_id)
             return action is not None and action["processedCount"] > more_than
 
-        wait_for(processed, f"more than {more_than} rows are processed", timeout=timeout)
+        wait_for(processed, f"more than {more_than} rows are processed", timeout=timeout, pause=0.05)
 
-    def wait_ended(self, action_id: str, timeout: float = 120.0) -> dict[str, Any]:
+    def wait_ended(self, action_id: str, timeout: float = 240.0) -> dict[str, Any]:
         seen: dict[str, Any] = {}
 
         def ended() -> dict[str, Any] | None:
