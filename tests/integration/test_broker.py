@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from app.domain.faults import PassingFault
@@ -44,6 +45,20 @@ async def test_missing_topics_are_created(settings: Settings, names: list[str], 
     assert await partitions_of(admin, names) == dict.fromkeys(names, 3)
     described = await admin.describe_topics(names)
     assert all(partition["leader"] >= 0 for topic in described for partition in topic["partitions"])
+
+
+async def test_internal_topics_keep_their_form(
+    settings: Settings, names: list[str], admin: AIOKafkaAdminClient
+) -> None:
+    """Topics of Faust's own have the partitions and the policy that Faust would give them."""
+    changelog = NewTopic(f"{settings.kafka_topic}-changelog", 2, 1, topic_configs={"cleanup.policy": "compact"})
+    leader = NewTopic(f"{settings.kafka_topic}-leader", 1, 1)
+    for _ in range(2):
+        await create_topics(settings.brokers, names, partitions=3, replication=1, internal=[changelog, leader])
+    assert await partitions_of(admin, [changelog.name, leader.name]) == {changelog.name: 2, leader.name: 1}
+    [reply] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, changelog.name)])
+    [(*_, entries)] = reply.resources
+    assert {entry[0]: entry[1] for entry in entries}["cleanup.policy"] == "compact"
 
 
 async def test_creating_again_changes_nothing(settings: Settings, names: list[str], admin: AIOKafkaAdminClient) -> None:
