@@ -75,7 +75,7 @@ class Bed:
         """Start one more worker."""
         worker = Worker({**self.environment, **settings}, self.directory / f"worker{len(self.workers)}")
         self.workers.append(worker)
-        return worker.start(timeout=180)
+        return worker.start()
 
     def stop_workers(self) -> None:
         """Stop all workers, as an operator would."""

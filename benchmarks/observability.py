@@ -76,7 +76,7 @@ def _start(bed: Bed, number: int, level: str, variables: tuple[str, ...]) -> Wor
     }
     worker = Worker(environment, directory, level=level)
     bed.workers.append(worker)
-    return worker.start(timeout=180)
+    return worker.start()
 
 
 def _turns(bed: Bed, workers: dict[str, Worker], rows: int, order: list[str], runs: dict[tuple[str, str], Run]) -> None:
