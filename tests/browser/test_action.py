@@ -233,10 +233,13 @@ def test_killed_worker_is_a_notice(watch: Watch, slow: Worker) -> None:
     notice = page.get_by_text("The server does not answer at the moment.")
     expect(notice).to_be_visible()
     assert_accessible(page)
+    followed: list[int] = []
+    page.on("response", lambda answer: followed.append(answer.status) if answer.url.endswith("/events") else None)
     slow.start()
     expect(notice).to_have_count(0)
     expect(status(page)).to_have_text("completed", timeout=90_000)
     expect(number(page, "Created")).to_have_text("12,000")
     expect(page.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "100")
+    assert 200 in followed, "its events are not followed again"
     action = slow.action(action_id)
     assert (action["createdCount"], action["failureCount"], action["skippedCount"]) == (12_000, 0, 0)

@@ -175,7 +175,8 @@ def test_upload_is_cancelled(start: Start, server: httpx.Client, watch: Watch) -
     progress = page.get_by_role("progressbar", name="Progress of large.csv")
     expect(progress).to_be_visible()
     assert_accessible(page)
-    press(page, "Cancel the upload")
+    with page.expect_event("requestfailed", lambda request: request.method == "POST"):
+        press(page, "Cancel the upload")
     expect(page.get_by_label("Rows that may fail", exact=True)).to_have_value("7")
     assert actions(server) == []
     line.send("Network.emulateNetworkConditions", {**slow, "uploadThroughput": -1})
