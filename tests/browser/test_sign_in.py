@@ -11,8 +11,10 @@ from playwright.sync_api import Locator, Page
 from app.domain.access import Role
 from tests.support.browsing import Modules, Watch, assert_accessible, expect, sign_in
 from tests.support.files import CONTACTS
+from tests.support.forms import REQUIRED
 from tests.support.issuer import token
 from tests.support.secured import Guarded
+from tests.support.workers import Worker
 
 #: What the navigation offers to operators and to admins only.
 OPERATORS, ADMINS = ["New import", "Dead letters"], ["API keys", "Workers"]
@@ -35,6 +37,29 @@ def test_roles_see_what_they_may(
     offered = page.get_by_role("navigation").get_by_role("link").all_inner_texts()
     assert [name for name in offered if name in OPERATORS + ADMINS] == OFFERED[role]
     assert {"Imports", "Search", "Records"} <= set(offered)
+
+
+def submit(worker: Worker, key: str, **fields: str) -> str:
+    """Submit a file all of whose rows fail; the action."""
+    answer = worker.client.post(
+        "/bulk-actions",
+        data={**REQUIRED, **fields},
+        files={"file": ("keys.csv", CONTACTS.replace(b"@", b""), "text/csv")},
+        headers={"X-API-Key": key},
+    )
+    return str(answer.raise_for_status().json()["actionId"])
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
+def test_viewers_only_watch(page: Page, secured_dashboard: Guarded, keys: Callable[[Role], str], role: Role) -> None:
+    """What can be done with an import is shown to those who may do it."""
+    worker = secured_dashboard.worker
+    action = submit(worker, keys(Role.OPERATOR), scheduledAt="2100-01-01T00:00:00Z")
+    page.goto(f"{worker.url}/#/actions/{action}")
+    sign_in(page, keys(role))
+    expect(page.get_by_text("scheduled").first).to_be_visible()
+    shown = page.get_by_role("group", name="What can be done").get_by_role("button")
+    expect(shown).to_have_text([] if role is Role.VIEWER else ["Start now", "Reschedule…", "Cancel import…"])
 
 
 def test_wrong_credentials_are_refused(
@@ -94,13 +119,7 @@ def tab_to(page: Page, wanted: Locator, key: str = "Tab") -> None:
 def test_keyboard_is_enough(page: Page, secured_dashboard: Guarded, keys: Callable[[Role], str]) -> None:
     """Signing in, searching and opening an import are done without a pointer."""
     worker, key = secured_dashboard.worker, keys(Role.OPERATOR)
-    answer = worker.client.post(
-        "/bulk-actions",
-        data={"actionType": "BULK_UPDATE", "entityType": "Contact"},
-        files={"file": ("keys.csv", CONTACTS.replace(b"@", b""), "text/csv")},
-        headers={"X-API-Key": key},
-    )
-    action = answer.raise_for_status().json()["actionId"]
+    action = submit(worker, key)
     page.goto(worker.url)
     expect(page.get_by_label("API key or token")).to_be_focused()
     page.keyboard.type(key)
