@@ -28,6 +28,40 @@ def test_list_shows_an_import(page: Page, dashboard: Worker) -> None:
     assert_fits(page)
 
 
+def test_language_is_chosen(page: Page, dashboard: Worker) -> None:
+    """Whoever chooses a language has it at once, and at the next visit."""
+    page.goto(f"{dashboard.url}/#/actions")
+    page.get_by_label("Language").select_option("Deutsch")
+    for _ in range(2):
+        expect(page.get_by_role("heading", level=1, name="Importe")).to_be_visible()
+        expect(page.locator("html")).to_have_attribute("lang", "de")
+        page.reload()
+
+
+def test_dark_is_dark(page: Page, dashboard: Worker) -> None:
+    """Where the system is dark, text is light on a dark ground, and the other way round."""
+    page.goto(f"{dashboard.url}/#/actions")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    shades = """() => {
+      const { color, backgroundColor } = getComputedStyle(document.body);
+      return [color, backgroundColor].map((shade) => Math.max(...shade.match(/[\\d.]+/g).slice(0, 3).map(Number)));
+    }"""
+    for scheme, dark in (("light", False), ("dark", True)):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        text, ground = page.evaluate(shades)
+        assert (text > ground) is dark
+
+
+def test_content_is_one_key_away(page: Page, dashboard: Worker) -> None:
+    """The first Tab leads to a link behind the navigation, and Enter there to the page."""
+    page.goto(f"{dashboard.url}/#/actions")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+
+
 @pytest.mark.parametrize("role", Role)
 def test_key_lets_in(page: Page, secured_dashboard: Guarded, keys: Callable[[Role], str], role: Role) -> None:
     """A page of a worker with keys asks for one, and then says whose it is; it is accessible before and after."""
