@@ -6,7 +6,6 @@ Nothing is found by autodiscovery, because Faust only warns when a module it dis
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import tempfile
@@ -39,6 +38,7 @@ from app.kafka.topics import Topics
 from app.kafka.worker import LoggingWorker, QuietWorker
 from app.observability.audit import send_audit_log
 from app.observability.event_loop import measure_event_loop
+from app.observability.process import quieten_garbage_collector
 from app.observability.tracing import start_tracing, stop_tracing
 from app.runtime import REFUSALS, is_loopback, port_is_free, prepare
 from app.services.indexing import CARE_INTERVAL as INDEX_CARE_INTERVAL
@@ -114,7 +114,7 @@ class BulkApp(ServesApi, RepairedApp):
             port=self.conf.web_port,
         )
         self.announcer = Announcer(self.workers)
-        _quieten_garbage_collector()
+        quieten_garbage_collector()
 
     async def on_stop(self) -> None:
         """Begin to stop: what is in hand is finished, but not for longer than the shutdown timeout."""
@@ -136,17 +136,6 @@ class BulkApp(ServesApi, RepairedApp):
         await self.context.close()
         await asyncio.to_thread(stop_tracing)
         self._deadline.cancel()
-
-
-def _quieten_garbage_collector() -> None:
-    """Let the collector look at what is new only, and less often.
-
-    The modules live for ever, and a chunk makes thousands of objects that die without the collector's help: with
-    its defaults it walked through all of them several times per chunk.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 def _refuse(reason: str) -> NoReturn:
