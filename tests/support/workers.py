@@ -70,11 +70,13 @@ class Worker:
     def start(self) -> Worker:
         return self.launch().wait_ready()
 
-    def wait_ready(self, timeout: float = 120.0) -> Worker:
+    def wait_ready(self) -> Worker:
         """Wait until it says that it is ready."""
         try:
-            wait_for(self.ready, "the worker is ready", timeout=timeout, pause=0.05)
+            wait_for(self.ready, "the worker is ready", pause=0.05)
         except AssertionError as error:
+            if not self.running:  # said already, with its log
+                raise
             raise AssertionError(f"{error}; its log ends:\n{self.tail()}") from None
         return self
 
