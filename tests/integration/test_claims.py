@@ -211,6 +211,26 @@ async def test_old_claims_are_swept(redis: Redis, action: str) -> None:
         await claims.claim(action, 1_000, [3], [["c"]])
 
 
+@pytest.mark.parametrize("way", ["claim", "rebuild"])
+async def test_sweep_spares_new_claims(redis: Redis, action: str, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """Old claims that are made or rebuilt at the moment at which they are swept stay."""
+    claims = Claims(redis, ttl=TTL)
+    await claims.claim(action, 1_000, [1], [["a"]])
+    await redis.zadd("dedupe:expiry", {f"dedupe:{action}": 1})
+
+    async def meanwhile(_: Redis, key: str) -> None:
+        if key == f"dedupe:{action}" and way == "claim":
+            await claims.claim(action, 1_000, [2], [["b"]])
+        elif key == f"dedupe:{action}":
+            monkeypatch.undo()
+            assert await claims.finish_rebuild(action, await claims.begin_rebuild(action))
+
+    monkeypatch.setattr(claims_module, "unlink_old_claims", meanwhile)
+    await claims.sweep()
+    assert not await claims.are_gone(action)
+    assert await claims.claim(action, 1_000, [3], [["b"]]) == ({0: 2} if way == "claim" else {})
+
+
 async def test_each_claim_puts_the_sweep_off(claims: RowClaims, redis: Redis, action: str) -> None:
     async def expiry() -> float:
         return float(await redis.zscore("dedupe:expiry", f"dedupe:{action}"))

@@ -143,10 +143,15 @@ return table.concat(taken)
 )
 
 #: Forget the claims. What is left behind stops a worker that slept through the end of the action from claiming anew.
-#: ARGV: seconds for which that stays.
+#: ARGV: seconds for which that stays; `OLD` if only claims are meant whose time is over: since they were found,
+#: somebody may have claimed again, or begun to rebuild them.
 RELEASE = (
     _STATE
     + """
+if ARGV[2] == 'OLD' then
+  local expiry = redis.call('ZSCORE', KEYS[2], KEYS[1])
+  if not expiry or tonumber(expiry) > tonumber(redis.call('TIME')[1]) then return end
+end
 local _, _, generation = read(KEYS[1])
 redis.call('UNLINK', hash_of(KEYS[1], generation))
 replace(KEYS[1], 'RELEASED', 0, generation, 'EX', ARGV[1])

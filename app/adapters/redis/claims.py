@@ -147,11 +147,11 @@ class Claims:
         now = int((await self._redis.time())[0])
         old: Any = await self._redis.zrange(_EXPIRY, "-inf", now, byscore=True, offset=0, num=_SWEPT_AT_ONCE)
         for key in old:
-            await self._forget(key.decode())
+            await self._forget(key.decode(), "OLD")
 
-    async def _forget(self, key: str) -> None:
+    async def _forget(self, key: str, *which: Literal["OLD"]) -> None:
         await unlink_old_claims(self._redis, key)
-        await self._release(keys=[key, _EXPIRY], args=[self._ttl])
+        await self._release(keys=[key, _EXPIRY], args=[self._ttl, *which])
 
 
 def _shared(buckets: npt.NDArray[np.uint32], at_once: int) -> bytes:
