@@ -21,6 +21,7 @@ from redis.retry import Retry
 from app.adapters.storage import raw_storage
 from app.settings import Settings
 from stack import KAFKA, MONGO, REDIS, S3, AddressTaken, Options, Stack, StackError
+from stack.addresses import is_listening
 from stack.errors import Cancelled
 from stack.process import PidFile
 from tests.support.buckets import Bucket
@@ -197,15 +198,25 @@ def test_stack_restarts_in_place(tmp_path: Path) -> None:
         assert client.get("kept") == b"1"
 
 
-def test_leftovers_are_ended(tmp_path: Path) -> None:
-    """What a killed launcher left behind is ended by the next."""
+@pytest.fixture
+def leftover(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A Redis as a killed launcher leaves it behind where children cannot be bound to the life of their parent."""
     with Stack(tmp_path, ["redis"], ports="free") as stack:
         port = stack["redis"].port
     directory = tmp_path / "redis"
-    # As on a system where children cannot be bound to the life of their parent.
     argv = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory)]
-    leftover = subprocess.Popen([*argv, "--set-proc-title", "no"], stdout=subprocess.DEVNULL)
-    PidFile(directory / "pid.json").write(leftover.pid)
+    process = subprocess.Popen([*argv, "--set-proc-title", "no"], stdout=subprocess.DEVNULL)
+    # Popen returns before the kernel shows the new command line, by which a leftover is recognised.
+    wait_for(lambda: is_listening("127.0.0.1", port), "the leftover listens")
+    PidFile(directory / "pid.json").write(process.pid)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_leftovers_are_ended(tmp_path: Path, leftover: subprocess.Popen[bytes]) -> None:
+    """What a killed launcher left behind is ended by the next, which takes its port."""
+    port = psutil.Process(leftover.pid).net_connections("tcp4")[0].laddr.port
     messages: list[str] = []
     with Stack(tmp_path, ["redis"], ports="free", report=lambda _, text: messages.append(text)) as stack:
         assert leftover.wait(10) is not None

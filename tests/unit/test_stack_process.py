@@ -23,7 +23,11 @@ from stack.tools import Tool
 
 @pytest.fixture
 def sleeper(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(["sh", "-c", "read line", str(tmp_path)], stdin=subprocess.PIPE)
+    argv = ["sh", "-c", "echo; read line", str(tmp_path)]
+    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    # Popen returns before the kernel shows the new command line, by which a leftover is recognised.
+    assert process.stdout.readline()
     yield process
     process.kill()
     process.communicate()
