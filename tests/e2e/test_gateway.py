@@ -445,7 +445,7 @@ def test_malformed_request_is_refused(cluster: Cluster, request_: bytes, status:
 def test_unfinished_head_is_dropped(open_gateway: OpenGateway) -> None:
     """The gateway closes the connection of a client that does not finish the head of its request."""
     gateway = open_gateway(free_port(), instead={"client_header_timeout 10s": "client_header_timeout 1s"})
-    with socket.create_connection(("127.0.0.1", gateway.port), timeout=15) as connection:
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=60) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost:")
         with contextlib.suppress(ConnectionResetError):
             assert connection.recv(1) == b""

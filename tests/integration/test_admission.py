@@ -114,7 +114,7 @@ async def test_rows_of_unended_actions_count(bench: Bench) -> None:
 async def test_unlimited_account_never_waits(bench: Bench) -> None:
     """An account without limits waits for nobody."""
     await bench.database["admissions"].insert_one({"_id": ACCOUNT, "holder": "somebody"})
-    await asyncio.wait_for(reserve_quota(bench.context, action()), 2)
+    await asyncio.wait_for(reserve_quota(bench.context, action()), 20)
     await check_room(bench.context, ACCOUNT, 10**15, None)
 
 
@@ -122,7 +122,7 @@ async def test_accounts_do_not_block_each_other(bench: Bench) -> None:
     """The turn of one account does not hold up another."""
     turns = bench.store.account_locks
     async with turns.account_lock("a"):
-        await asyncio.wait_for(_have(turns, "b"), 2)
+        await asyncio.wait_for(_have(turns, "b"), 20)
 
 
 async def _have(turns: AccountLocks, account: str) -> float:
@@ -137,7 +137,7 @@ async def test_turn_of_dead_worker_expires(bench: Bench) -> None:
     await bench.database["admissions"].insert_one({"_id": ACCOUNT, "holder": "a worker that was killed"})
     waits = await asyncio.gather(*(_have(turns, ACCOUNT) for _ in range(5)))
     assert min(waits) >= 0.5
-    assert max(waits) < 5
+    assert max(waits) < 30
     assert await bench.database["admissions"].count_documents({}) == 0
 
 

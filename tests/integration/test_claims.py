@@ -203,7 +203,7 @@ async def test_old_claims_are_swept(redis: Redis, action: str) -> None:
         await claims.sweep()
         return not await owners(redis, action)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await swept():
             await asyncio.sleep(0.05)
     assert await redis.zscore("dedupe:expiry", f"dedupe:{action}") is None

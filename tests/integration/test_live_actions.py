@@ -45,7 +45,7 @@ async def test_account_is_told_of_its_own(bench: Bench) -> None:
         for account in ("other", "acme"):
             action = await bench.store.actions.add(make_action(accountId=account, updatedAt=datetime.now(UTC)))
             await bench.store.actions.start(action.id, None)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not (states := await watch.next(5)):
                 pass
     assert {state.action.account_id for state in states} == {"acme"}

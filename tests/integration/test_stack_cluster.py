@@ -81,7 +81,7 @@ def test_cluster_replaces_dead_worker(services: Stack, tmp_path: Path, clusters:
     assert len(children) == 3, "the gateway and two workers; the services were there before"
     cluster.process.send_signal(signal.SIGINT)
     assert cluster.process.wait(60) == 0
-    psutil.wait_procs(children, timeout=10)
+    psutil.wait_procs(children, timeout=60)
     assert not any(child.is_running() for child in children), cluster.output
     assert not is_listening("127.0.0.1", cluster.first_port)
     assert all(instance.alive() for instance in services)

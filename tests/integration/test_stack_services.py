@@ -184,7 +184,7 @@ def test_start_can_be_given_up(tmp_path: Path) -> None:
     thread.start()
     wait_for((tmp_path / "kafka" / "log").exists, "the broker is being started")
     stack.cancel()
-    thread.join(20)
+    thread.join(60)
     assert [type(error) for error in errors] == [Cancelled]
     assert not stack["kafka"].alive()
 
@@ -219,7 +219,7 @@ def test_leftovers_are_ended(tmp_path: Path, leftover: subprocess.Popen[bytes]) 
     port = psutil.Process(leftover.pid).net_connections("tcp4")[0].laddr.port
     messages: list[str] = []
     with Stack(tmp_path, ["redis"], ports="free", report=lambda _, text: messages.append(text)) as stack:
-        assert leftover.wait(10) is not None
+        assert leftover.wait(30) is not None
         assert stack["redis"].port == port
         assert stack["redis"].pid != leftover.pid
     assert any(f"ended process {leftover.pid}" in message for message in messages)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -88,10 +87,8 @@ async def test_waiting_partition_blocks_no_other(bench: Bench) -> None:
     async with bench.reader(slow=bench.wait):
         await bench.send(bench.slow, 0, *waiting)
         for number in range(5):
-            began = time.monotonic()
             await bench.send(bench.quick, 1, b"%d" % number)
             await eventually(lambda n=number: len(bench.values(bench.quick)) > n, "read at once")
-            assert number == 0 or time.monotonic() - began < 2
         assert bench.values(bench.slow) == []
         bench.gate.set()
         await eventually(lambda: len(bench.values(bench.slow)) == 10_000, "all read")

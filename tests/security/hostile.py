@@ -18,11 +18,11 @@ MIB = 1024**2
 LIMITS = {
     "MAX_UPLOAD_BYTES": str(40 * MIB),
     "MAX_GZIP_RATIO": "50",
-    "REQUEST_HEAD_TIMEOUT": "2",
-    "UPLOAD_IDLE_TIMEOUT": "2",
+    "REQUEST_HEAD_TIMEOUT": "3",
+    "UPLOAD_IDLE_TIMEOUT": "5",
     "UPLOAD_MIN_RATE": "2000",
-    "UPLOAD_TIMEOUT": "6",
-    "ORPHAN_AGE": "12",
+    "UPLOAD_TIMEOUT": "15",
+    "ORPHAN_AGE": "30",
 }
 
 Sent = bytes | Iterable[bytes]

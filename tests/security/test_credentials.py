@@ -272,7 +272,7 @@ def test_cached_key_expires(guarded: Guarded) -> None:
     until = datetime.now(UTC) + timedelta(seconds=2)
     key: Headers = [("X-API-Key", guarded.key("acme", Role.VIEWER, expires_at=until))]
     assert ask(guarded, key).status_code == 200
-    wait_for(lambda: ask(guarded, key).status_code == 401, "the key has expired", timeout=10)
+    wait_for(lambda: ask(guarded, key).status_code == 401, "the key has expired")
     assert datetime.now(UTC) >= until
 
 
@@ -289,9 +289,11 @@ def test_revoked_key_stops_in_time(guarded: Guarded) -> None:
     assert ask(guarded, key).status_code == 200
     keys_command(guarded, "revoke", fingerprint(made)[:16])
     revoked = time.monotonic()
-    wait_for(lambda: ask(guarded, key).status_code == 401, "the key is refused", timeout=10, pause=0.02)
-    # One request may be on its way while the time runs out.
-    assert time.monotonic() - revoked < KEY_CACHE + 1
+    late = False
+    while not late:
+        late = time.monotonic() - revoked > KEY_CACHE
+        taken = ask(guarded, key).status_code == 200
+    assert not taken
     assert_refused(guarded, key)
 
 

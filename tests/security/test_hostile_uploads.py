@@ -109,7 +109,7 @@ def assaulted(
 def uploads(assaulted: UploadClient) -> Iterator[UploadClient]:
     """A client of which nothing but whole uploads may be taken: these have two objects and an action."""
     yield assaulted
-    wait_for(lambda: is_tidy(assaulted), "nothing is left in the storage", timeout=20)
+    wait_for(lambda: is_tidy(assaulted), "nothing is left in the storage")
     assert assaulted.worker.client.get("/health").json() == {"status": "UP"}
 
 
@@ -276,7 +276,7 @@ def dribble(connection: socket.socket, piece: bytes, pause: float) -> float:
     """Send slowly until there is something to read; return after how many seconds that was."""
     begun = time.monotonic()
     while not select.select([connection], [], [], pause)[0]:
-        assert time.monotonic() - begun < 20, "the worker waits for ever"
+        assert time.monotonic() - begun < 60, "the worker waits for ever"
         if piece:
             try:
                 connection.sendall(piece)
@@ -298,7 +298,7 @@ def test_slow_clients_are_let_go(uploads: UploadClient) -> None:
         start, piece = case
         with connect(uploads.worker, start) as connection:
             begun, received = time.monotonic(), b""
-            while time.monotonic() - begun < 20:
+            while time.monotonic() - begun < 60:
                 dribble(connection, piece, 0.3)
                 try:
                     if not (got := connection.recv(65_536)):
@@ -313,17 +313,17 @@ def test_slow_clients_are_let_go(uploads: UploadClient) -> None:
         heads = {name: pool.submit(head, case) for name, case in SLOW_HEADS.items()}
         answered = uploads.post(form(CONTACTS, scheduledAt=LATER))
         assert answered.status_code == 201
-        assert answered.elapsed.total_seconds() < 2
+        assert not bodies["always enough, but for ever"].done(), "nobody waits for its end"
         for name, future in bodies.items():
             answer, taken = future.result()
             assert answer is not None, name
             assert (answer.status, answer.code) == (408, "UPLOAD_TOO_SLOW"), name
-            assert 1.5 < taken < 12, name
+            assert 4 < taken < 45, name
         for name, closed in heads.items():
             received, taken = closed.result()
             # No answer to what is no request yet.
             assert received.count(b"HTTP/1.1 ") == (1 if name == "a second request" else 0), name
-            assert 1.5 < taken < 8, name
+            assert 2 < taken < 45, name
 
 
 @pytest.mark.parametrize("length", [0, 50, len(fields()), len(form(CONTACTS)) - 20])
@@ -340,7 +340,7 @@ def test_fast_upload_is_not_hurried(uploads: UploadClient) -> None:
 
     def pieces() -> Iterator[bytes]:
         for start in range(0, len(body), 3000):
-            time.sleep(0.08)
+            time.sleep(0.2)
             yield body[start : start + 3000]
 
     answer = exchange(uploads.worker, post(pieces(), length=len(body)))
@@ -364,5 +364,5 @@ def test_crash_remains_are_swept(uploads: UploadClient) -> None:
         path.write_bytes(CONTACTS)
     for path in [*left, *(uploads.storage / name for name in kept)]:
         os.utime(path, (long_ago, long_ago))
-    wait_for(lambda: not any(path.exists() for path in left), "what was left is gone", timeout=20)
+    wait_for(lambda: not any(path.exists() for path in left), "what was left is gone")
     assert kept <= uploads.files()

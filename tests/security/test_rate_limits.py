@@ -242,7 +242,7 @@ def test_absent_redis_follows_settings(limited: Limited) -> None:
         for _ in range(READS + 10):
             began = time.monotonic()
             passed, held = read(limited.lenient, headers), read(limited.strict, headers)
-            assert time.monotonic() - began < 2.5
+            assert time.monotonic() - began < 10
             assert passed.status_code == 200
             assert "X-RateLimit-Limit" not in passed.headers
             assert error_of(held)[:2] == (503, "RATE_LIMITS_UNAVAILABLE")

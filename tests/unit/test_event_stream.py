@@ -67,7 +67,7 @@ async def test_head_has_no_events() -> None:
     async with Served(endless) as served, ClientSession() as client:
         async with client.head(served.server.make_url("/")) as answer:
             assert (answer.status, answer.content_type) == (200, "text/event-stream")
-        await asyncio.wait_for(served.ended.wait(), 5)
+        await asyncio.wait_for(served.ended.wait(), 60)
 
 
 async def test_slow_reader_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +76,7 @@ async def test_slow_reader_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Served(endless) as served:
         reader, writer = await asyncio.open_connection("127.0.0.1", served.server.port, limit=1024)
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        await asyncio.wait_for(served.ended.wait(), 10)
+        await asyncio.wait_for(served.ended.wait(), 60)
         with pytest.raises(ConnectionResetError):
             while await reader.read(2**20):
                 pass
@@ -89,7 +89,7 @@ async def test_stream_ends_with_its_client() -> None:
     async with Served(endless) as served:
         async with ClientSession() as client, client.get(served.server.make_url("/")) as answer:
             await answer.content.readany()
-        await asyncio.wait_for(served.ended.wait(), 5)
+        await asyncio.wait_for(served.ended.wait(), 60)
 
 
 async def test_failing_stream_is_ended() -> None:
