@@ -12,7 +12,8 @@ from aiohttp import web
 from pydantic import Field
 
 from app.context import AppContext
-from app.domain.access import Role
+from app.domain.access import KeysUnavailable, Role, Unauthenticated
+from app.domain.faults import PassingFault
 from app.domain.watching import LiveState, Watch
 from web.errors.catalogue import ACTION_NOT_FOUND, TOO_MANY_OPEN_STREAMS, TOO_MANY_STREAMS
 from web.event_stream import EVENT_STREAM, HEARTBEAT, ServerEvent, send_events
@@ -27,8 +28,11 @@ _DETAILS = (
     "An event has the data of `GET /bulk-actions/{action_id}/stats`. It is a `status` where the status is another one "
     "than in the event before, else `progress`, which comes at most every 250 ms. After 15 seconds without news a "
     "comment is sent. A client that comes again with `Last-Event-ID`, as browsers do by themselves, is told what has "
-    "changed since. Whoever reads too slowly is dropped."
+    "changed since. Whoever reads too slowly is dropped, and a stream ends soon after its credential is not valid any "
+    "more."
 )
+#: Seconds after which the credential of a stream is looked at again.
+_CREDENTIAL_STANDS = HEARTBEAT
 _STREAM = Answer("Events, as they happen.", ServerSentEvent, media_type=EVENT_STREAM)
 
 
@@ -52,7 +56,45 @@ class StreamHeaders(Input):
     ] = None
 
 
-class ActionEventsView(ApiView):
+class _StreamView(ApiView):
+    """What is told for as long as its client may be told."""
+
+    async def send(self, request: web.Request, watch: Watch) -> web.StreamResponse:
+        """Answer with what a watcher is told."""
+        return await send_events(request, self._events(request, watch))
+
+    async def _events(self, request: web.Request, watch: Watch) -> AsyncIterator[list[ServerEvent]]:
+        """Yield what is told to a watcher, until it is let go, its only action or its credential has ended.
+
+        After ``EVENT_STREAM_SECONDS`` the stream ends as well, and its client comes again.
+        """
+        statuses: dict[str, str] = {}
+        looked = time.monotonic()
+        ends = looked + self.context.settings.event_stream_seconds
+        while not watch.closed:
+            left = ends - time.monotonic()
+            states = await watch.next(max(0.0, min(HEARTBEAT, left)))
+            if not states and left <= HEARTBEAT:
+                return
+            if (now := time.monotonic()) - looked >= _CREDENTIAL_STANDS:
+                if not await self._is_let_in(request):
+                    return
+                looked = now
+            yield [_event(state, statuses) for state in states]
+            if watch.action_id is not None and any(state.action.ended for state in states):
+                return
+
+    async def _is_let_in(self, request: web.Request) -> bool:
+        """Tell whether the request would be let in now as it was; while nobody can say, it is."""
+        try:
+            return await self.context.authenticator.principal(request.headers) == self.principal(request)
+        except Unauthenticated:
+            return False
+        except (KeysUnavailable, PassingFault):
+            return True
+
+
+class ActionEventsView(_StreamView):
     """The changes of one action."""
 
     @operation(
@@ -74,10 +116,10 @@ class ActionEventsView(ApiView):
             return web.Response(status=204)
         with _stream(self.context, action.account_id):
             async with self.context.live.watch(action.account_id, action_id) as watch:
-                return await send_events(request, _events(watch, self.context.settings.event_stream_seconds))
+                return await self.send(request, watch)
 
 
-class EventsView(ApiView):
+class EventsView(_StreamView):
     """The changes of all actions of an account."""
 
     @operation(
@@ -94,7 +136,7 @@ class EventsView(ApiView):
         account, since = self.account(request), StreamHeaders.read(request.headers).last_event_id
         with _stream(self.context, account):
             async with self.context.live.watch(account, since=since) as watch:
-                return await send_events(request, _events(watch, self.context.settings.event_stream_seconds))
+                return await self.send(request, watch)
 
 
 def _stream(context: AppContext, account_id: str) -> AbstractContextManager[None]:
@@ -107,23 +149,6 @@ def _stream(context: AppContext, account_id: str) -> AbstractContextManager[None
         of_worker=TOO_MANY_STREAMS,
         of_account=TOO_MANY_OPEN_STREAMS,
     )
-
-
-async def _events(watch: Watch, longest: float) -> AsyncIterator[list[ServerEvent]]:
-    """Yield what is told to a watcher, until it is let go or its only action has ended.
-
-    After ``longest`` seconds the stream ends as well. Its client comes again, with a credential that has to be good.
-    """
-    statuses: dict[str, str] = {}
-    ends = time.monotonic() + longest
-    while not watch.closed:
-        left = ends - time.monotonic()
-        states = await watch.next(max(0.0, min(HEARTBEAT, left)))
-        if not states and left <= HEARTBEAT:
-            return
-        yield [_event(state, statuses) for state in states]
-        if watch.action_id is not None and any(state.action.ended for state in states):
-            return
 
 
 def _event(state: LiveState, statuses: dict[str, str]) -> ServerEvent:
