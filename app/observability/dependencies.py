@@ -57,10 +57,11 @@ class Dependencies:
         oldest = self._clock() - _INTERVAL if since is None else since
         while self._asked_at < oldest:
             running = self._round
-            if running is None:
+            # One that has ended is not waited for: that would be no wait at all, and this loop would never let the
+            # event loop go on.
+            if running is None or running.done():
                 # A task of its own: it goes on for the others when whoever was first is cancelled.
                 running = self._round = asyncio.create_task(self._ask())
-                running.add_done_callback(self._end_round)
             await asyncio.shield(running)
             if since is None:
                 # However old it has become: who waits for one that hangs waits for one round only.
@@ -88,9 +89,6 @@ class Dependencies:
         """Ask no more."""
         if self._round is not None:
             await end_tasks([self._round])
-
-    def _end_round(self, _: asyncio.Task[None]) -> None:
-        self._round = None
 
     async def _ask(self) -> None:
         wait = self._asked_at + _INTERVAL - self._clock()

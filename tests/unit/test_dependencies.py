@@ -82,6 +82,29 @@ async def test_an_answer_can_be_asked_for_anew(clock: ManualClock, monkeypatch: 
     assert slept == [pytest.approx(0.6)]
 
 
+async def test_asking_as_a_round_ends(clock: ManualClock) -> None:
+    """Who asks at the moment at which a round has ended begins another one, and holds nobody up."""
+    service, answer = Service(), asyncio.Event()
+
+    async def slow() -> None:
+        service.asked += 1
+        await answer.wait()
+
+    one = Dependencies({"Redis": slow}, clock=clock)
+    first = asyncio.create_task(one.unavailable())
+    while not service.asked:
+        await asyncio.sleep(0)
+    running = one._round
+    assert running is not None
+    clock.now += 5
+    answer.set()
+    while not running.done():
+        await asyncio.sleep(0)
+    assert await one.unavailable(since=clock.now) == []
+    assert await first == []
+    assert service.asked == 2
+
+
 async def test_short_outage_is_remembered(clock: ManualClock) -> None:
     """An outage in between is remembered."""
     service = Service()
