@@ -37,7 +37,7 @@ from app.kafka.table_manager import PromptTableManager
 from app.kafka.topics import Topics
 from app.kafka.worker import LoggingWorker, QuietWorker
 from app.observability.audit import send_audit_log
-from app.observability.event_loop import measure_event_loop
+from app.observability.event_loop import EventLoopGuard, measure_event_loop
 from app.observability.process import quieten_garbage_collector
 from app.observability.tracing import start_tracing, stop_tracing
 from app.runtime import REFUSALS, is_loopback, port_is_free, prepare
@@ -66,6 +66,7 @@ class BulkApp(ServesApi, RepairedApp):
     progress_table: ProgressTable
     settings: Settings
     watch: Watch
+    loop_guard: EventLoopGuard
     workers: Workers
     announcer: Announcer | None = None
 
@@ -121,6 +122,8 @@ class BulkApp(ServesApi, RepairedApp):
         self._deadline = threading.Timer(self.settings.shutdown_timeout, _end_hard)
         self._deadline.daemon = True
         self._deadline.start()
+        # To stop may take longer than the loop may be held up.
+        self.loop_guard.end()
         if self.announcer is not None:
             self.announcer.announce()
         # The web server waits for requests that are under way, and these end by themselves only now.
@@ -232,6 +235,9 @@ def create_app(settings: Settings) -> BulkApp:
         add_timer(app, INDEX_CARE_INTERVAL, look_after_index, on_leader=True)
         add_timer(app, STORED_EVENTS_INTERVAL, index_stored_events, on_leader=True)
     add_loop(app, 0, measure_event_loop)
+    app.loop_guard = EventLoopGuard(settings.event_loop_timeout)
+    if settings.event_loop_timeout:
+        add_loop(app, app.loop_guard.interval, app.loop_guard.turn)
     app.sensors.add(KafkaSensor(channel.name for channel in topics.of_agents))
     app.watch = Watch(app, topics.of_agents, settings.stuck_after)
     if settings.stuck_after:

@@ -499,6 +499,12 @@ class Settings(BaseSettings):
         description="seconds without any progress after which /health fails while messages wait; 0: never; "
         "empty: six times STALL_TIMEOUT, at least 60",
     )
+    event_loop_timeout: float = Field(
+        60.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="seconds for which a worker may be held up altogether, after which it ends itself; 0: for ever",
+    )
     action_max_stalls: int = Field(
         30, ge=1, description="stalls in a row, without a single new result, after which an action is FAILED"
     )

@@ -203,6 +203,18 @@ def hang_chunks() -> None:
     agents.processor._run = replaced
 
 
+def hold_up() -> None:
+    """Let a handler never let the event loop go on."""
+
+    async def replaced(*args: Any, **kwargs: Any) -> Any:
+        done = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        while True:
+            await done  # what has ended is no wait
+
+    agents.processor._run = replaced
+
+
 def stop_fetching(after: int) -> None:
     """Let the consumer give nothing more to its streams after so many records."""
     original = consumer.RepairedConsumer.getmany
@@ -272,6 +284,7 @@ FAULTS: dict[str, Callable[..., None]] = {
         slow_close,
         no_repair,
         hang_chunks,
+        hold_up,
         stop_fetching,
         hold_recovery,
         everybody_leads,

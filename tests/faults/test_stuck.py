@@ -49,6 +49,21 @@ def test_stuck_consumer_is_told(make_scene: MakeScene, fault: str) -> None:
     scene.assert_exact(scene.worker(), action)
 
 
+def test_held_up_worker_ends_itself(make_scene: MakeScene) -> None:
+    """One that answers nothing any more and would keep its partitions says where it was, and ends."""
+    scene = make_scene(rows=3_000)
+    worker = scene.worker(inject={"hold_up": {}}, EVENT_LOOP_TIMEOUT="10")
+    action = worker.submit(scene.file)
+    worker.wait_dead()
+    assert worker.process is not None
+    assert worker.process.poll() == 1
+    told = worker.log.read_text()
+    assert "Timeout (0:00:10)!" in told
+    assert "injected.py" in told, "where it was held up"
+    scene.struck()
+    scene.assert_exact(scene.worker(), action)
+
+
 def test_no_rule_tells_nothing(make_scene: MakeScene) -> None:
     """What the test above sees is the rule's doing: without it the worker is healthy for ever."""
     scene = make_scene(rows=3_000, **{**SHORT, "STUCK_TIMEOUT": "0"})

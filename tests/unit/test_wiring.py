@@ -149,7 +149,7 @@ def test_the_timers_are_exactly_these(app: BulkApp, monkeypatch: pytest.MonkeyPa
     assert made == TIMERS
     others = (
         *("the reporter", "the event log", "the waiting topics", "what is looked at for the metrics"),
-        *("the event loop", "the watch"),
+        *("the event loop", "its guard", "the watch"),
     )
     assert len(again._app_tasks) == len(TIMERS) + len(others)
 
