@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
 import stamina
+from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
 from agents.dead_letters import MAX_KEY, MAX_PAYLOAD, store_dead_letter
 from agents.faults import is_transient, means_away
@@ -235,6 +236,15 @@ async def _with_retries(handle: Handler[M], message: M, context: AppContext) -> 
                 raise
             if not means_away(error) and await dependencies.all_answered(turn):
                 raise
+
+
+def log_retries() -> None:
+    """Log each retry on the spot like everything else; of itself the library writes to standard output."""
+    set_on_retry_hooks([_log_retry])
+
+
+def _log_retry(details: RetryDetails) -> None:
+    log.warning("trying again in %.1f s: %r", details.wait_for, details.caused_by)
 
 
 async def _after_failure(

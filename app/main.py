@@ -20,7 +20,7 @@ from agents.cleanup import clean_up
 from agents.dead_letters import keep_poison, store_dead_letter
 from agents.dispatcher import dispatch
 from agents.feeder import feed
-from agents.guard import add_agent, add_loop, add_timer, add_waiting_topics
+from agents.guard import add_agent, add_loop, add_timer, add_waiting_topics, log_retries
 from agents.processor import process
 from agents.progress import count
 from agents.retrier import redeliver
@@ -215,6 +215,7 @@ def create_app(settings: Settings) -> BulkApp:
         TableManager=PromptTableManager,
         Worker=LoggingWorker if settings.log_faust == "verbose" else QuietWorker,
     )
+    log_retries()
     topics = Topics(app, settings)
     app.settings, app.channels, app.progress_table = settings, topics, ProgressTable(app, settings)
     add_agent(app, topics.feed, Feed, feed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ import pytest
 import stamina
 
 from agents import guard
-from agents.guard import add_agent, add_loop, add_timer, add_waiting_topics
+from agents.guard import add_agent, add_loop, add_timer, add_waiting_topics, log_retries
 from app.domain.dead_letters import DeadLetter, Origin
 from app.domain.faults import Dependency, PassingFault, PermanentFault
 from app.domain.public_faults import public_text
@@ -162,6 +163,18 @@ async def test_brief_fault_is_retried_in_place(app: App) -> None:
     assert await app.run(feed_event()) == 1
     assert handle.seen == [FEED] * 3
     assert app.topics.taken == {}
+
+
+async def test_retries_are_logged(
+    app: App, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A retry on the spot is a line of the log like any other."""
+    log_retries()
+    add_agent(app, app.topics.feed, Feed, handler(TimeoutError("too slow"), None))
+    await app.run(feed_event())
+    [line] = [record.getMessage() for record in caplog.records if record.name == guard.__name__]
+    assert re.fullmatch(r"trying again in \d\.\d s: TimeoutError\('too slow'\)", line)
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("fault", PERMANENT, ids=repr)
