@@ -41,7 +41,7 @@ def test_waiting_worker_can_be_stopped(start_worker: StartWorker) -> None:
     worker = start_worker(wait=False, REDIS_URI=f"127.0.0.1:{free_port()}")
     wait_for(lambda: "waiting for Redis" in worker.tail(), "the worker says what it waits for")
     assert worker.running
-    worker.stop(timeout=15)
+    worker.stop()
     assert "Traceback" not in worker.tail()
 
 

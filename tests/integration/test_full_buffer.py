@@ -48,13 +48,13 @@ def test_full_buffer_stops_the_worker(services: Stack, tmp_path: Path, waiting: 
         return line in log.read_text().splitlines()
 
     try:
-        wait_for(lambda: said("full slow" if held_up else "slow"), "the agent has its messages", timeout=60)
+        wait_for(lambda: said("full slow" if held_up else "slow"), "the agent has its messages")
         asyncio.run(produce(services, f"{name}.quick", 1))
         if held_up:
             with pytest.raises(AssertionError):
                 wait_for(lambda: said("quick"), "the other agent has its message", timeout=3)
             go_on.touch()
-        wait_for(lambda: said("quick"), "the other agent has its message", timeout=30)
+        wait_for(lambda: said("quick"), "the other agent has its message")
     finally:
         app.kill()
         app.wait()

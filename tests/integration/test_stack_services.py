@@ -74,7 +74,7 @@ def test_mongo_recovers_from_a_kill(stack: Stack) -> None:
     with pymongo.MongoClient[dict[str, object]](stack.environment()["MONGO_DB_URI"]) as client:
         contacts = client.get_default_database()["contacts"]
         contacts.insert_one({"_id": "kept"})
-        time.sleep(0.5)  # the delay of a commit, not a synchronisation
+        time.sleep(2)  # longer than the delay of a commit, not a synchronisation
         port = stack[MONGO].port
         stack[MONGO].kill()
         stack[MONGO].start()
