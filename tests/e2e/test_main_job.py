@@ -149,7 +149,7 @@ def test_scheduled_action_runs_once(start_worker: StartWorker, environment: dict
     )
     assert answer.json()["status"] == "SCHEDULED"
     action = answer.json()["actionId"]
-    wait_for(lambda: second.action(action)["status"] != "SCHEDULED", "its time has come", timeout=30)
+    wait_for(lambda: second.action(action)["status"] != "SCHEDULED", "its time has come")
     ended = second.wait_ended(action)
     started = datetime.fromisoformat(ended["startedAt"])
     assert started >= due.replace(microsecond=0)

@@ -81,7 +81,7 @@ def watched(services: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.mark.parametrize(("title", "query"), panel_queries(), ids=lambda text: text[:40])
 def test_panel_shows_something(watched: Watched, title: str, query: str) -> None:
     """Each query of the dashboard finds series, two scrapes after the action at the latest."""
-    wait_for(lambda: watched.series(query), f"{title}: {query}", timeout=30)
+    wait_for(lambda: watched.series(query), f"{title}: {query}")
 
 
 def test_rows_are_those_of_the_action(watched: Watched) -> None:

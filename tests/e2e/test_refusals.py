@@ -526,9 +526,9 @@ def test_aborted_upload_leaves_nothing(uploads: UploadClient, go: Callable[[sock
     before = uploads.files()
     body = form(CONTACTS + ROW * 30_000)
     connection = connect(uploads.worker, head_of(body) + body[: len(body) // 2])
-    wait_for(lambda: uploads.files() > before, "the upload is under way", timeout=30)
+    wait_for(lambda: uploads.files() > before, "the upload is under way")
     go(connection)
-    wait_for(lambda: uploads.files() == before, "what was stored is gone", timeout=30)
+    wait_for(lambda: uploads.files() == before, "what was stored is gone")
 
 
 def test_aborted_uploads_leave_nothing(uploads: UploadClient) -> None:
@@ -536,10 +536,10 @@ def test_aborted_uploads_leave_nothing(uploads: UploadClient) -> None:
     before = uploads.files()
     body = form(CONTACTS + ROW * 30_000)
     connections = [connect(uploads.worker, head_of(body) + body[: 200_000 + 10_000 * n]) for n in range(20)]
-    wait_for(lambda: len(uploads.files() - before) == len(connections), "the uploads are under way", timeout=30)
+    wait_for(lambda: len(uploads.files() - before) == len(connections), "the uploads are under way")
     for connection in connections:
         slam(connection)
-    wait_for(lambda: uploads.files() == before, "what was stored is gone", timeout=30)
+    wait_for(lambda: uploads.files() == before, "what was stored is gone")
 
 
 @pytest.mark.parametrize("request_", [b"HELLO\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"])
