@@ -16,6 +16,7 @@ from app.domain.entities import ENTITIES
 from app.domain.faults import PassingFault
 from app.domain.rows import RowsUnreadable
 from app.domain.upload_keys import keys_of
+from app.services import ledger_walk, retries, verification
 from app.services.erasure import delete
 from app.services.lifecycle import cancel
 from app.services.record_history import page_of_history
@@ -121,9 +122,14 @@ async def test_a_retry_is_answered_like_an_upload(bench: Bench, context: AppCont
     assert made.history[0].by == made.created_by == "key 1"
 
 
-async def test_many_failures_need_no_memory_of_them(bench: Bench, context: AppContext) -> None:
+async def test_many_failures_need_no_memory_of_them(
+    bench: Bench, context: AppContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """More chunks than are looked up at once, and blocks of the file."""
-    rows = [f"{n},{'x' * 200},{'no address' if n % 2 else f'{n}@x.example'},active" for n in range(6000)]
+    monkeypatch.setattr(ledger_walk, "_COUNTS_PER_READ", 40)
+    monkeypatch.setattr(retries, "_BLOCK", 16 * 1024)
+    monkeypatch.setattr(verification, "_BLOCK", 32 * 1024)
+    rows = [f"{n},{'x' * 200},{'no address' if n % 2 else f'{n}@x.example'},active" for n in range(600)]
     job = await ended(bench, context, *rows, chunk_rows=3)
     made, _ = await retried(bench, context, job)
     data = await bench.storage.read(made.file.storage_key)
