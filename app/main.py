@@ -66,7 +66,6 @@ class BulkApp(ServesApi, RepairedApp):
     progress_table: ProgressTable
     settings: Settings
     watch: Watch
-    loop_guard: EventLoopGuard
     workers: Workers
     announcer: Announcer | None = None
 
@@ -122,8 +121,8 @@ class BulkApp(ServesApi, RepairedApp):
         self._deadline = threading.Timer(self.settings.shutdown_timeout, _end_hard)
         self._deadline.daemon = True
         self._deadline.start()
-        # To stop may take longer than the loop may be held up.
-        self.loop_guard.end()
+        # To stop may take longer than the loop may be held up. There are no turns any more: Faust is stopping already.
+        EventLoopGuard.end()
         if self.announcer is not None:
             self.announcer.announce()
         # The web server waits for requests that are under way, and these end by themselves only now.
@@ -236,9 +235,9 @@ def create_app(settings: Settings) -> BulkApp:
         add_timer(app, INDEX_CARE_INTERVAL, look_after_index, on_leader=True)
         add_timer(app, STORED_EVENTS_INTERVAL, index_stored_events, on_leader=True)
     add_loop(app, 0, measure_event_loop)
-    app.loop_guard = EventLoopGuard(settings.event_loop_timeout)
     if settings.event_loop_timeout:
-        add_loop(app, app.loop_guard.interval, app.loop_guard.turn)
+        guard = EventLoopGuard(settings.event_loop_timeout)
+        add_loop(app, guard.interval, guard.turn)
     app.sensors.add(KafkaSensor(channel.name for channel in topics.of_agents))
     app.watch = Watch(app, topics.of_agents, settings.stuck_after)
     if settings.stuck_after:

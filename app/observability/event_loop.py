@@ -32,7 +32,7 @@ class EventLoopGuard:
     up lets no other thread run.
 
     Args:
-        timeout: seconds for which the loop may be held up; 0: for ever.
+        timeout: seconds for which the loop may be held up, more than 0.
     """
 
     def __init__(self, timeout: float) -> None:
@@ -42,10 +42,9 @@ class EventLoopGuard:
 
     async def turn(self, context: object) -> None:
         """Note that the loop is not held up; to be called every ``interval`` seconds, once it has been called."""
-        if self._timeout:
-            faulthandler.dump_traceback_later(self._timeout, exit=True, file=_STDERR)
+        faulthandler.dump_traceback_later(self._timeout, exit=True, file=_STDERR)
 
-    def end(self) -> None:
-        """Guard no more."""
-        self._timeout = 0.0
+    @staticmethod
+    def end() -> None:
+        """Guard no more, until the next turn."""
         faulthandler.cancel_dump_traceback_later()

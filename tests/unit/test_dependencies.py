@@ -19,6 +19,8 @@ class Service:
     def __init__(self) -> None:
         self.fault: Exception | None = None
         self.silent = False
+        #: Ends the silence.
+        self.answer = asyncio.Event()
         self.asked = 0
         self.takes = 0.0
         self.clock = ManualClock()
@@ -27,7 +29,7 @@ class Service:
         self.asked += 1
         self.clock.now += self.takes
         if self.silent:
-            await asyncio.Event().wait()
+            await self.answer.wait()
         if self.fault is not None:
             raise self.fault
 
@@ -84,20 +86,16 @@ async def test_an_answer_can_be_asked_for_anew(clock: ManualClock, monkeypatch: 
 
 async def test_asking_as_a_round_ends(clock: ManualClock) -> None:
     """Who asks at the moment at which a round has ended begins another one, and holds nobody up."""
-    service, answer = Service(), asyncio.Event()
-
-    async def slow() -> None:
-        service.asked += 1
-        await answer.wait()
-
-    one = Dependencies({"Redis": slow}, clock=clock)
+    service = Service()
+    service.silent = True
+    one = Dependencies({"Redis": service.probe}, clock=clock)
     first = asyncio.create_task(one.unavailable())
     while not service.asked:
         await asyncio.sleep(0)
     running = one._round
     assert running is not None
     clock.now += 5
-    answer.set()
+    service.answer.set()
     while not running.done():
         await asyncio.sleep(0)
     assert await one.unavailable(since=clock.now) == []
@@ -134,18 +132,14 @@ async def test_one_that_hangs_costs_one_round(clock: ManualClock, monkeypatch: p
 
 async def test_round_outlives_who_began_it(clock: ManualClock) -> None:
     """A client that hangs up takes nothing from those who wait with it."""
-    service, answer = Service(), asyncio.Event()
-
-    async def slow() -> None:
-        service.asked += 1
-        await answer.wait()
-
-    one = Dependencies({"Redis": slow}, clock=clock)
+    service = Service()
+    service.silent = True
+    one = Dependencies({"Redis": service.probe}, clock=clock)
     first, second = (asyncio.create_task(one.unavailable()) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
     await asyncio.wait({first})
-    answer.set()
+    service.answer.set()
     assert await second == []
     assert service.asked == 1
 
